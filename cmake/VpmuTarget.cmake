@@ -1,0 +1,41 @@
+# What every target of this project is compiled with, and vpmu_library(), the one way to add a folder.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(VPMU_CCACHE ccache)
+if(VPMU_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${VPMU_CCACHE})
+endif()
+
+add_library(vpmu_options INTERFACE)
+target_compile_options(vpmu_options INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align=strict
+  $<$<BOOL:${VPMU_WARNINGS_AS_ERRORS}>:-Werror>)
+if(VPMU_SANITIZE)
+  add_compile_options(-fsanitize=${VPMU_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer -O1)
+  add_link_options(-fsanitize=${VPMU_SANITIZE})
+endif()
+if(VPMU_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(VPMU_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
+
+# vpmu_library(NAME SOURCES... LINKS folders-below...): one static library per folder. What it may
+# include is what it links: the link list is the architecture.
+function(vpmu_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_LINKS}
+    PRIVATE ${ARG_PRIVATE_LINKS} $<BUILD_INTERFACE:vpmu_options>)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+endfunction()

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//
+// What an x86 CPU needs from the machine around it. The interpreter knows nothing else of devices,
+// of the local APIC or of the PMU: tests and fuzzers give it an environment of their own.
+//
+// All calls are made at an instruction boundary of this vCPU, with everything it retired handed over
+// to its totals when they are read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "vpmu/base/access.hpp"
+#include "vpmu/base/numbers.hpp"
+
+namespace vpmu::machine::x86 {
+
+struct CpuidResult {
+  std::uint32_t eax = 0;
+  std::uint32_t ebx = 0;
+  std::uint32_t ecx = 0;
+  std::uint32_t edx = 0;
+};
+
+class Environment {
+ public:
+  /// Leaf 0 .. as the guest sees them, without the bits that follow the CPU's own state (OSXSAVE,
+  /// the x2APIC-independent ones of leaf 1 and 7), which the CPU fills in.
+  virtual CpuidResult cpuid(std::uint32_t leaf, std::uint32_t subleaf) = 0;
+
+  /// MSRs that are not the CPU's own (APIC, PMU, ...). not_mine(): the CPU raises #GP.
+  virtual Access read_msr(MsrIndex msr) = 0;
+  virtual Access write_msr(MsrIndex msr, std::uint64_t value) = 0;
+
+  /// RDPMC with this ECX; `may_read`: CR4.PCE is set, or CPL is 0, or protection is off.
+  virtual Access rdpmc(std::uint32_t index, bool may_read) = 0;
+
+  virtual std::uint32_t read_port(std::uint16_t port, unsigned bytes) = 0;
+  virtual void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) = 0;
+
+  /// Physical addresses that are not RAM, the local APIC's page included. `bytes` is 1, 2, 4 or 8.
+  virtual std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) = 0;
+  virtual void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) = 0;
+
+  /// Machine time in cycles; also the TSC before its per-vCPU offset.
+  virtual std::uint64_t now() = 0;
+
+  /// VMCALL / VMMCALL at CPL 0. `arguments`: RAX, RBX, RCX, RDX, RSI. Result for RAX, or #UD if
+  /// not_mine().
+  virtual Access hypercall(const std::array<std::uint64_t, 5>& arguments) = 0;
+
+  /// An interrupt from the local APIC that is above the processor priority is waiting.
+  virtual bool interrupt_waiting() = 0;
+  /// Takes it: its vector.
+  virtual std::uint8_t acknowledge_interrupt() = 0;
+
+  /// CR8: the task priority class of the local APIC.
+  virtual std::uint8_t task_priority() = 0;
+  virtual void set_task_priority(std::uint8_t priority_class) = 0;
+
+ protected:
+  ~Environment() = default;
+};
+
+}  // namespace vpmu::machine::x86

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include "vpmu/silicon/deadlines.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+namespace vpmu::silicon {
+
+void Deadlines::arm(std::uint8_t slot, RawEvent event, PrivilegeSet privileges, std::uint64_t due,
+                    DeadlineListener& listener) {
+  assert(slot < kSlots);
+  slots_[slot] = {due, &listener, event, privileges};
+  armed_ |= std::uint64_t{1} << slot;
+}
+
+void Deadlines::disarm(std::uint8_t slot) { armed_ &= ~(std::uint64_t{1} << slot); }
+
+std::uint64_t Deadlines::nearest(RawEvent event, Privilege privilege) const {
+  std::uint64_t nearest = kNever;
+  for (std::uint64_t left = armed_; left != 0; left &= left - 1) {
+    const Slot& slot = slots_[std::countr_zero(left)];
+    if (slot.event != event) continue;
+    const std::uint64_t total = totals_.held(event, slot.privileges);
+    if (total >= slot.due) return 0;
+    if (slot.privileges.contains(privilege)) nearest = std::min(nearest, slot.due - total);
+  }
+  return nearest;
+}
+
+unsigned Deadlines::fire_due() {
+  unsigned fired = 0;
+  for (std::uint64_t left = armed_; left != 0; left &= left - 1) {
+    const auto number = static_cast<std::uint8_t>(std::countr_zero(left));
+    // A listener called before may have disarmed or re-armed this slot.
+    if (!armed(number)) continue;
+    const Slot slot = slots_[number];
+    if (totals_.held(slot.event, slot.privileges) < slot.due) continue;
+    disarm(number);
+    slot.listener->on_deadline(number);
+    ++fired;
+  }
+  return fired;
+}
+
+}  // namespace vpmu::silicon
