@@ -17,7 +17,9 @@ auto* find(Ranges& ranges, Address address, unsigned bytes) {
   return static_cast<decltype(&ranges.front())>(nullptr);
 }
 
-constexpr std::uint64_t all_ones(unsigned bytes) { return ~std::uint64_t{0} >> (64 - 8 * bytes); }
+constexpr std::uint64_t all_ones(unsigned bytes) {
+  return ~std::uint64_t{0} >> (64 - 8 * bytes);
+}
 }  // namespace
 
 void Bus::add_ports(std::uint16_t first, std::uint32_t count, PortDevice& device) {

@@ -12,13 +12,17 @@ std::uint64_t scale(std::uint64_t count, std::uint64_t to, std::uint64_t from) {
 }
 }  // namespace
 
-Timer::Timer(Clock& clock) : clock_{clock} { clock.timers_.push_back(this); }
+Timer::Timer(Clock& clock) : clock_{clock} {
+  clock.timers_.push_back(this);
+}
 
-Timer::~Timer() { std::erase(clock_.timers_, this); }
+Timer::~Timer() {
+  std::erase(clock_.timers_, this);
+}
 
 std::uint64_t Clock::next_due() const {
   std::uint64_t next = Timer::kNever;
-  for (const Timer* timer : timers_) next = std::min(next, timer->due_);
+  for (const Timer* timer : timers_) next = std::min(next, timer->due());
   return next;
 }
 
@@ -28,9 +32,9 @@ void Clock::run_due() {
     // Earliest first; creation order among equals.
     const auto first = std::min_element(
         timers_.begin(), timers_.end(),
-        [](const Timer* left, const Timer* right) { return left->due_ < right->due_; });
-    if (first == timers_.end() || (*first)->due_ > time) return;
-    (*first)->due_ = Timer::kNever;
+        [](const Timer* left, const Timer* right) { return left->due() < right->due(); });
+    if (first == timers_.end() || (*first)->due() > time) return;
+    (*first)->disarm();
     (*first)->on_timer();
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Machine time, in guest core cycles since power-on, and what is to happen when. Time is derived from
-// the modelled cycles of the vCPU that is running; nothing here reads the host's clock.
+// Machine time, in guest core cycles since power-on, and what is to happen when. Time is derived
+// from the modelled cycles of the vCPU that is running; nothing here reads the host's clock.
 //
 // A device owns a Timer; the machine runs a vCPU no further than the earliest one and then calls
 // `run_due()`. Timers that are due at the same cycle fire in the order in which they were created.

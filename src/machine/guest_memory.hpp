@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Guest RAM: one anonymous mapping, untouched pages cost nothing. RAM lies from address 0 up to 3 GiB;
-// what is more than that continues at 4 GiB, as on a PC, so that devices have their place below 4 GiB.
+// Guest RAM: one anonymous mapping, untouched pages cost nothing. RAM lies from address 0 up to 3
+// GiB; what is more than that continues at 4 GiB, as on a PC, so that devices have their place
+// below 4 GiB.
 #pragma once
 
 #include <cstddef>

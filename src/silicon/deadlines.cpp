@@ -14,7 +14,9 @@ void Deadlines::arm(std::uint8_t slot, RawEvent event, PrivilegeSet privileges, 
   armed_ |= std::uint64_t{1} << slot;
 }
 
-void Deadlines::disarm(std::uint8_t slot) { armed_ &= ~(std::uint64_t{1} << slot); }
+void Deadlines::disarm(std::uint8_t slot) {
+  armed_ &= ~(std::uint64_t{1} << slot);
+}
 
 std::uint64_t Deadlines::nearest(RawEvent event, Privilege privilege) const {
   std::uint64_t nearest = kNever;

@@ -5,9 +5,18 @@ namespace vpmu::silicon {
 
 const char* name(RawEvent event) {
   static constexpr const char* kNames[kRawEventCount] = {
-      "instructions",       "cycles",   "ref-cycles", "branches", "conditional-branches",
-      "taken-branches",     "indirect-branches",      "calls",    "returns",
-      "mispredicted-branches", "loads", "stores",
+      "instructions",
+      "cycles",
+      "ref-cycles",
+      "branches",
+      "conditional-branches",
+      "taken-branches",
+      "indirect-branches",
+      "calls",
+      "returns",
+      "mispredicted-branches",
+      "loads",
+      "stores",
   };
   return kNames[static_cast<std::size_t>(event)];
 }

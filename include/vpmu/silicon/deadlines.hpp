@@ -4,7 +4,8 @@
 // value". This is how counters overflow on exactly the right instruction.
 //
 // The CPU asks for `nearest()` before it runs, runs no further than that, and calls `fire_due()` at
-// instruction boundaries where a deadline may have been reached. Slots are fixed; nothing allocates.
+// instruction boundaries where a deadline may have been reached. Slots are fixed; nothing
+// allocates.
 #pragma once
 
 #include <array>
@@ -14,8 +15,8 @@
 
 namespace vpmu::silicon {
 
-/// Told that a deadline was reached. Runs at an instruction boundary of the vCPU, may read totals and
-/// arm or disarm any deadline.
+/// Told that a deadline was reached. Runs at an instruction boundary of the vCPU, may read totals
+/// and arm or disarm any deadline.
 class DeadlineListener {
  public:
   virtual void on_deadline(std::uint8_t slot) = 0;
@@ -30,8 +31,8 @@ class Deadlines {
 
   explicit Deadlines(RetireTotals& totals) : totals_{totals} {}
 
-  /// Arms slot `slot` (< kSlots): `listener` is called once, at the first instruction boundary where
-  /// the total of `event` over `privileges` is at least `due`. Replaces what the slot had.
+  /// Arms slot `slot` (< kSlots): `listener` is called once, at the first instruction boundary
+  /// where the total of `event` over `privileges` is at least `due`. Replaces what the slot had.
   void arm(std::uint8_t slot, RawEvent event, PrivilegeSet privileges, std::uint64_t due,
            DeadlineListener& listener);
   void disarm(std::uint8_t slot);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a modelled CPU can count. Which event select and unit mask of which CPU model means which raw
-// event is data (event_table.hpp); docs/counting.md says for every event when it counts.
+// What a modelled CPU can count. Which event select and unit mask of which CPU model means which
+// raw event is data (event_table.hpp); docs/counting.md says for every event when it counts.
 #pragma once
 
 #include <cstddef>
@@ -10,18 +10,18 @@
 namespace vpmu::silicon {
 
 enum class RawEvent : std::uint8_t {
-  kInstructions,         ///< instructions retired; a REP string instruction is one, when it ends
-  kCycles,               ///< unhalted core cycles of the deterministic cycle model
-  kReferenceCycles,      ///< unhalted cycles at the TSC's rate
-  kBranches,             ///< all branch instructions retired, far ones included
-  kConditionalBranches,  ///< Jcc, JCXZ, LOOP
-  kTakenBranches,        ///< branches that did not fall through
-  kIndirectBranches,     ///< near indirect jumps and calls, returns not included
-  kCalls,                ///< near calls, direct and indirect
-  kReturns,              ///< near returns
-  kMispredictedBranches, ///< branches that the modelled predictor got wrong
-  kLoads,                ///< data reads from memory by retired instructions
-  kStores,               ///< data writes to memory by retired instructions
+  kInstructions,          ///< instructions retired; a REP string instruction is one, when it ends
+  kCycles,                ///< unhalted core cycles of the deterministic cycle model
+  kReferenceCycles,       ///< unhalted cycles at the TSC's rate
+  kBranches,              ///< all branch instructions retired, far ones included
+  kConditionalBranches,   ///< Jcc, JCXZ, LOOP
+  kTakenBranches,         ///< branches that did not fall through
+  kIndirectBranches,      ///< near indirect jumps and calls, returns not included
+  kCalls,                 ///< near calls, direct and indirect
+  kReturns,               ///< near returns
+  kMispredictedBranches,  ///< branches that the modelled predictor got wrong
+  kLoads,                 ///< data reads from memory by retired instructions
+  kStores,                ///< data writes to memory by retired instructions
 };
 inline constexpr std::size_t kRawEventCount = 12;
 

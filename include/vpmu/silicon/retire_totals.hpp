@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Retire totals: per vCPU, one 64-bit total per raw event and privilege. They only ever grow. The CPU
-// adds to them; counters remember the total at which they were started and never touch the guest's
-// path in between.
+// Retire totals: per vCPU, one 64-bit total per raw event and privilege. They only ever grow. The
+// CPU adds to them; counters remember the total at which they were started and never touch the
+// guest's path in between.
 //
-// A CPU may hold back what it retired and hand it over in bulk: it is then the totals' RetireSource,
-// and every read asks it first. Reads are exact to the instruction at any time.
+// A CPU may hold back what it retired and hand it over in bulk: it is then the totals'
+// RetireSource, and every read asks it first. Reads are exact to the instruction at any time.
 //
 // Not thread-safe: a vCPU's totals belong to the thread that runs the vCPU. Allocates nothing.
 #pragma once

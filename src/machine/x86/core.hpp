@@ -2,18 +2,19 @@
 //
 // The state of one x86-64 CPU and the form in which decoded code is kept.
 //
-// Code runs as *blocks*: a run of instructions with one entry and one end, decoded once into an array
-// of Ops. An Op is one instruction with its operands resolved to offsets and constants, and `run`, the
-// function that executes it. It ends by running the next Op (see VPMU_NEXT), so a block is a chain of
-// tail calls; the last Op of a block, its *terminator*, goes on to the next block through an Edge.
+// Code runs as *blocks*: a run of instructions with one entry and one end, decoded once into an
+// array of Ops. An Op is one instruction with its operands resolved to offsets and constants, and
+// `run`, the function that executes it. It ends by running the next Op (see VPMU_NEXT), so a block
+// is a chain of tail calls; the last Op of a block, its *terminator*, goes on to the next block
+// through an Edge.
 //
-// What a block retires is known when it is decoded. Running it only counts how often each of its two
-// ends was left through (Edge::count); hand_over() multiplies that out into the retire totals when
-// somebody asks. So counting costs the same whether nobody counts or every counter does.
+// What a block retires is known when it is decoded. Running it only counts how often each of its
+// two ends was left through (Edge::count); hand_over() multiplies that out into the retire totals
+// when somebody asks. So counting costs the same whether nobody counts or every counter does.
 //
 // How far the CPU may run is a Budget: four lanes in one integer (instructions, cycles, branches,
-// memory operations), reduced once per block; a block that does not fit is not entered, and the outer
-// loop (interpreter.cpp) runs it instruction by instruction.
+// memory operations), reduced once per block; a block that does not fit is not entered, and the
+// outer loop (interpreter.cpp) runs it instruction by instruction.
 #pragma once
 
 #include <array>
@@ -33,8 +34,8 @@ struct Core;
 struct Op;
 struct Block;
 
-/// Executes `op` and what follows it. Returns null when the CPU has to leave the code (Core::stop says
-/// why), or, in builds without tail calls, the next Op to run.
+/// Executes `op` and what follows it. Returns null when the CPU has to leave the code (Core::stop
+/// says why), or, in builds without tail calls, the next Op to run.
 using Handler = const Op* (*)(Core&, const Op*);
 
 // Optimised builds chain Ops by sibling calls; sanitizers and debug builds would let the stack grow
@@ -62,13 +63,13 @@ enum SegmentIndex : std::uint8_t { kEs, kCs, kSs, kDs, kFs, kGs };
 /// A segment register with its hidden part.
 struct Segment {
   std::uint16_t selector = 0;
-  std::uint8_t type = 0;      ///< descriptor type bits 3:0 (code/data) or system type
+  std::uint8_t type = 0;  ///< descriptor type bits 3:0 (code/data) or system type
   std::uint8_t dpl = 0;
   bool present = false;
-  bool system = false;        ///< S = 0
-  bool long_code = false;     ///< L
-  bool big = false;           ///< D/B
-  std::uint32_t limit = 0;    ///< in bytes, inclusive
+  bool system = false;      ///< S = 0
+  bool long_code = false;   ///< L
+  bool big = false;         ///< D/B
+  std::uint32_t limit = 0;  ///< in bytes, inclusive
   std::uint64_t base = 0;
 };
 
@@ -88,8 +89,8 @@ struct alignas(16) Xmm {
 struct X87 {
   std::array<long double, 8> r{};
   std::uint16_t control = 0x37f;
-  std::uint16_t status = 0;     ///< TOP in bits 13:11
-  std::uint8_t valid = 0;       ///< bit i: R_i is not empty
+  std::uint16_t status = 0;  ///< TOP in bits 13:11
+  std::uint8_t valid = 0;    ///< bit i: R_i is not empty
   std::uint16_t last_opcode = 0;
   std::uint64_t last_instruction = 0;
   std::uint64_t last_data = 0;
@@ -104,14 +105,14 @@ inline constexpr std::uint64_t kArithmeticFlags = kCf | kPf | kAf | kZf | kSf | 
 
 /// How the six arithmetic flags are to be worked out when somebody reads them (flags.hpp).
 enum class FlagKind : std::uint8_t {
-  kKnown,   ///< `result` holds the flags themselves, in RFLAGS positions
-  kAdd,     ///< result = a + b
-  kSub,     ///< result = a - b (also CMP, NEG with a = 0)
-  kLogic,   ///< result; CF = OF = AF = 0
-  kAdc,     ///< result = a + b + carry in (recovered from the operands)
-  kSbb,     ///< result = a - b - carry in
-  kInc,     ///< result; CF kept in `b`
-  kDec,     ///< result; CF kept in `b`
+  kKnown,  ///< `result` holds the flags themselves, in RFLAGS positions
+  kAdd,    ///< result = a + b
+  kSub,    ///< result = a - b (also CMP, NEG with a = 0)
+  kLogic,  ///< result; CF = OF = AF = 0
+  kAdc,    ///< result = a + b + carry in (recovered from the operands)
+  kSbb,    ///< result = a - b - carry in
+  kInc,    ///< result; CF kept in `b`
+  kDec,    ///< result; CF kept in `b`
 };
 
 struct LazyFlags {
@@ -124,24 +125,24 @@ struct LazyFlags {
 
 // Control register bits.
 inline constexpr std::uint64_t kCr0Pe = 1, kCr0Mp = 1 << 1, kCr0Em = 1 << 2, kCr0Ts = 1 << 3,
-                               kCr0Et = 1 << 4, kCr0Ne = 1 << 5, kCr0Wp = 1 << 16,
-                               kCr0Am = 1 << 18, kCr0Nw = 1 << 29, kCr0Cd = 1 << 30,
-                               kCr0Pg = 1ULL << 31;
+                               kCr0Et = 1 << 4, kCr0Ne = 1 << 5, kCr0Wp = 1 << 16, kCr0Am = 1 << 18,
+                               kCr0Nw = 1 << 29, kCr0Cd = 1 << 30, kCr0Pg = 1ULL << 31;
 inline constexpr std::uint64_t kCr4Vme = 1, kCr4Pvi = 1 << 1, kCr4Tsd = 1 << 2, kCr4De = 1 << 3,
                                kCr4Pse = 1 << 4, kCr4Pae = 1 << 5, kCr4Mce = 1 << 6,
                                kCr4Pge = 1 << 7, kCr4Pce = 1 << 8, kCr4Osfxsr = 1 << 9,
-                               kCr4Osxmmexcpt = 1 << 10, kCr4Umip = 1 << 11,
-                               kCr4Fsgsbase = 1 << 16, kCr4Pcide = 1 << 17, kCr4Osxsave = 1 << 18,
-                               kCr4Smep = 1 << 20, kCr4Smap = 1 << 21;
+                               kCr4Osxmmexcpt = 1 << 10, kCr4Umip = 1 << 11, kCr4Fsgsbase = 1 << 16,
+                               kCr4Pcide = 1 << 17, kCr4Osxsave = 1 << 18, kCr4Smep = 1 << 20,
+                               kCr4Smap = 1 << 21;
 inline constexpr std::uint64_t kEferSce = 1, kEferLme = 1 << 8, kEferLma = 1 << 10,
                                kEferNxe = 1 << 11;
 
 /// Exception vectors.
-inline constexpr std::uint8_t kDivideError = 0, kDebug = 1, kNmi = 2, kBreakpoint = 3, kOverflow = 4,
-                              kBoundRange = 5, kInvalidOpcode = 6, kDeviceNotAvailable = 7,
-                              kDoubleFault = 8, kInvalidTss = 10, kSegmentNotPresent = 11,
-                              kStackFault = 12, kGeneralProtection = 13, kPageFault = 14,
-                              kX87Error = 16, kAlignmentCheck = 17, kSimdException = 19;
+inline constexpr std::uint8_t kDivideError = 0, kDebug = 1, kNmi = 2, kBreakpoint = 3,
+                              kOverflow = 4, kBoundRange = 5, kInvalidOpcode = 6,
+                              kDeviceNotAvailable = 7, kDoubleFault = 8, kInvalidTss = 10,
+                              kSegmentNotPresent = 11, kStackFault = 12, kGeneralProtection = 13,
+                              kPageFault = 14, kX87Error = 16, kAlignmentCheck = 17,
+                              kSimdException = 19;
 
 struct Exception {
   std::uint8_t vector = 0;
@@ -157,55 +158,64 @@ struct Op {
   Handler run = nullptr;
   std::uint64_t immediate = 0;
   std::int32_t displacement = 0;
-  std::uint8_t reg = 0;      ///< first register operand (destination): byte offset in Core::gpr, or
-                             ///< an XMM/x87/segment/control register number
-  std::uint8_t rm = 0;       ///< second register operand, as `reg`
-  std::uint8_t base = kZeroRegister;   ///< of the memory operand: index in Core::gpr
+  std::uint8_t reg = 0;  ///< first register operand (destination): byte offset in Core::gpr, or
+                         ///< an XMM/x87/segment/control register number
+  std::uint8_t rm = 0;   ///< second register operand, as `reg`
+  std::uint8_t base = kZeroRegister;  ///< of the memory operand: index in Core::gpr
   std::uint8_t index = kZeroRegister;
-  std::uint8_t scale = 0;    ///< shift count of the index
+  std::uint8_t scale = 0;  ///< shift count of the index
   std::uint8_t segment = kDs;
-  std::uint8_t aux = 0;      ///< the handler's own
-  std::uint8_t flags = 0;    ///< OpFlag bits
+  std::uint8_t aux = 0;    ///< the handler's own
+  std::uint8_t flags = 0;  ///< OpFlag bits
 };
 static_assert(sizeof(Op) == 32);
 
 enum OpFlag : std::uint8_t {
-  kMemoryOperand = 1,   ///< the r/m operand is memory
-  kAddress32 = 2,       ///< the effective address is truncated to 32 bits
+  kMemoryOperand = 1,  ///< the r/m operand is memory
+  kAddress32 = 2,      ///< the effective address is truncated to 32 bits
   kAddress16 = 4,
-  kSegmentBase = 8,     ///< the segment's base is to be added (FS/GS; all in legacy modes)
-  kLinear32 = 16,       ///< not in 64-bit mode: the linear address is truncated to 32 bits
+  kSegmentBase = 8,  ///< the segment's base is to be added (FS/GS; all in legacy modes)
+  kLinear32 = 16,    ///< not in 64-bit mode: the linear address is truncated to 32 bits
+  kRipBase = 32,     ///< RIP-relative: `displacement` counts from the block's rip
 };
 
 /// What one instruction retires, and where it is: beside the Ops, not on the hot path.
 struct OpRecord {
-  std::uint16_t offset = 0;   ///< of the instruction from the block's first, in bytes
-  std::uint8_t length = 0;    ///< of the instruction, in bytes
+  std::uint16_t offset = 0;       ///< of the instruction from the block's first, in bytes
+  std::uint8_t length = 0;        ///< of the instruction, in bytes
   std::uint8_t instructions = 1;  ///< 2 for a fused pair
   std::uint8_t cycles = 1;
   std::uint8_t loads = 0;
   std::uint8_t stores = 0;
 };
 
-enum class BranchKind : std::uint8_t { kNone, kDirect, kConditional, kIndirect, kCall, kIndirectCall,
-                                       kReturn, kFar };
+enum class BranchKind : std::uint8_t {
+  kNone,
+  kDirect,
+  kConditional,
+  kIndirect,
+  kCall,
+  kIndirectCall,
+  kReturn,
+  kFar
+};
 
 /// Leaving a block: through edge 0 (fall through) or 1 (taken).
 struct Edge {
-  Block* target = nullptr;       ///< the block to go on with; null: look it up
-  std::uint64_t count = 0;       ///< how often since the last hand_over()
+  Block* target = nullptr;  ///< the block to go on with; null: look it up
+  std::uint64_t count = 0;  ///< how often since the last hand_over()
   Block* owner = nullptr;
 };
 
 /// Which code a block is: the same bytes decode differently in another mode.
 struct Mode {
   enum Bits : std::uint8_t {
-    kUser = 1,      ///< CPL 3 (or 1, 2)
+    kUser = 1,  ///< CPL 3 (or 1, 2)
     kCode16 = 2,
-    kCode32 = 4,    ///< neither: 64-bit code
-    kStack16 = 8,   ///< legacy modes: SP rather than ESP
-    kAlone = 16,    ///< one instruction only; may touch devices and code
-    kObserved = 32, ///< terminators report branches to the observer
+    kCode32 = 4,     ///< neither: 64-bit code
+    kStack16 = 8,    ///< legacy modes: SP rather than ESP
+    kAlone = 16,     ///< one instruction only; may touch devices and code
+    kObserved = 32,  ///< terminators report branches to the observer
   };
   std::uint8_t bits = 0;
   friend bool operator==(Mode, Mode) = default;
@@ -214,19 +224,19 @@ struct Mode {
 struct Block {
   std::uint64_t cost = 0;  ///< Budget lanes
   const Op* ops = nullptr;
-  std::uint64_t rip = 0;   ///< of the first instruction (offset in CS in legacy modes)
+  std::uint64_t rip = 0;  ///< of the first instruction (offset in CS in legacy modes)
   Mode mode;
   BranchKind branch = BranchKind::kNone;
   std::uint16_t op_count = 0;
   std::uint16_t byte_length = 0;
   Edge edge[2];
   std::array<std::uint32_t, silicon::kRawEventCount> retires{};  ///< but for taken branches
-  std::uint64_t physical = 0;     ///< of the first byte
-  std::uint64_t physical2 = 0;    ///< of the second page, if the last instruction crosses into one
+  std::uint64_t physical = 0;                                    ///< of the first byte
+  std::uint64_t physical2 = 0;  ///< of the second page, if the last instruction crosses into one
   std::uint64_t cs_base = 0;
   const OpRecord* records = nullptr;
   Block* next_in_bucket = nullptr;
-  bool dead = false;              ///< its code was overwritten
+  bool dead = false;  ///< its code was overwritten
 };
 
 // ---- Budget -------------------------------------------------------------------------------------
@@ -250,8 +260,8 @@ struct TlbEntry {
   static constexpr std::uint64_t kNoPage = 1;  // never equal to an address with low bits cleared
   std::uint64_t read_tag = kNoPage;
   std::uint64_t write_tag = kNoPage;
-  std::uintptr_t addend = 0;  ///< host address = linear address + addend
-  std::uint64_t physical = 0; ///< page-aligned
+  std::uintptr_t addend = 0;   ///< host address = linear address + addend
+  std::uint64_t physical = 0;  ///< page-aligned
 };
 
 struct TlbBank {
@@ -263,8 +273,13 @@ struct TlbBank {
 
 /// Supervisor accesses differ with SMAP; user accesses always check U/S. kChecked never hits: every
 /// access takes the slow path (alignment checks, data breakpoints, memory-event models).
-enum TlbBankIndex : std::uint8_t { kBankUser, kBankSupervisor, kBankSupervisorNoUser, kBankChecked,
-                                   kBankCount };
+enum TlbBankIndex : std::uint8_t {
+  kBankUser,
+  kBankSupervisor,
+  kBankSupervisorNoUser,
+  kBankChecked,
+  kBankCount
+};
 
 // ---- The CPU ------------------------------------------------------------------------------------
 
@@ -285,14 +300,14 @@ struct Core {
   std::array<std::uint64_t, 17> gpr{};
   LazyFlags lazy;
   std::uint64_t budget = 0;
-  TlbBank* tlb = nullptr;         ///< for data accesses in the current mode
-  Block* block = nullptr;         ///< the one that runs
-  std::uint64_t rip = 0;          ///< exact only while no code runs
+  TlbBank* tlb = nullptr;  ///< for data accesses in the current mode
+  Block* block = nullptr;  ///< the one that runs
+  std::uint64_t rip = 0;   ///< exact only while no code runs
   const Op* stopped_at = nullptr;
   Stop stop = Stop::kNone;
   Mode mode;
   std::uint8_t cpl = 0;
-  std::uint64_t rflags = 2;       ///< without the arithmetic flags, which are in `lazy`
+  std::uint64_t rflags = 2;  ///< without the arithmetic flags, which are in `lazy`
 
   std::array<Xmm, 16> xmm{};
   std::uint32_t mxcsr = 0x1f80;
@@ -329,11 +344,13 @@ struct Core {
 template <class T>
 [[gnu::always_inline]] inline T get(const Core& core, unsigned offset) {
   T value;
-  std::memcpy(&value, reinterpret_cast<const std::uint8_t*>(core.gpr.data()) + offset, sizeof value);
+  std::memcpy(&value, reinterpret_cast<const std::uint8_t*>(core.gpr.data()) + offset,
+              sizeof value);
   return value;
 }
 
-/// 32-bit writes clear the upper half, as the architecture says; 8- and 16-bit writes keep the rest.
+/// 32-bit writes clear the upper half, as the architecture says; 8- and 16-bit writes keep the
+/// rest.
 template <class T>
 [[gnu::always_inline]] inline void set(Core& core, unsigned offset, T value) {
   auto* at = reinterpret_cast<std::uint8_t*>(core.gpr.data()) + offset;

@@ -3,8 +3,8 @@
 // What an x86 CPU needs from the machine around it. The interpreter knows nothing else of devices,
 // of the local APIC or of the PMU: tests and fuzzers give it an environment of their own.
 //
-// All calls are made at an instruction boundary of this vCPU, with everything it retired handed over
-// to its totals when they are read.
+// All calls are made at an instruction boundary of this vCPU, with everything it retired handed
+// over to its totals when they are read.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Lazy arithmetic flags: instructions leave their operands and result in Core::lazy, and the flags are
-// worked out by whoever reads them.
+// Lazy arithmetic flags: instructions leave their operands and result in Core::lazy, and the flags
+// are worked out by whoever reads them.
 #pragma once
 
 #include <bit>

@@ -2,8 +2,8 @@
 //
 // Guest memory as instructions see it: linear addresses, through the software TLB.
 //
-// Every function returns false if the access did not happen; Core::stop and Core::exception say why,
-// and the handler returns null without having changed anything:
+// Every function returns false if the access did not happen; Core::stop and Core::exception say
+// why, and the handler returns null without having changed anything:
 //
 //   std::uint32_t value;
 //   if (!load(core, op, address, value)) [[unlikely]] return nullptr;
@@ -23,7 +23,8 @@ namespace vpmu::machine::x86 {
                                  unsigned bytes);
 [[gnu::noinline]] bool store_slow(Core& core, const Op* op, std::uint64_t linear, const void* from,
                                   unsigned bytes);
-/// Checks that `bytes` at `linear` may be written (raising what a write would raise), without writing.
+/// Checks that `bytes` at `linear` may be written (raising what a write would raise), without
+/// writing.
 [[gnu::noinline]] bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes);
 
 /// The effective address without the segment: base + index * scale + displacement.
@@ -35,6 +36,7 @@ namespace vpmu::machine::x86 {
 /// The effective address (offset in its segment), truncated to the address size: what LEA gives.
 [[gnu::always_inline]] inline std::uint64_t effective_address(const Core& core, const Op* op) {
   std::uint64_t offset = offset_of(core, op);
+  if (op->flags & kRipBase) offset += core.block->rip;
   if (op->flags & (kAddress32 | kAddress16)) [[unlikely]] {
     offset = op->flags & kAddress32 ? static_cast<std::uint32_t>(offset)
                                     : static_cast<std::uint16_t>(offset);
@@ -46,8 +48,10 @@ namespace vpmu::machine::x86 {
 /// where the decoder knows that this is the same.
 [[gnu::always_inline]] inline std::uint64_t linear_address(const Core& core, const Op* op) {
   std::uint64_t linear = effective_address(core, op);
-  if (op->flags & kSegmentBase) [[unlikely]] linear += core.segment[op->segment].base;
-  if (op->flags & kLinear32) [[unlikely]] linear = static_cast<std::uint32_t>(linear);
+  if (op->flags & kSegmentBase) [[unlikely]]
+    linear += core.segment[op->segment].base;
+  if (op->flags & kLinear32) [[unlikely]]
+    linear = static_cast<std::uint32_t>(linear);
   return linear;
 }
 
@@ -56,14 +60,16 @@ namespace vpmu::machine::x86 {
                                                            unsigned bytes) {
   const TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
   // The last byte's page is compared: an access across pages never matches the first page's slot.
-  if (((linear + bytes - 1) & ~std::uint64_t{0xfff}) != entry.read_tag) [[unlikely]] return nullptr;
+  if (((linear + bytes - 1) & ~std::uint64_t{0xfff}) != entry.read_tag) [[unlikely]]
+    return nullptr;
   return reinterpret_cast<const std::uint8_t*>(linear + entry.addend);
 }
 
 [[gnu::always_inline]] inline std::uint8_t* writable(const Core& core, std::uint64_t linear,
                                                      unsigned bytes) {
   const TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
-  if (((linear + bytes - 1) & ~std::uint64_t{0xfff}) != entry.write_tag) [[unlikely]] return nullptr;
+  if (((linear + bytes - 1) & ~std::uint64_t{0xfff}) != entry.write_tag) [[unlikely]]
+    return nullptr;
   return reinterpret_cast<std::uint8_t*>(linear + entry.addend);
 }
 
@@ -86,8 +92,8 @@ template <class T>
   return store_slow(core, op, linear, &value, sizeof(T));
 }
 
-/// Reads, lets `change(old)` give the new value, writes it. Nothing has happened if it returns false;
-/// `change` may be called only if the write will succeed.
+/// Reads, lets `change(old)` give the new value, writes it. Nothing has happened if it returns
+/// false; `change` may be called only if the write will succeed.
 template <class T, class Change>
 [[gnu::always_inline]] inline bool modify(Core& core, const Op* op, std::uint64_t linear,
                                           Change change) {

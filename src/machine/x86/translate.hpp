@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// From a decoded instruction to an Op. Each file of handlers (ops_*.cpp) has one translate function:
-// it looks at the mnemonic and either fills in the Op and returns true, or leaves it alone.
+// From a decoded instruction to an Op. Each file of handlers (ops_*.cpp) has one translate
+// function: it looks at the mnemonic and either fills in the Op and returns true, or leaves it
+// alone.
 #pragma once
 
 #include <Zydis/Zydis.h>
@@ -18,8 +19,9 @@ struct Instruction {
   /// Explicit and hidden operands, in Zydis' order.
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
   Mode mode;
-  std::uint64_t rip = 0;       ///< of the instruction
-  std::uint64_t next_rip = 0;  ///< of the one behind it
+  std::uint64_t rip = 0;        ///< of the instruction
+  std::uint64_t next_rip = 0;   ///< of the one behind it
+  std::uint64_t block_rip = 0;  ///< of the first instruction of the block
 
   [[nodiscard]] ZydisMnemonic mnemonic() const { return zydis.mnemonic; }
   [[nodiscard]] unsigned visible() const { return zydis.operand_count_visible; }
@@ -46,9 +48,8 @@ struct Translation {
   bool alone = false;
 };
 
-/// Fills in the memory operand (base, index, scale, displacement, segment, address size). RIP-relative
-/// operands become absolute where they fit, or keep `immediate` free by using kRipBase handling of the
-/// decoder: in every case linear_address(core, op) is right afterwards.
+/// Fills in the memory operand (base, index, scale, displacement, segment, flags) so that
+/// linear_address(core, op) is right. Leaves `reg`, `rm`, `immediate` and `aux` alone.
 void set_memory(Op& op, const Instruction& in, const ZydisDecodedOperand& operand);
 
 /// The byte offset in Core::gpr of a general register of any size (AH is 1).
