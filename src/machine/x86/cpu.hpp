@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// One x86-64 CPU that executes guest code: the interpreter's public face. The machine creates one
+// per vCPU, lets them run in turn, and passes them NMIs, INIT and SIPIs. Everything else the CPU
+// asks of its Environment.
+//
+//   Cpu cpu{memory, environment, code_pages, totals, deadlines};
+//   cpu.reset();
+//   cpu.core().rip = entry;  ... registers, segments ...; cpu.state_changed();
+//   switch (cpu.run(10'000, Timer::kNever)) ...
+//
+// Not thread-safe; all CPUs of a machine run on one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "machine/x86/code_pages.hpp"
+#include "machine/x86/core.hpp"
+#include "vpmu/silicon/deadlines.hpp"
+#include "vpmu/silicon/retire_totals.hpp"
+
+namespace vpmu::machine::x86 {
+
+class BlockCache;
+
+class Cpu final : public silicon::RetireSource {
+ public:
+  /// Everything passed must outlive the CPU. `totals` gets this CPU as its source.
+  Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
+      silicon::RetireTotals& totals, silicon::Deadlines& deadlines);
+  ~Cpu();
+  Cpu(const Cpu&) = delete;
+  Cpu& operator=(const Cpu&) = delete;
+
+  /// Power-on state (RESET): real mode at F000:FFF0. Totals keep counting up.
+  void reset();
+  /// INIT: as reset, but the x87/SSE state, MSRs and totals stay, and the CPU waits for a SIPI.
+  void init();
+  /// Starts a CPU that waits for it at vector:0000 in real mode; otherwise ignored.
+  void sipi(std::uint8_t vector);
+  void raise_nmi();
+
+  enum class Exit : std::uint8_t {
+    kBudget,     ///< the instructions or cycles given are used up
+    kHalted,     ///< HLT, and nothing to wake it yet
+    kWaiting,    ///< after INIT: waits for a SIPI
+    kRequested,  ///< request_exit() was called by a device or signal handler
+    kShutdown,   ///< triple fault
+  };
+
+  /// Runs until at least one of: `instructions` retired; machine time (Environment::now) reached
+  /// `until` cycles; another exit. Never runs past `until` by more than the instruction that
+  /// crosses it. Exits exactly after `instructions` retired (a string instruction's pieces count as
+  /// 0).
+  Exit run(std::uint64_t instructions, std::uint64_t until);
+
+  /// Leaves run() at the next instruction boundary. From a device: after the access's instruction.
+  /// Async-signal-safe.
+  void request_exit();
+
+  /// True if run() would make progress: not halted, or something to wake it is pending.
+  [[nodiscard]] bool runnable();
+
+  /// Cycles retired since construction, up to the current instruction boundary.
+  [[nodiscard]] std::uint64_t cycles();
+
+  /// Whoever changed core() from outside (boot, restore, tests) calls this before run(): derived
+  /// state (mode, TLB, code cache) follows.
+  void state_changed();
+  [[nodiscard]] Core& core() { return core_; }
+  [[nodiscard]] const Core& core() const { return core_; }
+
+  /// Reads guest memory at a linear address with the guest's own page tables, changing nothing (no
+  /// accessed bits); false if unmapped or not RAM. For crash reports, profilers and debuggers.
+  bool peek(std::uint64_t linear, void* to, std::size_t bytes) const;
+
+  void hand_over() override;
+
+ private:
+  friend class Interpreter;
+  struct Private;
+
+  Core core_;
+  std::unique_ptr<Private> private_;
+};
+
+}  // namespace vpmu::machine::x86
