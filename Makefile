@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+#
+# The everyday commands. CMake does the work: `cmake --preset dev` and ninja are as good.
+
+BUILD := build/release
+# How many compilers and tests run at once.
+JOBS ?= $(shell nproc)
+
+.PHONY: help deps build test test-all demo bench clean
+
+help:
+	@echo 'make demo      build, and run the guest that programs its own performance counters'
+	@echo 'make test      build, and run the tests'
+	@echo 'make build     the command build/release/vpmu, the benchmarks, the guests'
+	@echo 'make test-all  the tests, the long ones too'
+	@echo 'make bench     run the benchmarks; the result goes to $(BUILD)/bench.json'
+	@echo 'make deps      install the packages all this needs'
+	@echo 'make clean     remove everything that was built'
+
+deps:
+	@tools/install-deps
+
+$(BUILD)/build.ninja: | deps
+	cmake --preset release
+
+build: deps $(BUILD)/build.ninja
+	@cmake --build $(BUILD) --parallel $(JOBS)
+
+test: build
+	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) --label-exclude 'long|nightly'
+
+test-all: build
+	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
+
+demo: build
+	@$(BUILD)/vpmu run $(BUILD)/guests/x86/demo.elf; status=$$?; \
+	  if [ $$status -ne 1 ] && [ $$status -ne 0 ]; then \
+	    echo "make demo: the guest ended with status $$status" >&2; exit $$status; fi
+
+bench: build
+	$(BUILD)/vpmu_bench --benchmark_out=$(BUILD)/bench.json --benchmark_out_format=json
+
+clean:
+	rm -rf build
