@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// A branch predictor: decides which retired branches count as mispredicted. Small, deterministic
+// and architecture-neutral: a gshare table of two-bit counters for directions, a direct-mapped
+// target buffer for indirect branches, a return stack. Consulted only while somebody demands
+// RawEvent::kMispredictedBranches; it starts cold then, if it was cold when the demand began.
+//
+// Direct jumps and calls are never mispredicted (their target is known before they retire), nor are
+// far branches, which are not predicted at all. Allocates nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace vpmu::silicon {
+
+/// How a retired branch finds its target.
+enum class PredictedKind : std::uint8_t {
+  kDirect,       ///< unconditional, target in the instruction
+  kConditional,  ///< target in the instruction
+  kIndirect,     ///< jump through a register or memory
+  kCall,         ///< direct
+  kIndirectCall,
+  kReturn,
+  kFar,  ///< far branches, system calls, interrupt returns
+};
+
+struct RetiredBranch {
+  PredictedKind kind;
+  bool taken;
+  std::uint64_t from;  ///< address of the branch
+  std::uint64_t next;  ///< address of the instruction behind it: where a call returns to
+  std::uint64_t to;    ///< where it went; `next` if it was not taken
+};
+
+class BranchPredictor {
+ public:
+  /// Forgets everything: weakly not taken, no targets, empty return stack.
+  void reset() { *this = BranchPredictor{}; }
+
+  /// Predicts `branch`, learns what it did, and tells whether the prediction was wrong.
+  bool predict_and_train(const RetiredBranch& branch);
+
+ private:
+  static constexpr std::size_t kDirections = 4096;
+  static constexpr std::size_t kTargets = 1024;
+  static constexpr std::size_t kReturns = 16;
+  static constexpr std::uint64_t kNoBranch = ~std::uint64_t{0};
+
+  struct Target {
+    std::uint64_t from = kNoBranch;
+    std::uint64_t to = 0;
+  };
+
+  bool predict_direction(std::uint64_t from, bool taken);
+  bool predict_target(std::uint64_t from, std::uint64_t to);
+  void push_return(std::uint64_t to);
+  std::uint64_t pop_return();
+
+  std::array<std::uint8_t, kDirections> strength_{};  ///< 0, 1: taken less often; 2, 3: more often
+  std::array<Target, kTargets> targets_{};
+  std::array<std::uint64_t, kReturns> returns_{};
+  std::size_t return_top_ = 0;  ///< where the next return address goes
+  std::size_t return_depth_ = 0;
+  std::uint64_t history_ = 0;  ///< of conditional branches, the last one in bit 0
+};
+
+}  // namespace vpmu::silicon

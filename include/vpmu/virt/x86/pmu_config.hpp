@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// What of a PMU a guest is offered. Fixed when its vCPUs are created; the reserved bits of every
+// register, and which MSRs exist at all, follow from it.
+#pragma once
+
+#include <cstdint>
+
+#include "vpmu/silicon/x86/cpu_model.hpp"
+
+namespace vpmu::virt::x86 {
+
+struct PmuConfig {
+  silicon::x86::Vendor vendor = silicon::x86::Vendor::kIntel;
+  std::uint8_t version = 0;  ///< 0: no PMU
+  std::uint8_t gp_counters = 0;
+  std::uint8_t gp_width = 0;  ///< bits
+  std::uint8_t fixed_counters = 0;
+  std::uint8_t fixed_width = 0;  ///< bits
+  std::uint8_t arch_event_length = 0;
+  std::uint32_t arch_events_unavailable = 0;
+  /// IA32_PERF_CAPABILITIES; the MSR exists if `has_perf_capabilities` (CPUID.01H:ECX.PDCM).
+  std::uint64_t perf_capabilities = 0;
+  bool has_perf_capabilities = false;
+
+  friend bool operator==(const PmuConfig&, const PmuConfig&) = default;
+};
+
+/// The guest's share of a model's PMU, clipped as KVM clips it: version 2, 8 general-purpose and 3
+/// fixed counters, of the capabilities full-width writes only.
+PmuConfig guest_pmu(const silicon::x86::CpuModel& model);
+
+/// A guest without PMU, on that vendor's CPU.
+constexpr PmuConfig no_pmu(silicon::x86::Vendor vendor) {
+  return {.vendor = vendor};
+}
+
+}  // namespace vpmu::virt::x86
