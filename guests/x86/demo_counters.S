@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+//
+// The two ends of the demo, where every instruction is accounted for.
+//
+// demo_entry starts counters 0 to 3 with the guest's first instructions. What they miss before they
+// run is known: see PROLOGUE_INSTRUCTIONS, and demo_prologue_cycles(), which runs the same
+// instructions again.
+//
+// demo_finish() reads the counters, adds what is still to come, prints the sums and ends the run.
+// It is one straight line without a branch, so what is to come is always the same; a rehearsal that
+// prints to an unused port has measured it. What it prints is what the machine has retired when it
+// stops.
+
+#define PERFEVTSEL0 0x186
+#define COUNT_ALL 0x430000             // EN, OS, USR
+#define KERNEL_GS_BASE 0xc0000102      // takes the writes on a CPU without a PMU
+#define UNUSED_PORT 0x80
+
+// Counter 0 runs after this. Clobbers EAX, ECX, EDX, EDI, EBP; keeps EBX.
+.macro start_first_counter
+  mov %ebx, %ebp
+  mov $0xa, %eax
+  xor %ecx, %ecx
+  cpuid
+  mov %ebp, %ebx
+  mov $KERNEL_GS_BASE, %edi
+  xor %edx, %edx
+  test %al, %al
+  mov $PERFEVTSEL0, %ecx
+  cmovz %edi, %ecx
+  mov $COUNT_ALL + 0x003c, %eax        // cycles
+  wrmsr
+.endm
+.macro start_next_counter number, event
+  mov $PERFEVTSEL0 + \number, %ecx
+  cmovz %edi, %ecx                     // MOV and WRMSR leave the flags of TEST
+  mov $COUNT_ALL + \event, %eax
+  wrmsr
+.endm
+
+.text
+.code32
+.global demo_entry
+demo_entry:
+  start_first_counter
+  start_next_counter 1, 0x00c0         // instructions: not counted are the 12 + 4 up to here
+  start_next_counter 2, 0x00c4         // branches: not counted are none
+  start_next_counter 3, 0x00c5         // mispredicted branches: likewise
+  jmp guest_entry
+
+.code64
+// uint64_t demo_prologue_cycles(void): of the instructions before counter 0 runs.
+.global demo_prologue_cycles
+demo_prologue_cycles:
+  push %rbp
+  push %rbx
+  xor %ecx, %ecx
+  rdpmc
+  mov %eax, %esi
+  xor %ecx, %ecx
+  rdpmc
+  sub %esi, %eax                       // what reading costs
+  mov %eax, %r8d
+  xor %ecx, %ecx
+  rdpmc
+  mov %eax, %esi
+  start_first_counter
+  xor %ecx, %ecx
+  rdpmc
+  sub %esi, %eax
+  sub %r8d, %eax
+  pop %rbx
+  pop %rbp
+  ret
+
+// Counter `number` to `to`: always four instructions.
+.macro read_counter number, to
+  rdpmc
+  mov %eax, \to
+  mov %edx, 4 + \to
+  mov $\number + 1, %ecx               // for the next
+.endm
+
+// RAX in 15 columns with commas, to `buffer`. R8 = 10, R9D = ' '.
+.macro decimal buffer
+  .set column, 14
+  .set digit, 0
+  .rept 12
+    .if digit != 0 && digit % 3 == 0
+      mov $',', %edx
+      test %rax, %rax
+      cmovz %r9d, %edx
+      mov %dl, \buffer + column
+      .set column, column - 1
+    .endif
+    mov %rax, %rcx
+    xor %edx, %edx
+    div %r8
+    add $'0', %edx
+    .if digit != 0
+      test %rcx, %rcx
+      cmovz %r9d, %edx
+    .endif
+    mov %dl, \buffer + column
+    .set column, column - 1
+    .set digit, digit + 1
+  .endr
+.endm
+
+// To the port in DX.
+.macro send_character code
+  mov $\code, %al
+  out %al, %dx
+.endm
+.macro send_buffer buffer
+  .set column, 0
+  .rept 15
+    mov \buffer + column, %al
+    out %al, %dx
+    .set column, column + 1
+  .endr
+  send_character 10
+.endm
+.macro send_name text
+  .irpc c, "vpmu-demo:"
+    send_character '\c
+  .endr
+  send_character 32
+  .irpc c, "\text"
+    send_character '\c
+  .endr
+.endm
+
+// void demo_finish(const uint64_t to_come[4], unsigned console_port, unsigned exit_port,
+//                  uint64_t reads[2][4])
+// Returns if exit_port is not the debug-exit port; `reads` is what the counters were at its
+// beginning and behind its end.
+.global demo_finish
+demo_finish:
+  push %rbx
+  mov %rcx, %rbx
+  mov %edx, %r10d
+  mov %esi, %r11d
+  mov $10, %r8d
+  mov $32, %r9d
+  xor %ecx, %ecx
+  read_counter 0, 0(%rbx)
+  read_counter 1, 8(%rbx)
+  read_counter 2, 16(%rbx)
+  read_counter 3, 24(%rbx)
+  mov 0(%rbx), %rax
+  add 0(%rdi), %rax
+  decimal line0
+  mov 8(%rbx), %rax
+  add 8(%rdi), %rax
+  decimal line1
+  mov 16(%rbx), %rax
+  add 16(%rdi), %rax
+  decimal line2
+  mov 24(%rbx), %rax
+  add 24(%rdi), %rax
+  decimal line3
+  mov %r11d, %edx
+  send_name "cycles......."
+  send_buffer line0
+  send_name "instructions."
+  send_buffer line1
+  send_name "branches....."
+  send_buffer line2
+  send_name "mispredicts.."
+  send_buffer line3
+  mov %r10d, %edx
+  xor %eax, %eax
+  xor %ecx, %ecx
+  out %eax, %dx                        // the last instruction of the run
+  read_counter 0, 32(%rbx)
+  read_counter 1, 40(%rbx)
+  read_counter 2, 48(%rbx)
+  read_counter 3, 56(%rbx)
+  pop %rbx
+  ret
+
+.section .bss
+line0: .skip 16
+line1: .skip 16
+line2: .skip 16
+line3: .skip 16

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The four functions that the compiler may call on its own.
+#include <stddef.h>
+#include <stdint.h>
+
+void* memcpy(void* to, const void* from, size_t bytes) {
+  void* start = to;
+  __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+  return start;
+}
+
+void* memset(void* to, int value, size_t bytes) {
+  void* start = to;
+  __asm__ volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(value) : "memory");
+  return start;
+}
+
+void* memmove(void* to, const void* from, size_t bytes) {
+  uint8_t* t = to;
+  const uint8_t* f = from;
+  if (t < f) {
+    for (size_t i = 0; i < bytes; ++i) t[i] = f[i];
+  } else {
+    for (size_t i = bytes; i > 0; --i) t[i - 1] = f[i - 1];
+  }
+  return to;
+}
+
+int memcmp(const void* a, const void* b, size_t bytes) {
+  const uint8_t *x = a, *y = b;
+  for (size_t i = 0; i < bytes; ++i) {
+    if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
+  }
+  return 0;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "start.h"
+
+#include "check.h"
+#include "console.h"
+#include "layout.h"
+#include "traps.h"
+
+static unsigned protocol;
+static const void* information;
+
+void runtime_start(unsigned entered_by, const void* boot_info) {
+  protocol = entered_by;
+  information = boot_info;
+  console_start();
+  traps_start(0);
+  guest_main();
+  check_summary();
+}
+
+unsigned boot_protocol(void) {
+  return protocol;
+}
+const void* boot_information(void) {
+  return information;
+}
+
+const char* command_line(void) {
+  const uint32_t* words = information;
+  const char* line = 0;
+  if (protocol == BOOT_MULTIBOOT && (words[0] & 4) != 0) line = (const char*)(uint64_t)words[4];
+  // struct hvm_start_info: magic, version, flags, nr_modules, modlist (8 bytes), cmdline (8 bytes).
+  if (protocol == BOOT_PVH) line = (const char*)*(const uint64_t*)(words + 6);
+  return line != 0 ? line : "";
+}
+
+/// The text after `name` where it starts a word, or null.
+static const char* find(const char* name) {
+  for (const char* word = command_line(); *word != 0;) {
+    const char* w = word;
+    const char* n = name;
+    while (*n != 0 && *w == *n) ++w, ++n;
+    if (*n == 0) return w;
+    while (*word != 0 && *word != ' ') ++word;
+    while (*word == ' ') ++word;
+  }
+  return 0;
+}
+
+uint64_t option_number(const char* name, uint64_t otherwise) {
+  const char* at = find(name);
+  if (at == 0 || *at != '=') return otherwise;
+  uint64_t value = 0;
+  for (++at; *at >= '0' && *at <= '9'; ++at) value = value * 10 + (uint64_t)(*at - '0');
+  return value;
+}
+
+bool option_flag(const char* name) {
+  const char* at = find(name);
+  return at != 0 && (*at == 0 || *at == ' ');
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//
+// What every guest has: guest_main(), called in long mode with console and traps working and
+// interrupts disabled, and the command line. Returning from guest_main() is check_summary().
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+void guest_main(void);
+
+/// BOOT_MULTIBOOT, BOOT_PVH or BOOT_ELF64; and the boot information as it was passed.
+unsigned boot_protocol(void);
+const void* boot_information(void);
+/// Never null.
+const char* command_line(void);
+
+/// The number after "NAME=" on the command line.
+uint64_t option_number(const char* name, uint64_t otherwise);
+/// True if the word NAME is on the command line.
+bool option_flag(const char* name);
