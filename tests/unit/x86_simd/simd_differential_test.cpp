@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+//
+// Every MMX and SSE instruction, found by going through all opcodes, against the host's own.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "unit/x86_simd/simd_fixture.hpp"
+
+namespace vpmu::machine::x86::testing {
+namespace {
+
+bool host_has(ZydisISASet isa) {
+  switch (isa) {
+    case ZYDIS_ISA_SET_SSE3: return __builtin_cpu_supports("sse3");
+    case ZYDIS_ISA_SET_SSSE3:
+    case ZYDIS_ISA_SET_SSSE3MMX: return __builtin_cpu_supports("ssse3");
+    case ZYDIS_ISA_SET_SSE4: return __builtin_cpu_supports("sse4.1");
+    case ZYDIS_ISA_SET_SSE42: return __builtin_cpu_supports("sse4.2");
+    case ZYDIS_ISA_SET_AES: return __builtin_cpu_supports("aes");
+    case ZYDIS_ISA_SET_PCLMULQDQ: return __builtin_cpu_supports("pclmul");
+    default: return true;
+  }
+}
+
+/// Their results are the implementation's own, or they are tested elsewhere.
+bool has_its_own_test(ZydisMnemonic mnemonic) {
+  switch (mnemonic) {
+    case ZYDIS_MNEMONIC_RCPPS:
+    case ZYDIS_MNEMONIC_RCPSS:
+    case ZYDIS_MNEMONIC_RSQRTPS:
+    case ZYDIS_MNEMONIC_RSQRTSS:
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXSAVE64:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR64: return true;
+    default: return false;
+  }
+}
+
+bool uses_stack_pointer(const Decoded& decoded) {
+  for (unsigned i = 0; i < decoded.instruction.zydis.operand_count; ++i) {
+    if (!decoded.instruction.is_register(i)) continue;
+    const ZydisRegister reg = decoded.instruction.operands[i].reg.value;
+    if (ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg) == ZYDIS_REGISTER_RSP)
+      return true;
+  }
+  return false;
+}
+
+State random_state(Values& values, const Buffer& buffer) {
+  State state;
+  for (Xmm& xmm : state.fx.xmm) xmm = values.xmm();
+  for (auto& gpr : state.gpr) {
+    gpr = values.below(2) ? values.any() : static_cast<std::uint64_t>(values.below(40)) - 20;
+  }
+  state.gpr[kRsi] = buffer.address() + Buffer::kOperand;
+  state.gpr[kRdi] = state.gpr[kRsi];  // MASKMOVDQU
+  state.fx.mxcsr = 0x1f80 | (values.any() & 0xe07f);
+  if (values.below(4) == 0) state.fx.mxcsr = 0x1f80;
+  state.fx.valid = 0xff;
+  for (auto& st : state.fx.st) {
+    const std::uint64_t value = values.quad();
+    std::memcpy(st.data(), &value, 8);
+    st[8] = st[9] = 0xff;
+  }
+  state.flags = 2 | (values.any() & kArithmeticFlags);
+  return state;
+}
+
+std::string difference(const State& native, const State& ours) {
+  std::string text;
+  const auto note = [&](const std::string& what, std::uint64_t a, std::uint64_t b) {
+    if (a == b) return;
+    char line[160];
+    std::snprintf(line, sizeof line, "  %s: host %016llx, handler %016llx\n", what.c_str(),
+                  static_cast<unsigned long long>(a), static_cast<unsigned long long>(b));
+    text += line;
+  };
+  for (unsigned i = 0; i < 16; ++i) {
+    note("xmm" + std::to_string(i) + ".lo", native.fx.xmm[i].lo, ours.fx.xmm[i].lo);
+    note("xmm" + std::to_string(i) + ".hi", native.fx.xmm[i].hi, ours.fx.xmm[i].hi);
+    note("gpr" + std::to_string(i), native.gpr[i], ours.gpr[i]);
+  }
+  for (unsigned i = 0; i < 8; ++i) {
+    std::uint64_t a, b;
+    std::uint16_t a_top, b_top;
+    std::memcpy(&a, native.fx.st[i].data(), 8);
+    std::memcpy(&b, ours.fx.st[i].data(), 8);
+    std::memcpy(&a_top, native.fx.st[i].data() + 8, 2);
+    std::memcpy(&b_top, ours.fx.st[i].data() + 8, 2);
+    note("st" + std::to_string(i), a, b);
+    note("st" + std::to_string(i) + " sign and exponent", a_top, b_top);
+  }
+  note("mxcsr", native.fx.mxcsr, ours.fx.mxcsr);
+  note("flags", native.flags & kArithmeticFlags, ours.flags & kArithmeticFlags);
+  note("x87 control", native.fx.control, ours.fx.control);
+  note("x87 status", native.fx.status, ours.fx.status);
+  note("x87 valid", native.fx.valid, ours.fx.valid);
+  return text;
+}
+
+/// Both ways with the same random state; the difference, or nothing.
+std::string compare_once(const Decoded& decoded, std::span<const std::uint8_t> code,
+                         const Buffer& buffer, const State& initial) {
+  std::vector<std::uint8_t> before(buffer.data(), buffer.data() + Buffer::kSize);
+  State native = initial;
+  run_native(code, native);
+  const std::vector<std::uint8_t> native_memory(buffer.data(), buffer.data() + Buffer::kSize);
+  std::memcpy(buffer.data(), before.data(), before.size());
+  State ours = initial;
+  const auto exception = run_handler(decoded, buffer, ours, kUsualCr0, kUsualCr4);
+  if (exception) return "  exception " + std::to_string(exception->vector) + "\n";
+  std::string text = difference(native, ours);
+  if (std::memcmp(native_memory.data(), buffer.data(), Buffer::kSize) != 0) text += "  memory\n";
+  if (text.empty()) return text;
+  char line[200];
+  std::snprintf(line, sizeof line, "  before: mxcsr %04x", initial.fx.mxcsr);
+  text += line;
+  for (unsigned i = 0; i < 2 && decoded.instruction.is_register(i); ++i) {
+    if (ZydisRegisterGetClass(decoded.instruction.operands[i].reg.value) != ZYDIS_REGCLASS_XMM)
+      continue;
+    const unsigned number = register_number(decoded.instruction.operands[i].reg.value);
+    std::snprintf(line, sizeof line, " operand %u %016llx'%016llx", i,
+                  static_cast<unsigned long long>(initial.fx.xmm[number].hi),
+                  static_cast<unsigned long long>(initial.fx.xmm[number].lo));
+    text += line;
+  }
+  return text + "\n";
+}
+
+/// All encodings of the two- and three-byte opcode maps with a memory operand and with registers.
+template <class Visit>
+void for_each_encoding(Values& values, Visit visit) {
+  for (const unsigned prefix : {0x00u, 0x66u, 0xf3u, 0xf2u}) {
+    for (const unsigned map : {0x00u, 0x38u, 0x3au}) {
+      for (unsigned opcode = 0; opcode < 256; ++opcode) {
+        for (unsigned form = 0; form < 32; ++form) {
+          const bool memory = form % 4 == 3;
+          std::vector<std::uint8_t> code;
+          if (prefix != 0) code.push_back(static_cast<std::uint8_t>(prefix));
+          if (values.below(2))
+            code.push_back(
+                static_cast<std::uint8_t>(0x40 | (values.below(16) & (memory ? 14u : 15u))));
+          code.push_back(0x0f);
+          if (map != 0) code.push_back(static_cast<std::uint8_t>(map));
+          code.push_back(static_cast<std::uint8_t>(opcode));
+          const unsigned reg = form / 4;
+          code.push_back(
+              static_cast<std::uint8_t>(memory ? reg << 3 | 6 : 0xc0 | reg << 3 | values.below(8)));
+          code.push_back(
+              static_cast<std::uint8_t>(values.below(2) ? values.any() : values.below(20)));
+          code.resize(16);
+          const auto decoded = decode(code);
+          if (!decoded || (map == 0 && (opcode == 0x38 || opcode == 0x3a))) continue;
+          code.resize(decoded->instruction.zydis.length);
+          visit(*decoded, code);
+        }
+      }
+    }
+  }
+}
+
+bool is_simd(const Decoded& decoded) {
+  switch (decoded.instruction.zydis.meta.isa_ext) {
+    case ZYDIS_ISA_EXT_MMX:
+    case ZYDIS_ISA_EXT_SSE:
+    case ZYDIS_ISA_EXT_SSE2:
+    case ZYDIS_ISA_EXT_SSE3:
+    case ZYDIS_ISA_EXT_SSSE3:
+    case ZYDIS_ISA_EXT_SSE4:
+    case ZYDIS_ISA_EXT_AES:
+    case ZYDIS_ISA_EXT_PCLMULQDQ: return true;
+    default: return false;
+  }
+}
+
+TEST(SimdDifferential, EveryInstructionDoesWhatTheHostDoes) {
+  const Buffer buffer;
+  Values values(20240611);
+  std::map<std::string, unsigned> failures;
+  std::set<std::string> missing, skipped;
+  std::map<std::string, unsigned> covered;
+  const char* rounds = std::getenv("VPMU_SIMD_ROUNDS");
+  const int repeat = rounds != nullptr ? std::atoi(rounds) : 40;
+  for_each_encoding(values, [&](const Decoded& decoded, std::span<const std::uint8_t> code) {
+    if (!is_simd(decoded) || uses_stack_pointer(decoded)) return;
+    const ZydisMnemonic mnemonic = decoded.instruction.mnemonic();
+    const std::string name = ZydisMnemonicGetString(mnemonic);
+    if (!decoded.translated) {
+      missing.insert(name);
+      return;
+    }
+    if (has_its_own_test(mnemonic)) return;
+    if (!host_has(decoded.instruction.zydis.meta.isa_set)) {
+      skipped.insert(name);
+      return;
+    }
+    ++covered[name];
+    for (int i = 0; i < repeat; ++i) {
+      const State state = random_state(values, buffer);
+      for (unsigned at = 0; at < Buffer::kSize; at += 8) {
+        if (at >= Buffer::kOperand - 64 && at < Buffer::kOperand + 64) {
+          const std::uint64_t value = values.quad();
+          std::memcpy(buffer.data() + at, &value, 8);
+        }
+      }
+      const std::string text = compare_once(decoded, code, buffer, state);
+      if (text.empty()) continue;
+      if (failures[name]++ < 2) ADD_FAILURE() << decoded.text << "\n" << text;
+    }
+  });
+  for (const auto& [name, count] : failures) std::printf("failed: %s %u\n", name.c_str(), count);
+  for (const auto& name : skipped) std::printf("not on this host: %s\n", name.c_str());
+  for (const auto& name : missing) std::printf("not translated: %s\n", name.c_str());
+  std::printf("%zu instructions\n", covered.size());
+}
+
+}  // namespace
+}  // namespace vpmu::machine::x86::testing
