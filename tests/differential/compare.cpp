@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+#include "compare.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "decoded.hpp"
+
+namespace vpmu::differential {
+
+namespace {
+
+constexpr const char* kGprNames[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                       "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+// CF PF AF ZF SF, IF, DF, OF, AC and ID.
+constexpr std::uint64_t kComparedFlags = 0x8d5 | 0x200 | 0x400 | 1 << 18 | 1 << 21;
+constexpr std::uint8_t kGeneralProtection = 13, kPageFault = 14;
+
+template <class Range>
+std::string hex(const Range& bytes) {
+  std::string text;
+  for (const std::uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+/// The most significant byte first, as registers are written.
+template <class Range>
+std::string number(const Range& bytes) {
+  std::vector<std::uint8_t> reversed(bytes.begin(), bytes.end());
+  std::reverse(reversed.begin(), reversed.end());
+  return hex(reversed);
+}
+
+/// Undefined flags and condition codes where the run ended.
+void undefined_at(const TestCase& test, const Outcome& outcome, std::uint64_t& flags,
+                  std::uint16_t& x87) {
+  flags = test.undefined_flags;
+  x87 = test.undefined_x87;
+  const std::uint64_t offset = outcome.state.rip - test.input.rip;
+  for (const TestCase::Instruction& at : test.instructions) {
+    if (at.offset != offset) continue;
+    flags = at.undefined_flags;
+    x87 = at.undefined_x87;
+  }
+}
+
+bool uses(const TestCase& test, ZydisRegisterClass first, ZydisRegisterClass second) {
+  for (const TestCase::Instruction& at : test.instructions) {
+    Decoded decoded;
+    if (!decode({&test.code[at.offset], at.length}, decoded)) continue;
+    for (const ZydisDecodedOperand& operand : decoded.all()) {
+      if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+      const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+      if (kind == first || kind == second) return true;
+    }
+    if (first == ZYDIS_REGCLASS_X87 && decoded.instruction.meta.isa_ext == ZYDIS_ISA_EXT_X87)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<std::string> differences(const TestCase& test, const Ending& expected,
+                                     const Ending& got) {
+  std::vector<std::string> lines;
+  const auto differ = [&](const auto& what, const auto& want, const auto& have) {
+    lines.push_back(fmt::format("{}: expected {}, got {}", what, want, have));
+  };
+  const auto compare = [&](const auto& what, std::uint64_t want, std::uint64_t have) {
+    if (want != have) differ(what, fmt::format("{:#x}", want), fmt::format("{:#x}", have));
+  };
+  const Outcome& a = expected.outcome;
+  const Outcome& b = got.outcome;
+  if (a.trouble != nullptr || b.trouble != nullptr) {
+    if (a.trouble == nullptr || b.trouble == nullptr || std::strcmp(a.trouble, b.trouble) != 0)
+      differ("ending", a.trouble == nullptr ? fmt::format("vector {}", a.vector) : a.trouble,
+             b.trouble == nullptr ? fmt::format("vector {}", b.vector) : b.trouble);
+    return lines;
+  }
+  if (a.vector != b.vector) {
+    differ("exception", a.vector, b.vector);
+    compare("rip", a.state.rip - test.input.rip, b.state.rip - test.input.rip);
+    return lines;
+  }
+  compare("rip (from the first instruction)", a.state.rip - test.input.rip,
+          b.state.rip - test.input.rip);
+  if (a.vector == kGeneralProtection || a.vector == kPageFault)
+    compare("error code", a.error_code, b.error_code);
+  if (a.vector == kPageFault) compare("cr2", a.address, b.address);
+  for (unsigned i = 0; i < 16; ++i) compare(kGprNames[i], a.state.gpr[i], b.state.gpr[i]);
+
+  std::uint64_t undefined_flags = 0;
+  std::uint16_t undefined_x87 = 0;
+  undefined_at(test, a, undefined_flags, undefined_x87);
+  const std::uint64_t flags = kComparedFlags & ~undefined_flags;
+  compare("rflags", a.state.rflags & flags, b.state.rflags & flags);
+
+  const FxImage& fa = a.state.fx;
+  const FxImage& fb = b.state.fx;
+  for (unsigned i = 0; i < 16; ++i)
+    if (fa.xmm[i] != fb.xmm[i])
+      differ(fmt::format("xmm{}", i), number(fa.xmm[i]), number(fb.xmm[i]));
+  compare("mxcsr", fa.mxcsr, fb.mxcsr);
+  compare("x87 control", fa.control, fb.control);
+  compare("x87 status", fa.status & ~undefined_x87, fb.status & ~undefined_x87);
+  compare("x87 tags", fa.tags, fb.tags);
+  for (unsigned i = 0; i < 8; ++i) {
+    if (std::memcmp(fa.st[i].data(), fb.st[i].data(), 10) != 0)
+      differ(fmt::format("st{}", i), number(std::span{fa.st[i]}.first(10)),
+             number(std::span{fb.st[i]}.first(10)));
+  }
+
+  if (std::memcmp(expected.data.data(), got.data.data(), kDataBytes) != 0) {
+    const auto ignored = [&](std::uint64_t address) {
+      return std::any_of(test.ignored.begin(), test.ignored.end(),
+                         [&](const auto& range) { return address - range.address < range.bytes; });
+    };
+    for (std::size_t at = 0; at < kDataBytes; ++at) {
+      if (expected.data[at] == got.data[at] || ignored(kData + at)) continue;
+      const std::size_t length = std::min<std::size_t>(16, kDataBytes - at);
+      differ(fmt::format("memory at {:#x}", kData + at), hex(expected.data.subspan(at, length)),
+             hex(got.data.subspan(at, length)));
+      break;
+    }
+  }
+  return lines;
+}
+
+std::string describe(const TestCase& test) {
+  std::string text;
+  for (const TestCase::Instruction& at : test.instructions) {
+    const std::span code{&test.code[at.offset], at.length};
+    text += fmt::format("  {:#x}  {:<30}  {}\n", test.input.rip + at.offset, hex(code),
+                        disassemble(code, test.input.rip + at.offset));
+  }
+  const CpuState& in = test.input;
+  for (unsigned i = 0; i < 16; ++i)
+    text += fmt::format("  {:>3} {:016x}{}", kGprNames[i], in.gpr[i], i % 4 == 3 ? "\n" : "");
+  text += fmt::format("  rflags {:x}  mxcsr {:x}", in.rflags, in.fx.mxcsr);
+  text += fmt::format("  x87 control {:x} status {:x} tags {:x}\n", in.fx.control, in.fx.status,
+                      in.fx.tags);
+  if (uses(test, ZYDIS_REGCLASS_XMM, ZYDIS_REGCLASS_XMM)) {
+    for (unsigned i = 0; i < 16; ++i)
+      text += fmt::format("  xmm{:<2} {}{}", i, number(in.fx.xmm[i]), i % 2 == 1 ? "\n" : "");
+  }
+  if (uses(test, ZYDIS_REGCLASS_X87, ZYDIS_REGCLASS_MMX)) {
+    for (unsigned i = 0; i < 8; ++i)
+      text += fmt::format("  st{} {}{}", i, number(std::span{in.fx.st[i]}.first(10)),
+                          i % 4 == 3 ? "\n" : "");
+  }
+  for (const TestCase::Instruction& at : test.instructions) {
+    Decoded decoded;
+    if (!decode({&test.code[at.offset], at.length}, decoded)) continue;
+    for (const ZydisDecodedOperand& operand : decoded.all()) {
+      std::uint64_t address = 0;
+      if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY ||
+          !ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(
+              &decoded.instruction, &operand, in.rip + at.offset,
+              [&] {
+                static ZydisRegisterContext context;
+                for (unsigned i = 0; i < 16; ++i) {
+                  context.values[ZYDIS_REGISTER_RAX + i] = in.gpr[i];
+                  context.values[ZYDIS_REGISTER_EAX + i] = static_cast<std::uint32_t>(in.gpr[i]);
+                }
+                context.values[ZYDIS_REGISTER_AL] = in.gpr[0] & 0xff;
+                return &context;
+              }(),
+              &address)))
+        continue;
+      text += fmt::format("  [{:#x}]", address);
+      if (address >= kData && address < kDataEnd) {
+        const std::size_t offset = address - kData;
+        text += " " + hex(std::span{test.data}.subspan(
+                          offset, std::min<std::size_t>(16, kDataBytes - offset)));
+      }
+      text += "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace vpmu::differential
