@@ -16,8 +16,8 @@
 #define KERNEL_GS_BASE 0xc0000102      // takes the writes on a CPU without a PMU
 #define UNUSED_PORT 0x80
 
-// Counter 0 runs after this. Clobbers EAX, ECX, EDX, EDI, EBP; keeps EBX.
-.macro start_first_counter
+// Up to the WRMSR that starts counter 0. Clobbers EAX, ECX, EDX, EDI, EBP; keeps EBX.
+.macro prepare_first_counter
   mov %ebx, %ebp
   mov $0xa, %eax
   xor %ecx, %ecx
@@ -29,7 +29,6 @@
   mov $PERFEVTSEL0, %ecx
   cmovz %edi, %ecx
   mov $COUNT_ALL + 0x003c, %eax        // cycles
-  wrmsr
 .endm
 .macro start_next_counter number, event
   mov $PERFEVTSEL0 + \number, %ecx
@@ -42,8 +41,9 @@
 .code32
 .global demo_entry
 demo_entry:
-  start_first_counter
-  start_next_counter 1, 0x00c0         // instructions: not counted are the 12 + 4 up to here
+  prepare_first_counter
+  wrmsr                                // counts itself
+  start_next_counter 1, 0x00c0         // instructions: not counted are the 12 + 3 before its WRMSR
   start_next_counter 2, 0x00c4         // branches: not counted are none
   start_next_counter 3, 0x00c5         // mispredicted branches: likewise
   jmp guest_entry
@@ -64,7 +64,7 @@ demo_prologue_cycles:
   xor %ecx, %ecx
   rdpmc
   mov %eax, %esi
-  start_first_counter
+  prepare_first_counter
   xor %ecx, %ecx
   rdpmc
   sub %esi, %eax

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Intel architectural performance monitoring: MSRs, event selects and what CPUID says of them.
-// Counting rules that the guests rely on, to the instruction: the WRMSR that enables a counter is
-// not counted, the one that disables it is, and RDPMC does not count itself.
+// What the guests rely on, to the instruction: the WRMSR that starts a counter is counted, the one
+// that stops it is not, and RDPMC does not count itself.
 #pragma once
 
 #include <stdbool.h>
