@@ -26,10 +26,12 @@
 
 #include "machine/guest_memory.hpp"
 #include "machine/x86/environment.hpp"
+#include "vpmu/silicon/branch_predictor.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
 namespace vpmu::machine::x86 {
 
+class CodePages;
 struct Core;
 struct Op;
 struct Block;
@@ -205,6 +207,8 @@ struct Edge {
   Block* target = nullptr;  ///< the block to go on with; null: look it up
   std::uint64_t count = 0;  ///< how often since the last hand_over()
   Block* owner = nullptr;
+  Block* listed_in = nullptr;  ///< the block in whose `incoming` list this edge is
+  Edge* next_incoming = nullptr;
 };
 
 /// Which code a block is: the same bytes decode differently in another mode.
@@ -236,7 +240,8 @@ struct Block {
   std::uint64_t cs_base = 0;
   const OpRecord* records = nullptr;
   Block* next_in_bucket = nullptr;
-  bool dead = false;  ///< its code was overwritten
+  Edge* incoming = nullptr;  ///< edges that lead here
+  bool dead = false;         ///< its code was overwritten
 };
 
 // ---- Budget -------------------------------------------------------------------------------------
@@ -324,10 +329,29 @@ struct Core {
 
   Exception exception;
 
+  // MSRs of the CPU's own.
+  std::uint64_t star = 0, lstar = 0, cstar = 0, sfmask = 0, kernel_gs_base = 0;
+  std::uint64_t sysenter_cs = 0, sysenter_esp = 0, sysenter_eip = 0;
+  std::uint64_t tsc_offset = 0, tsc_adjust = 0;
+  std::uint32_t tsc_aux = 0;
+
+  std::uint64_t code_base = 0;  ///< CS.base, or 0 in 64-bit mode: rip + code_base is linear
+
+  // Between instructions.
+  bool halted = false;
+  bool waiting_for_sipi = false;
+  bool nmi_pending = false;
+  bool nmi_blocked = false;  ///< from delivery of an NMI to the next IRET
+  bool interrupt_shadow =
+      false;                ///< after STI, MOV SS: no interrupt before the next instruction ends
+  bool debug_trap = false;  ///< a single-step trap is to be taken at this boundary
+
   // What the CPU is built into.
   GuestMemory* memory = nullptr;
   Environment* environment = nullptr;
+  CodePages* code_pages = nullptr;
   silicon::RetireTotals* totals = nullptr;
+  silicon::BranchPredictor* predictor = nullptr;
 
   std::unique_ptr<std::array<TlbBank, kBankCount>> banks;
 
@@ -335,6 +359,21 @@ struct Core {
   static constexpr std::size_t kPendingEdges = 4096;
   std::unique_ptr<std::array<Edge*, kPendingEdges>> pending_edges;
   std::size_t pending_count = 0;
+
+  /// Blocks by address, for indirect branches; never null entries.
+  static constexpr std::size_t kJumpEntries = 4096;
+  std::unique_ptr<std::array<Block*, kJumpEntries>> jumps;
+  Block* no_block = nullptr;  ///< what empty entries of `jumps` hold: never matches
+  /// Pages that code was fetched from.
+  struct FetchEntry {
+    std::uint64_t tag = TlbEntry::kNoPage;
+    std::uint64_t physical = 0;
+    bool user = false;
+  };
+  std::array<FetchEntry, 64> fetch_tlb{};
+  /// Edges that lead to another page: valid until translations change.
+  std::vector<Edge*> cross_page_edges;
+  Edge* left_through = nullptr;  ///< with Stop::kLookup: the edge to link; null for indirect ones
 
   [[nodiscard]] bool long_mode() const { return (efer & kEferLma) != 0; }
   [[nodiscard]] bool code64() const { return (mode.bits & (Mode::kCode16 | Mode::kCode32)) == 0; }

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "machine/x86/core.hpp"
+#include "vpmu/silicon/x86/cycle_model.hpp"
 
 namespace vpmu::machine::x86 {
 
@@ -22,6 +23,12 @@ struct Instruction {
   std::uint64_t rip = 0;        ///< of the instruction
   std::uint64_t next_rip = 0;   ///< of the one behind it
   std::uint64_t block_rip = 0;  ///< of the first instruction of the block
+  /// The arithmetic flags as the instructions before it in the block have left them, if they left
+  /// them as the result of a subtraction (kSub) or as a logic result (kLogic); else kKnown.
+  FlagKind flags_kind = FlagKind::kKnown;
+  unsigned flags_bits = 64;
+  /// Somebody may read the arithmetic flags that this instruction leaves.
+  bool flags_live = true;
 
   [[nodiscard]] ZydisMnemonic mnemonic() const { return zydis.mnemonic; }
   [[nodiscard]] unsigned visible() const { return zydis.operand_count_visible; }
@@ -41,7 +48,10 @@ struct Instruction {
 struct Translation {
   Op op;
   OpRecord record;
+  silicon::x86::InstructionClass instruction_class = silicon::x86::InstructionClass::kSimple;
   BranchKind branch = BranchKind::kNone;
+  /// How the flags are left, for instructions behind this one (Instruction::flags_kind).
+  FlagKind flags_left = FlagKind::kKnown;
   /// The Op ends the block: it never runs VPMU_NEXT.
   bool terminator = false;
   /// The Op must be the only one of its block (reads counters or time, or changes what is running).
@@ -54,11 +64,14 @@ void set_memory(Op& op, const Instruction& in, const ZydisDecodedOperand& operan
 
 /// The byte offset in Core::gpr of a general register of any size (AH is 1).
 std::uint8_t gpr_offset(ZydisRegister reg);
+/// SegmentIndex of a segment register; DS for anything else.
+std::uint8_t segment_number(ZydisRegister reg);
 /// 0 to 15 of an XMM register; 0 to 7 of an x87 or MMX register.
 std::uint8_t register_number(ZydisRegister reg);
 
 bool translate_integer(const Instruction& in, Translation& out);
 bool translate_bits(const Instruction& in, Translation& out);
+bool translate_stack(const Instruction& in, Translation& out);
 bool translate_control(const Instruction& in, Translation& out);
 bool translate_string(const Instruction& in, Translation& out);
 bool translate_system(const Instruction& in, Translation& out);

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: MIT
+//
+// The outer loop: how far the CPU may run, which block is next, and what happens between
+// instructions.
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+
+#include "machine/x86/block_cache.hpp"
+#include "machine/x86/chain.hpp"
+#include "machine/x86/cpu.hpp"
+#include "machine/x86/decoder.hpp"
+#include "machine/x86/flags.hpp"
+#include "machine/x86/mmu.hpp"
+#include "machine/x86/observer.hpp"
+#include "machine/x86/segments.hpp"
+#include "vpmu/silicon/branch_predictor.hpp"
+#include "vpmu/silicon/x86/cycle_model.hpp"
+
+namespace vpmu::machine::x86 {
+
+using silicon::kAllPrivileges;
+using silicon::kRawEventCount;
+using silicon::Privilege;
+using silicon::RawEvent;
+
+namespace {
+
+Privilege privilege_of(Mode mode) {
+  return mode.bits & Mode::kUser ? Privilege::kUser : Privilege::kKernel;
+}
+
+constexpr std::size_t index(RawEvent event) {
+  return static_cast<std::size_t>(event);
+}
+
+/// Never runs: what empty places in Core::jumps point to. Its rip matches no canonical address.
+Block& nowhere() {
+  static Block block = [] {
+    Block b;
+    b.rip = 0x8000'0000'0000'0000;
+    b.mode.bits = 0xff;
+    return b;
+  }();
+  return block;
+}
+
+}  // namespace
+
+void hand_over_edges(Core& core) {
+  for (std::size_t n = 0; n < core.pending_count; ++n) {
+    Edge& edge = *(*core.pending_edges)[n];
+    const Block& block = *edge.owner;
+    auto& totals = core.totals->of(privilege_of(block.mode));
+    const std::uint64_t count = edge.count;
+    edge.count = 0;
+    for (std::size_t event = 0; event < kRawEventCount; ++event) {
+      totals[event] += count * block.retires[event];
+    }
+    if (&edge == &block.edge[1] && block.branch != BranchKind::kNone)
+      totals[index(RawEvent::kTakenBranches)] += count;
+  }
+  core.pending_count = 0;
+}
+
+struct Cpu::Private final : CodeListener {
+  Private(Core& core_in, CodePages& pages_in, silicon::Deadlines& deadlines_in)
+      : core{core_in}, pages{pages_in}, deadlines{deadlines_in} {
+    pages.add_listener(*this);
+  }
+  ~Private() { pages.remove_listener(*this); }
+  Private(const Private&) = delete;
+  Private& operator=(const Private&) = delete;
+
+  void on_code_page(std::size_t) override { forget_write_access(core); }
+  void on_code_written(std::size_t page) override {
+    cache.kill_page(page);
+    core.jumps->fill(core.no_block);
+  }
+
+  Block* find_block(Mode mode);
+  void link_to(Block* next);
+  void run_from(Block* block);
+  void run_alone();
+  void run_blocks();
+  bool stopped();
+  void retire_before(const Op* op);
+  bool take_events();
+  bool raise_event(EventSource source, const Exception& event);
+  void set_budget(std::uint64_t instructions, std::uint64_t cycles);
+  void enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip);
+
+  Core& core;
+  CodePages& pages;
+  silicon::Deadlines& deadlines;
+  BlockCache cache;
+  Decoder decoder;
+  silicon::BranchPredictor predictor;
+  std::atomic<bool> exit_requested{false};
+  bool alone_next = false;  ///< the next instruction must run in a block of its own
+  bool shut_down = false;
+};
+
+// ---- Finding and linking blocks -----------------------------------------------------------------
+
+/// The block at Core::rip, decoded if need be. Null: it cannot be fetched; Core::exception says
+/// why.
+Block* Cpu::Private::find_block(Mode mode) {
+  const bool alone = (mode.bits & Mode::kAlone) != 0;
+  const std::size_t slot = jump_slot(core.rip) ^ (alone ? Core::kJumpEntries / 2 : 0);
+  Block*& remembered = (*core.jumps)[slot];
+  if (remembered->rip == core.rip && remembered->mode == mode) return remembered;
+
+  const std::uint64_t linear = core.rip + core.code_base;
+  std::uint64_t physical = 0;
+  if (!translate_fetch(core, linear, physical)) return nullptr;
+  Block* block = cache.find({physical, core.rip, core.code_base, mode});
+  if (block != nullptr && block->physical2 != 0) {
+    // The second page may have moved.
+    std::uint64_t second = 0;
+    const std::uint64_t next_page = (linear | 0xfff) + 1;
+    if (!translate_fetch(core, next_page, second)) return nullptr;
+    if (second != block->physical2) {
+      cache.kill_page(core.memory->page_index(physical));
+      block = nullptr;
+    }
+  }
+  if (block == nullptr) {
+    if (cache.full()) {
+      hand_over_edges(core);
+      core.jumps->fill(core.no_block);
+      core.cross_page_edges.clear();
+      core.left_through = nullptr;
+      cache.clear();
+    }
+    block = decoder.decode(core, cache, mode, physical);
+    if (block == nullptr) return nullptr;
+  }
+  (*core.jumps)[slot] = block;
+  return block;
+}
+
+/// Links the edge that was just left through to the block it led to.
+void Cpu::Private::link_to(Block* next) {
+  Edge* edge = core.left_through;
+  if (edge == nullptr) return;
+  const Block& from = *edge->owner;
+  if (from.dead || from.mode.bits & Mode::kAlone || next->mode != from.mode) return;
+  const bool same_page = (from.rip ^ next->rip) >> 12 == 0 && from.physical2 == 0 &&
+                         next->physical2 == 0 && from.cs_base == next->cs_base &&
+                         (from.physical ^ next->physical) >> 12 == 0;
+  if (!same_page) core.cross_page_edges.push_back(edge);
+  link(*edge, *next);
+}
+
+// ---- Running ------------------------------------------------------------------------------------
+
+/// Runs Ops until something stops them. The budget has been charged for the block.
+void Cpu::Private::run_from(Block* block) {
+  core.block = block;
+#if VPMU_TAIL_CALLS
+  block->ops->run(core, block->ops);
+#else
+  const Op* op = block->ops;
+  while (op != nullptr) op = op->run(core, op);
+#endif
+}
+
+void Cpu::Private::run_alone() {
+  Mode mode = core.mode;
+  mode.bits |= Mode::kAlone;
+  Block* block = find_block(mode);
+  if (block == nullptr) {
+    core.stop = Stop::kException;
+    core.stopped_at = nullptr;
+    stopped();
+    return;
+  }
+  // Nothing fits behind it.
+  core.budget = 0;
+  run_from(block);
+  stopped();
+}
+
+void Cpu::Private::run_blocks() {
+  Block* block = find_block(core.mode);
+  while (block != nullptr) {
+    const std::uint64_t left = core.budget - block->cost;
+    if (left & budget::kGuards) {
+      run_alone();
+      return;
+    }
+    core.budget = left;
+    run_from(block);
+    if (!stopped()) return;
+    block = find_block(core.mode);
+    if (block != nullptr) link_to(block);
+  }
+  core.stop = Stop::kException;
+  core.stopped_at = nullptr;
+  stopped();
+}
+
+/// Deals with Core::stop. True: go on with the block at Core::rip; false: look at the world first.
+bool Cpu::Private::stopped() {
+  switch (core.stop) {
+    case Stop::kLookup: return true;
+    case Stop::kBudget:
+    case Stop::kDone:
+    case Stop::kNone: return false;
+    case Stop::kAlone:
+      retire_before(core.stopped_at);
+      alone_next = true;
+      return false;
+    case Stop::kAgain: retire_before(core.stopped_at); return false;
+    case Stop::kException: {
+      const Exception exception = core.exception;
+      if (core.stopped_at != nullptr) retire_before(core.stopped_at);
+      if (!raise_event(EventSource::kException, exception)) shut_down = true;
+      return false;
+    }
+  }
+  return false;
+}
+
+/// Retires what the running block did before `op`, and points Core::rip at `op`.
+void Cpu::Private::retire_before(const Op* op) {
+  const Block& block = *core.block;
+  const auto count = static_cast<std::size_t>(op - block.ops);
+  auto& totals = core.totals->of(privilege_of(block.mode));
+  for (std::size_t n = 0; n < count; ++n) {
+    const OpRecord& record = block.records[n];
+    totals[index(RawEvent::kInstructions)] += record.instructions;
+    totals[index(RawEvent::kCycles)] += record.cycles;
+    totals[index(RawEvent::kReferenceCycles)] += record.cycles;
+    totals[index(RawEvent::kLoads)] += record.loads;
+    totals[index(RawEvent::kStores)] += record.stores;
+  }
+  core.rip = block.rip + block.records[count].offset;
+}
+
+// ---- Between instructions -----------------------------------------------------------------------
+
+bool Cpu::Private::raise_event(EventSource source, const Exception& event) {
+  const bool delivered = deliver(core, source, event);
+  for (const RawEvent cycles : {RawEvent::kCycles, RawEvent::kReferenceCycles})
+    core.totals->add(cycles, Privilege::kKernel, silicon::x86::kDeliveryCycles);
+  return delivered;
+}
+
+/// Takes what is pending at this boundary. False: a triple fault.
+bool Cpu::Private::take_events() {
+  if (core.debug_trap) {
+    core.debug_trap = false;
+    core.dr6 |= 1 << 14;
+    if (!raise_event(EventSource::kException, {kDebug, false, 0, 0})) return false;
+  }
+  if (core.interrupt_shadow) return true;
+  if (core.nmi_pending && !core.nmi_blocked) {
+    core.nmi_pending = false;
+    core.halted = false;
+    if (!raise_event(EventSource::kNonMaskable, {kNmi, false, 0, 0})) return false;
+  }
+  if ((core.rflags & kIf) && core.environment->interrupt_waiting()) {
+    core.halted = false;
+    const std::uint8_t vector = core.environment->acknowledge_interrupt();
+    if (!raise_event(EventSource::kExternal, {vector, false, 0, 0})) return false;
+  }
+  return true;
+}
+
+void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) {
+  std::uint64_t branches = budget::kLaneMax;
+  std::uint64_t memory = budget::kLaneMax;
+  if (deadlines.any()) {
+    const Privilege privilege = privilege_of(core.mode);
+    const auto nearest = [&](RawEvent event) { return deadlines.nearest(event, privilege); };
+    instructions = std::min(instructions, nearest(RawEvent::kInstructions));
+    cycles = std::min({cycles, nearest(RawEvent::kCycles), nearest(RawEvent::kReferenceCycles)});
+    for (const RawEvent event :
+         {RawEvent::kBranches, RawEvent::kConditionalBranches, RawEvent::kTakenBranches,
+          RawEvent::kIndirectBranches, RawEvent::kCalls, RawEvent::kReturns,
+          RawEvent::kMispredictedBranches}) {
+      branches = std::min(branches, nearest(event));
+    }
+    memory = std::min(nearest(RawEvent::kLoads), nearest(RawEvent::kStores));
+  }
+  core.budget = budget::lanes(instructions, cycles, branches, memory);
+}
+
+Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
+  Private& p = *private_;
+  Core& core = core_;
+  hand_over_edges(core);
+  const std::uint64_t start = core.totals->held(RawEvent::kInstructions, kAllPrivileges);
+  for (;;) {
+    hand_over_edges(core);
+    if (p.deadlines.any()) p.deadlines.fire_due();
+    if (p.exit_requested.load(std::memory_order_relaxed)) {
+      p.exit_requested.store(false, std::memory_order_relaxed);
+      return Exit::kRequested;
+    }
+    if (p.shut_down) return Exit::kShutdown;
+    if (core.waiting_for_sipi) return Exit::kWaiting;
+    const std::uint64_t done = core.totals->held(RawEvent::kInstructions, kAllPrivileges) - start;
+    const std::uint64_t now = core.environment->now();
+    if (done >= instructions || now >= until) return Exit::kBudget;
+    if (!p.take_events()) {
+      p.shut_down = true;
+      return Exit::kShutdown;
+    }
+    if (core.halted) return Exit::kHalted;
+
+    const bool observed = core.totals->demanded(RawEvent::kMispredictedBranches);
+    core.mode.bits = static_cast<std::uint8_t>(observed ? core.mode.bits | Mode::kObserved
+                                                        : core.mode.bits & ~Mode::kObserved);
+
+    const bool trace = (core.rflags & kTf) != 0;
+    if (trace || core.interrupt_shadow || p.alone_next) {
+      core.interrupt_shadow = false;
+      p.alone_next = false;
+      const std::uint64_t rip_before = core.rip;
+      p.run_alone();
+      const bool retired = core.stop != Stop::kException && core.stop != Stop::kAlone;
+      // INT n and the like clear TF and take no trap.
+      const bool stepped = retired && (core.rflags & kTf || core.block->branch != BranchKind::kFar);
+      if (trace && stepped && (core.rip != rip_before || core.stop != Stop::kAgain))
+        core.debug_trap = true;
+      continue;
+    }
+    p.set_budget(instructions - done, until - now);
+    p.run_blocks();
+  }
+}
+
+void observe_branch(Core& core, bool taken, std::uint64_t to) {
+  const Block& block = *core.block;
+  const OpRecord& last = block.records[block.op_count - 1];
+  const silicon::RetiredBranch branch{
+      static_cast<silicon::PredictedKind>(static_cast<int>(block.branch) - 1), taken,
+      block.rip + last.offset, block.rip + block.byte_length, to};
+  if (core.predictor->predict_and_train(branch))
+    core.totals->add(RawEvent::kMispredictedBranches, privilege_of(block.mode), 1);
+}
+static_assert(static_cast<int>(BranchKind::kDirect) - 1 ==
+              static_cast<int>(silicon::PredictedKind::kDirect));
+static_assert(static_cast<int>(BranchKind::kFar) - 1 ==
+              static_cast<int>(silicon::PredictedKind::kFar));
+
+// ---- The public face ----------------------------------------------------------------------------
+
+Cpu::Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
+         silicon::RetireTotals& totals, silicon::Deadlines& deadlines) {
+  core_.memory = &memory;
+  core_.environment = &environment;
+  core_.code_pages = &code_pages;
+  core_.totals = &totals;
+  core_.banks = std::make_unique<std::array<TlbBank, kBankCount>>();
+  core_.pending_edges = std::make_unique<std::array<Edge*, Core::kPendingEdges>>();
+  core_.jumps = std::make_unique<std::array<Block*, Core::kJumpEntries>>();
+  core_.no_block = &nowhere();
+  core_.jumps->fill(core_.no_block);
+  private_ = std::make_unique<Private>(core_, code_pages, deadlines);
+  core_.predictor = &private_->predictor;
+  totals.set_source(this);
+  reset();
+}
+
+Cpu::~Cpu() {
+  core_.totals->set_source(nullptr);
+}
+
+void Cpu::hand_over() {
+  hand_over_edges(core_);
+}
+
+void Cpu::Private::enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip) {
+  for (Segment& segment : core.segment) segment = real_mode_segment(0);
+  core.segment[kCs] = real_mode_segment(selector);
+  core.segment[kCs].base = base;
+  core.segment[kCs].type = 11;
+  core.rip = rip;
+}
+
+void Cpu::reset() {
+  Core& core = core_;
+  core.tsc_offset = core.tsc_adjust = 0;
+  core.xmm = {};
+  core.mxcsr = 0x1f80;
+  core.x87 = X87{};
+  core.xcr0 = 1;
+  core.star = core.lstar = core.cstar = core.sfmask = core.kernel_gs_base = 0;
+  core.sysenter_cs = core.sysenter_esp = core.sysenter_eip = 0;
+  core.tsc_aux = 0;
+  core.efer = 0;
+  init();
+  core.cr0 = kCr0Et | kCr0Cd | kCr0Nw;
+  core.waiting_for_sipi = false;
+}
+
+void Cpu::init() {
+  Core& core = core_;
+  core.gpr = {};
+  core.gpr[kRdx] = 0x606a6;  // family, model and stepping; software does not rely on it
+  core.rflags = 2;
+  set_arithmetic_flags(core, 0);
+  // CD and NW survive INIT.
+  core.cr0 = kCr0Et | (core.cr0 & (kCr0Cd | kCr0Nw));
+  core.cr2 = core.cr3 = core.cr4 = 0;
+  core.efer = 0;
+  core.dr = {};
+  core.dr6 = 0xffff0ff0;
+  core.dr7 = 0x400;
+  core.cpl = 0;
+  core.gdtr = core.idtr = {0, 0xffff};
+  core.ldtr = real_mode_segment(0);
+  core.ldtr.system = true;
+  core.ldtr.type = 2;
+  core.tr = core.ldtr;
+  core.tr.type = 11;
+  core.halted = core.nmi_pending = core.nmi_blocked = false;
+  core.interrupt_shadow = core.debug_trap = false;
+  private_->shut_down = false;
+  private_->enter_real_mode(0xf000, 0xffff0000, 0xfff0);
+  core.waiting_for_sipi = true;
+  state_changed();
+}
+
+void Cpu::sipi(std::uint8_t vector) {
+  if (!core_.waiting_for_sipi) return;
+  core_.waiting_for_sipi = false;
+  private_->enter_real_mode(static_cast<std::uint16_t>(vector << 8),
+                            static_cast<std::uint64_t>(vector) << 12, 0);
+  state_changed();
+}
+
+void Cpu::raise_nmi() {
+  core_.nmi_pending = true;
+}
+
+void Cpu::request_exit() {
+  private_->exit_requested.store(true, std::memory_order_relaxed);
+}
+
+bool Cpu::runnable() {
+  if (core_.waiting_for_sipi || private_->shut_down) return false;
+  if (!core_.halted) return true;
+  if (core_.nmi_pending && !core_.nmi_blocked) return true;
+  return (core_.rflags & kIf) != 0 && core_.environment->interrupt_waiting();
+}
+
+std::uint64_t Cpu::cycles() {
+  return core_.totals->read(RawEvent::kCycles, kAllPrivileges);
+}
+
+void Cpu::state_changed() {
+  hand_over_edges(core_);
+  core_.gpr[kZeroRegister] = 0;
+  flush_tlb(core_);
+  update_mode(core_);
+}
+
+bool Cpu::peek(std::uint64_t linear, void* to, std::size_t bytes) const {
+  auto* out = static_cast<std::uint8_t*>(to);
+  while (bytes != 0) {
+    const std::size_t piece = std::min<std::size_t>(bytes, 4096 - (linear & 0xfff));
+    std::uint64_t physical = 0;
+    if (!look_up(core_, linear, physical)) return false;
+    const std::uint8_t* host = core_.memory->host(physical, piece);
+    if (host == nullptr) return false;
+    std::memcpy(out, host, piece);
+    linear += piece;
+    out += piece;
+    bytes -= piece;
+  }
+  return true;
+}
+
+}  // namespace vpmu::machine::x86
