@@ -1,6 +1,7 @@
 # The handlers of MMX, SSE and x87 instructions.
 set(VPMU_X86_SIMD_SOURCES
   fp_environment.cpp
+  ops_fxsave.cpp
   ops_sse_arithmetic.cpp
   ops_sse_compare.cpp
   ops_sse_convert.cpp
@@ -13,4 +14,6 @@ set(VPMU_X86_SIMD_SOURCES
   ops_sse_shift.cpp
   ops_sse_shuffle.cpp
   ops_sse_string.cpp
-  ops_x87.cpp)
+  ops_x87.cpp
+  ops_x87_control.cpp
+  ops_x87_host.cpp)

@@ -72,67 +72,6 @@ State random_state(Values& values, const Buffer& buffer) {
   return state;
 }
 
-std::string difference(const State& native, const State& ours) {
-  std::string text;
-  const auto note = [&](const std::string& what, std::uint64_t a, std::uint64_t b) {
-    if (a == b) return;
-    char line[160];
-    std::snprintf(line, sizeof line, "  %s: host %016llx, handler %016llx\n", what.c_str(),
-                  static_cast<unsigned long long>(a), static_cast<unsigned long long>(b));
-    text += line;
-  };
-  for (unsigned i = 0; i < 16; ++i) {
-    note("xmm" + std::to_string(i) + ".lo", native.fx.xmm[i].lo, ours.fx.xmm[i].lo);
-    note("xmm" + std::to_string(i) + ".hi", native.fx.xmm[i].hi, ours.fx.xmm[i].hi);
-    note("gpr" + std::to_string(i), native.gpr[i], ours.gpr[i]);
-  }
-  for (unsigned i = 0; i < 8; ++i) {
-    std::uint64_t a, b;
-    std::uint16_t a_top, b_top;
-    std::memcpy(&a, native.fx.st[i].data(), 8);
-    std::memcpy(&b, ours.fx.st[i].data(), 8);
-    std::memcpy(&a_top, native.fx.st[i].data() + 8, 2);
-    std::memcpy(&b_top, ours.fx.st[i].data() + 8, 2);
-    note("st" + std::to_string(i), a, b);
-    note("st" + std::to_string(i) + " sign and exponent", a_top, b_top);
-  }
-  note("mxcsr", native.fx.mxcsr, ours.fx.mxcsr);
-  note("flags", native.flags & kArithmeticFlags, ours.flags & kArithmeticFlags);
-  note("x87 control", native.fx.control, ours.fx.control);
-  note("x87 status", native.fx.status, ours.fx.status);
-  note("x87 valid", native.fx.valid, ours.fx.valid);
-  return text;
-}
-
-/// Both ways with the same random state; the difference, or nothing.
-std::string compare_once(const Decoded& decoded, std::span<const std::uint8_t> code,
-                         const Buffer& buffer, const State& initial) {
-  std::vector<std::uint8_t> before(buffer.data(), buffer.data() + Buffer::kSize);
-  State native = initial;
-  run_native(code, native);
-  const std::vector<std::uint8_t> native_memory(buffer.data(), buffer.data() + Buffer::kSize);
-  std::memcpy(buffer.data(), before.data(), before.size());
-  State ours = initial;
-  const auto exception = run_handler(decoded, buffer, ours, kUsualCr0, kUsualCr4);
-  if (exception) return "  exception " + std::to_string(exception->vector) + "\n";
-  std::string text = difference(native, ours);
-  if (std::memcmp(native_memory.data(), buffer.data(), Buffer::kSize) != 0) text += "  memory\n";
-  if (text.empty()) return text;
-  char line[200];
-  std::snprintf(line, sizeof line, "  before: mxcsr %04x", initial.fx.mxcsr);
-  text += line;
-  for (unsigned i = 0; i < 2 && decoded.instruction.is_register(i); ++i) {
-    if (ZydisRegisterGetClass(decoded.instruction.operands[i].reg.value) != ZYDIS_REGCLASS_XMM)
-      continue;
-    const unsigned number = register_number(decoded.instruction.operands[i].reg.value);
-    std::snprintf(line, sizeof line, " operand %u %016llx'%016llx", i,
-                  static_cast<unsigned long long>(initial.fx.xmm[number].hi),
-                  static_cast<unsigned long long>(initial.fx.xmm[number].lo));
-    text += line;
-  }
-  return text + "\n";
-}
-
 /// All encodings of the two- and three-byte opcode maps with a memory operand and with registers.
 template <class Visit>
 void for_each_encoding(Values& values, Visit visit) {
@@ -209,7 +148,7 @@ TEST(SimdDifferential, EveryInstructionDoesWhatTheHostDoes) {
           std::memcpy(buffer.data() + at, &value, 8);
         }
       }
-      const std::string text = compare_once(decoded, code, buffer, state);
+      const std::string text = compare_with_host(decoded, code, buffer, state);
       if (text.empty()) continue;
       if (failures[name]++ < 2) ADD_FAILURE() << decoded.text << "\n" << text;
     }

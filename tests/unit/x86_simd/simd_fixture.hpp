@@ -12,6 +12,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "machine/x86/core.hpp"
@@ -75,6 +76,12 @@ std::optional<Exception> run_handler(const Decoded& decoded, const Buffer& buffe
                                      std::uint64_t cr0, std::uint64_t cr4);
 inline constexpr std::uint64_t kUsualCr0 = kCr0Pe | kCr0Mp | kCr0Ne | kCr0Pg;
 inline constexpr std::uint64_t kUsualCr4 = kCr4Pae | kCr4Osfxsr | kCr4Osxmmexcpt;
+
+/// Both ways from the same state and memory: the differences as text, or nothing. Leaves what the
+/// handler did in the buffer. Bytes [ignored.first, ignored.second) from the operand on may differ.
+std::string compare_with_host(const Decoded& decoded, std::span<const std::uint8_t> code,
+                              const Buffer& buffer, const State& initial,
+                              std::pair<unsigned, unsigned> ignored = {0, 0});
 
 /// Numbers that make a difference to vector and floating-point instructions.
 class Values {
