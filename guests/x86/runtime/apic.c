@@ -15,6 +15,9 @@ bool apic_is_x2apic(void) {
 }
 
 void apic_start(void) {
+  // The 8259s stay silent; a boot loader may have left them open.
+  outb(0x21, 0xff);
+  outb(0xa1, 0xff);
   wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE);
   if (x2apic) wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_X2APIC);
   apic_write(APIC_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
