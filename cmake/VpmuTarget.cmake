@@ -15,7 +15,8 @@ endif()
 
 add_library(vpmu_options INTERFACE)
 target_compile_options(vpmu_options INTERFACE
-  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align=strict
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  $<IF:$<CXX_COMPILER_ID:GNU>,-Wcast-align=strict,-Wcast-align>
   $<$<BOOL:${VPMU_WARNINGS_AS_ERRORS}>:-Werror>)
 if(VPMU_SANITIZE)
   add_compile_options(-fsanitize=${VPMU_SANITIZE} -fno-sanitize-recover=all
