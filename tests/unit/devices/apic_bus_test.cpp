@@ -13,7 +13,7 @@ namespace vpmu::machine {
 namespace {
 
 constexpr std::uint64_t kPage = 0xfee00000;
-constexpr std::uint32_t kEn = 1 << 11, kExtd = 1 << 10;
+constexpr std::uint32_t kExtd = 1 << 10;
 constexpr unsigned kCpus = 8;
 constexpr std::uint8_t kVector = 0xf1;
 
@@ -240,8 +240,6 @@ TEST_F(ApicBusTest, DisabledApicsGetNothing) {
   EXPECT_EQ(take(), 0xfbU);
   send(0, kInit | kAssert, 2);
   EXPECT_EQ(signals[2].inits, 0U);
-  EXPECT_TRUE(apic[3]->enabled());
-  EXPECT_EQ(kEn, 0x800U);
 }
 
 TEST_F(ApicBusTest, ReservedCommandsDoNothing) {
