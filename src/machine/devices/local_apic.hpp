@@ -4,11 +4,10 @@
 // chapter 11. What the manual leaves open is decided so:
 //
 //  - The APIC ID is read-only in both modes. Version 0x15, EOI broadcast suppression offered.
-//  - SMIs are dropped: the machine has no SMM. IPIs are edge-triggered; a level de-assert is
-//  dropped.
-//  - Reserved bits: dropped in the page, #GP in an MSR. ICR bit 12 and the read-only LVT bits may
-//  be
-//    written with anything in both.
+//  - SMIs are dropped: the machine has no SMM. So is a level de-assert; all IPIs are edges.
+//  - Reserved bits: dropped in the page, #GP in an MSR. ICR bit 12 and the read-only LVT bits
+//    may be written with anything in both.
+//  - Lowest-priority IPIs work in x2APIC mode, too. LVTPC in ExtINT mode reaches nobody.
 //  - Clearing IA32_APIC_BASE.EN resets all registers; CR8 works while the APIC is disabled.
 //  - Interrupts that were accepted before a software disable are still offered to the CPU.
 //  - The timer counts at Config::timer_hz / divider, which the machine reports in CPUID.15H.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Ticks of a device's own clock since power-on, in machine time. Rounding is such that a timer
-// armed for first_cycle_of(tick) finds ticks_at(now) >= tick when it fires.
+// armed for first_cycle_of(tick) finds ticks_now() >= tick when it fires.
 #pragma once
 
 #include <cstdint>
