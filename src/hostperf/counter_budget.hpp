@@ -33,10 +33,12 @@ class CounterBudget {
   static constexpr std::size_t kMaxFixed = 8;
 
   void change(const silicon::x86::EventRow& row, int by) {
-    const auto fixed = static_cast<std::size_t>(row.fixed);
     if (row.fixed == silicon::x86::kNoFixedCounter) {
       gp_only_ += by;
-    } else if (row.counted_on == silicon::x86::CountedOn::kFixedCounter) {
+      return;
+    }
+    const std::size_t fixed = static_cast<std::uint8_t>(row.fixed);
+    if (row.counted_on == silicon::x86::CountedOn::kFixedCounter) {
       fixed_only_[fixed] += by;
     } else {
       either_[fixed] += by;

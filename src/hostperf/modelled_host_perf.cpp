@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 
-#include <cassert>
-
 #include "hostperf/modelled_vcpu.hpp"
+#include "vpmu/base/ensure.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 
 namespace vpmu::hostperf {
@@ -59,9 +58,9 @@ ModelledHostPerf::ModelledHostPerf(const silicon::x86::CpuModel& model,
 ModelledHostPerf::~ModelledHostPerf() = default;
 
 ModelledHostPerf::Event& ModelledHostPerf::event(EventId id) const {
-  assert(vcpu_of(id) < vcpus_.size());
+  ensure(vcpu_of(id) < vcpus_.size());
   Event& event = vcpus_[vcpu_of(id)]->event(slot_of(id));
-  assert(event.handler != nullptr && "the event is open");
+  ensure(event.handler != nullptr);
   return event;
 }
 

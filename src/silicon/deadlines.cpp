@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
+
+#include "vpmu/base/ensure.hpp"
 
 namespace vpmu::silicon {
 
 void Deadlines::arm(std::uint8_t slot, RawEvent event, PrivilegeSet privileges, std::uint64_t due,
                     DeadlineListener& listener) {
-  assert(slot < kSlots);
+  ensure(slot < kSlots);
   slots_[slot] = {due, &listener, event, privileges};
   armed_ |= std::uint64_t{1} << slot;
 }

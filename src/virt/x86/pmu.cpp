@@ -4,7 +4,8 @@
 #include "vpmu/virt/x86/pmu.hpp"
 
 #include <bit>
-#include <cassert>
+
+#include "vpmu/base/ensure.hpp"
 
 namespace vpmu::virt::x86 {
 
@@ -65,7 +66,7 @@ const char* name(CounterStatus status) {
 
 Pmu::Pmu(const PmuConfig& config, hostperf::HostPerf& perf, hostperf::VcpuIndex vcpu, PmiSink& sink)
     : config_{config}, perf_{perf}, vcpu_{vcpu}, sink_{sink} {
-  assert(config.gp_counters <= kMaxGp && config.fixed_counters <= kMaxFixed);
+  ensure(config.gp_counters <= kMaxGp && config.fixed_counters <= kMaxFixed);
   if (config_.version > 0) {
     global_control_writable_ = low_bits(config_.gp_counters) | low_bits(config_.fixed_counters)
                                                                    << GlobalStatus::kFixed0;

@@ -7,7 +7,6 @@
 namespace vpmu::virt::x86 {
 
 using silicon::x86::DebugCtl;
-using silicon::x86::EventSelect;
 using silicon::x86::FixedControl;
 using silicon::x86::MiscEnable;
 using silicon::x86::PerfCapabilities;
