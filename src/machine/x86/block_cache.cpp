@@ -51,7 +51,6 @@ BlockCache::NewBlock BlockCache::add(const BlockKey& key, std::size_t ops, std::
   block->physical = key.physical;
   block->mode = key.mode;
   block->cs_base = key.code_base;
-  for (Edge& edge : block->edge) edge.owner = block;
   Block*& bucket = buckets_[bucket_of(key)];
   block->next_in_bucket = bucket;
   bucket = block;
@@ -74,14 +73,15 @@ void BlockCache::kill(Block* block) {
   Block** at = &buckets_[bucket_of({block->physical, block->rip, block->cs_base, block->mode})];
   while (*at != nullptr && *at != block) at = &(*at)->next_in_bucket;
   if (*at == block) *at = block->next_in_bucket;
-  for (Edge* edge = block->incoming; edge != nullptr;) {
-    Edge* next = edge->next_incoming;
-    edge->target = nullptr;
-    edge->listed_in = nullptr;
-    edge->next_incoming = nullptr;
-    edge = next;
+  for (EdgeRef ref = block->incoming; ref;) {
+    Block& from = ref.block();
+    const unsigned number = ref.number();
+    ref = from.next_incoming[number];
+    from.edge[number].target = nullptr;
+    from.listed_in[number] = nullptr;
+    from.next_incoming[number] = EdgeRef{};
   }
-  block->incoming = nullptr;
+  block->incoming = EdgeRef{};
 }
 
 void BlockCache::kill_page(std::size_t page) {
@@ -91,17 +91,19 @@ void BlockCache::kill_page(std::size_t page) {
   by_page_.erase(found);
 }
 
-void link(Edge& edge, Block& target) {
-  edge.target = &target;
-  if (edge.listed_in == &target) return;
-  if (edge.listed_in != nullptr) {
-    Edge** at = &edge.listed_in->incoming;
-    while (*at != nullptr && *at != &edge) at = &(*at)->next_incoming;
-    if (*at == &edge) *at = edge.next_incoming;
+void link(EdgeRef edge, Block& target) {
+  Block& from = edge.block();
+  const unsigned number = edge.number();
+  from.edge[number].target = &target;
+  if (from.listed_in[number] == &target) return;
+  if (from.listed_in[number] != nullptr) {
+    EdgeRef* at = &from.listed_in[number]->incoming;
+    while (*at && *at != edge) at = &at->block().next_incoming[at->number()];
+    if (*at) *at = from.next_incoming[number];
   }
-  edge.listed_in = &target;
-  edge.next_incoming = target.incoming;
-  target.incoming = &edge;
+  from.listed_in[number] = &target;
+  from.next_incoming[number] = target.incoming;
+  target.incoming = edge;
 }
 
 }  // namespace vpmu::machine::x86

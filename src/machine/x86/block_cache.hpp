@@ -66,6 +66,6 @@ class BlockCache {
 };
 
 /// Links an edge to a block: from now on the edge is followed without looking.
-void link(Edge& edge, Block& target);
+void link(EdgeRef edge, Block& target);
 
 }  // namespace vpmu::machine::x86

@@ -17,55 +17,55 @@ void hand_over_edges(Core& core);
   return (rip ^ rip >> 12) % Core::kJumpEntries;
 }
 
-[[gnu::always_inline]] inline void count_edge(Core& core, Edge& edge) {
-  if (edge.count++ == 0) {
-    (*core.pending_edges)[core.pending_count++] = &edge;
-    if (core.pending_count == Core::kPendingEdges) [[unlikely]]
-      hand_over_edges(core);
-  }
+// The rare ways out, kept out of the handlers: each is a tail call.
+/// The budget does not cover `block`.
+[[gnu::noinline]] const Op* stop_for_budget(Core& core, Block* block);
+/// Leaves through an edge that has no count yet or no target.
+[[gnu::noinline]] const Op* leave_slowly(Core& core, unsigned number);
+/// Leaves for an address that Core::jumps does not have, or through an edge without a count.
+[[gnu::noinline]] const Op* leave_indirect_slowly(Core& core, std::uint64_t rip);
+
+/// Counts that the running block was left.
+inline void count_edge(Core& core, unsigned number) {
+  if (core.block->edge[number].count++ != 0) return;
+  (*core.pending_edges)[core.pending_count++] = EdgeRef{core.block, number};
+  if (core.pending_count == Core::kPendingEdges) hand_over_edges(core);
 }
 
 /// Runs `block` if the budget covers it.
 [[gnu::always_inline]] inline const Op* enter(Core& core, Block* block) {
   const std::uint64_t left = core.budget - block->cost;
+  if (left & budget::kGuards) [[unlikely]]
+    return stop_for_budget(core, block);
   core.block = block;
-  if (left & budget::kGuards) [[unlikely]] {
-    core.rip = block->rip;
-    core.stop = Stop::kBudget;
-    return nullptr;
-  }
   core.budget = left;
   VPMU_RUN(core, block->ops);
 }
 
-/// Leaves the running block for the fixed address `rip`: edge 0 falls through, edge 1 is taken.
-[[gnu::always_inline]] inline const Op* leave(Core& core, unsigned number, std::uint64_t rip) {
+/// Leaves the running block for its fixed next address: edge 0 falls through, edge 1 is taken.
+[[gnu::always_inline]] inline const Op* leave(Core& core, unsigned number) {
   Edge& edge = core.block->edge[number];
-  count_edge(core, edge);
-  if (edge.target != nullptr) [[likely]]
-    return enter(core, edge.target);
-  core.rip = rip;
-  core.left_through = &edge;
-  core.stop = Stop::kLookup;
-  return nullptr;
+  Block* target = edge.target;
+  if (edge.count == 0 || target == nullptr) [[unlikely]]
+    return leave_slowly(core, number);
+  ++edge.count;
+  return enter(core, target);
 }
 
 /// Leaves the running block (taken) for an address worked out at run time.
 [[gnu::always_inline]] inline const Op* leave_indirect(Core& core, std::uint64_t rip) {
-  count_edge(core, core.block->edge[1]);
+  Edge& edge = core.block->edge[1];
   Block* next = (*core.jumps)[jump_slot(rip)];
-  if (next->rip == rip && next->mode == core.mode) [[likely]]
-    return enter(core, next);
-  core.rip = rip;
-  core.left_through = nullptr;
-  core.stop = Stop::kLookup;
-  return nullptr;
+  if (edge.count == 0 || next->rip != rip || next->mode != core.mode) [[unlikely]]
+    return leave_indirect_slowly(core, rip);
+  ++edge.count;
+  return enter(core, next);
 }
 
 /// Ends a terminator that may have changed anything: interrupts, modes, time. The next instruction
 /// is at `rip`; `taken` if this was a branch.
 inline const Op* finish(Core& core, std::uint64_t rip, bool taken = false) {
-  count_edge(core, core.block->edge[taken ? 1 : 0]);
+  count_edge(core, taken ? 1 : 0);
   core.rip = rip;
   core.stop = Stop::kDone;
   return nullptr;

@@ -186,6 +186,7 @@ struct OpRecord {
   std::uint16_t offset = 0;       ///< of the instruction from the block's first, in bytes
   std::uint8_t length = 0;        ///< of the instruction, in bytes
   std::uint8_t instructions = 1;  ///< 2 for a fused pair
+  std::uint8_t lead = 0;          ///< instructions of the Op that retire before it can stop
   std::uint8_t cycles = 1;
   std::uint8_t loads = 0;
   std::uint8_t stores = 0;
@@ -206,9 +207,24 @@ enum class BranchKind : std::uint8_t {
 struct Edge {
   Block* target = nullptr;  ///< the block to go on with; null: look it up
   std::uint64_t count = 0;  ///< how often since the last hand_over()
-  Block* owner = nullptr;
-  Block* listed_in = nullptr;  ///< the block in whose `incoming` list this edge is
-  Edge* next_incoming = nullptr;
+};
+
+/// One of a block's edges, in one word: blocks are aligned.
+class EdgeRef {
+ public:
+  EdgeRef() = default;
+  EdgeRef(Block* block, unsigned number)
+      : bits_{reinterpret_cast<std::uintptr_t>(block) | number} {}
+
+  [[nodiscard]] explicit operator bool() const { return bits_ != 0; }
+  [[nodiscard]] Block& block() const { return *reinterpret_cast<Block*>(bits_ & ~kNumber); }
+  [[nodiscard]] unsigned number() const { return static_cast<unsigned>(bits_ & kNumber); }
+  [[nodiscard]] inline Edge& edge() const;
+  friend bool operator==(EdgeRef, EdgeRef) = default;
+
+ private:
+  static constexpr std::uintptr_t kNumber = 1;
+  std::uintptr_t bits_ = 0;
 };
 
 /// Which code a block is: the same bytes decode differently in another mode.
@@ -225,24 +241,34 @@ struct Mode {
   friend bool operator==(Mode, Mode) = default;
 };
 
-struct Block {
+struct alignas(64) Block {
+  // What running it touches: one cache line.
   std::uint64_t cost = 0;  ///< Budget lanes
   const Op* ops = nullptr;
+  Edge edge[2];
   std::uint64_t rip = 0;  ///< of the first instruction (offset in CS in legacy modes)
   Mode mode;
   BranchKind branch = BranchKind::kNone;
   std::uint16_t op_count = 0;
   std::uint16_t byte_length = 0;
-  Edge edge[2];
+
+  std::uint64_t taken_rip = 0;  ///< where edge 1 leads, if that is fixed
   std::array<std::uint32_t, silicon::kRawEventCount> retires{};  ///< but for taken branches
   std::uint64_t physical = 0;                                    ///< of the first byte
   std::uint64_t physical2 = 0;  ///< of the second page, if the last instruction crosses into one
   std::uint64_t cs_base = 0;
   const OpRecord* records = nullptr;
   Block* next_in_bucket = nullptr;
-  Edge* incoming = nullptr;  ///< edges that lead here
-  bool dead = false;         ///< its code was overwritten
+  /// Edges that lead here: a list through `next_incoming` of their blocks.
+  EdgeRef incoming;
+  EdgeRef next_incoming[2];
+  Block* listed_in[2] = {nullptr, nullptr};  ///< the block whose `incoming` has this one's edge
+  bool dead = false;                         ///< its code was overwritten
 };
+
+inline Edge& EdgeRef::edge() const {
+  return block().edge[number()];
+}
 
 // ---- Budget -------------------------------------------------------------------------------------
 
@@ -355,9 +381,12 @@ struct Core {
 
   std::unique_ptr<std::array<TlbBank, kBankCount>> banks;
 
+  /// Values on their way between handlers and the slow paths of memory accesses.
+  alignas(16) std::array<std::uint8_t, 64> transfer{};
+
   /// Edges with a count, waiting to be handed over.
   static constexpr std::size_t kPendingEdges = 4096;
-  std::unique_ptr<std::array<Edge*, kPendingEdges>> pending_edges;
+  std::unique_ptr<std::array<EdgeRef, kPendingEdges>> pending_edges;
   std::size_t pending_count = 0;
 
   /// Blocks by address, for indirect branches; never null entries.
@@ -372,8 +401,8 @@ struct Core {
   };
   std::array<FetchEntry, 64> fetch_tlb{};
   /// Edges that lead to another page: valid until translations change.
-  std::vector<Edge*> cross_page_edges;
-  Edge* left_through = nullptr;  ///< with Stop::kLookup: the edge to link; null for indirect ones
+  std::vector<EdgeRef> cross_page_edges;
+  EdgeRef left_through;  ///< with Stop::kLookup: the edge to link; none for indirect branches
 
   [[nodiscard]] bool long_mode() const { return (efer & kEferLma) != 0; }
   [[nodiscard]] bool code64() const { return (mode.bits & (Mode::kCode16 | Mode::kCode32)) == 0; }

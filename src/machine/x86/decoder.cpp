@@ -332,11 +332,12 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
     made.records[n] = run[n].out.record;
   }
   made.ops[count].run = go_on_handler();
-  made.records[count] = {static_cast<std::uint16_t>(offset), 0, 0, 0, 0, 0};
+  made.records[count] = {static_cast<std::uint16_t>(offset), 0, 0, 0, 0, 0, 0};
   Block& block = *made.block;
   block.op_count = static_cast<std::uint16_t>(count);
   block.byte_length = static_cast<std::uint16_t>(offset);
   block.branch = run[count - 1].out.branch;
+  block.taken_rip = run[count - 1].out.op.immediate;
   block.physical2 = code.crosses() ? code.second_physical() : 0;
   sum_up(block, count);
 

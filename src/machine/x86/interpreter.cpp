@@ -49,18 +49,46 @@ Block& nowhere() {
 
 void hand_over_edges(Core& core) {
   for (std::size_t n = 0; n < core.pending_count; ++n) {
-    Edge& edge = *(*core.pending_edges)[n];
-    const Block& block = *edge.owner;
+    const EdgeRef ref = (*core.pending_edges)[n];
+    const Block& block = ref.block();
     auto& totals = core.totals->of(privilege_of(block.mode));
-    const std::uint64_t count = edge.count;
-    edge.count = 0;
+    const std::uint64_t count = ref.edge().count;
+    ref.edge().count = 0;
     for (std::size_t event = 0; event < kRawEventCount; ++event) {
       totals[event] += count * block.retires[event];
     }
-    if (&edge == &block.edge[1] && block.branch != BranchKind::kNone)
+    if (ref.number() == 1 && block.branch != BranchKind::kNone)
       totals[index(RawEvent::kTakenBranches)] += count;
   }
   core.pending_count = 0;
+}
+
+const Op* stop_for_budget(Core& core, Block* block) {
+  core.rip = block->rip;
+  core.stop = Stop::kBudget;
+  return nullptr;
+}
+
+const Op* leave_slowly(Core& core, unsigned number) {
+  Block& from = *core.block;
+  count_edge(core, number);
+  if (from.edge[number].target != nullptr) return enter(core, from.edge[number].target);
+  core.rip = number == 0 ? from.rip + from.byte_length : from.taken_rip;
+  if (from.mode.bits & Mode::kCode32) core.rip = static_cast<std::uint32_t>(core.rip);
+  if (from.mode.bits & Mode::kCode16) core.rip = static_cast<std::uint16_t>(core.rip);
+  core.left_through = EdgeRef{&from, number};
+  core.stop = Stop::kLookup;
+  return nullptr;
+}
+
+const Op* leave_indirect_slowly(Core& core, std::uint64_t rip) {
+  count_edge(core, 1);
+  Block* next = (*core.jumps)[jump_slot(rip)];
+  if (next->rip == rip && next->mode == core.mode) return enter(core, next);
+  core.rip = rip;
+  core.left_through = EdgeRef{};
+  core.stop = Stop::kLookup;
+  return nullptr;
 }
 
 struct Cpu::Private final : CodeListener {
@@ -130,7 +158,7 @@ Block* Cpu::Private::find_block(Mode mode) {
       hand_over_edges(core);
       core.jumps->fill(core.no_block);
       core.cross_page_edges.clear();
-      core.left_through = nullptr;
+      core.left_through = EdgeRef{};
       cache.clear();
     }
     block = decoder.decode(core, cache, mode, physical);
@@ -142,15 +170,15 @@ Block* Cpu::Private::find_block(Mode mode) {
 
 /// Links the edge that was just left through to the block it led to.
 void Cpu::Private::link_to(Block* next) {
-  Edge* edge = core.left_through;
-  if (edge == nullptr) return;
-  const Block& from = *edge->owner;
+  const EdgeRef edge = core.left_through;
+  if (!edge) return;
+  const Block& from = edge.block();
   if (from.dead || from.mode.bits & Mode::kAlone || next->mode != from.mode) return;
   const bool same_page = (from.rip ^ next->rip) >> 12 == 0 && from.physical2 == 0 &&
                          next->physical2 == 0 && from.cs_base == next->cs_base &&
                          (from.physical ^ next->physical) >> 12 == 0;
   if (!same_page) core.cross_page_edges.push_back(edge);
-  link(*edge, *next);
+  link(edge, *next);
 }
 
 // ---- Running ------------------------------------------------------------------------------------
@@ -236,7 +264,12 @@ void Cpu::Private::retire_before(const Op* op) {
     totals[index(RawEvent::kLoads)] += record.loads;
     totals[index(RawEvent::kStores)] += record.stores;
   }
-  core.rip = block.rip + block.records[count].offset;
+  // Instructions that the stopped Op stands for beside its own: they have no operands to fault on.
+  const OpRecord& record = block.records[count];
+  totals[index(RawEvent::kInstructions)] += record.lead;
+  totals[index(RawEvent::kCycles)] += record.lead;
+  totals[index(RawEvent::kReferenceCycles)] += record.lead;
+  core.rip = block.rip + record.offset;
 }
 
 // ---- Between instructions -----------------------------------------------------------------------
@@ -356,7 +389,7 @@ Cpu::Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
   core_.code_pages = &code_pages;
   core_.totals = &totals;
   core_.banks = std::make_unique<std::array<TlbBank, kBankCount>>();
-  core_.pending_edges = std::make_unique<std::array<Edge*, Core::kPendingEdges>>();
+  core_.pending_edges = std::make_unique<std::array<EdgeRef, Core::kPendingEdges>>();
   core_.jumps = std::make_unique<std::array<Block*, Core::kJumpEntries>>();
   core_.no_block = &nowhere();
   core_.jumps->fill(core_.no_block);

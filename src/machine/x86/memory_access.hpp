@@ -18,11 +18,11 @@
 
 namespace vpmu::machine::x86 {
 
-// The slow paths (mmu.cpp): TLB misses, accesses across pages, devices, code pages, checks.
-[[gnu::noinline]] bool load_slow(Core& core, const Op* op, std::uint64_t linear, void* to,
-                                 unsigned bytes);
-[[gnu::noinline]] bool store_slow(Core& core, const Op* op, std::uint64_t linear, const void* from,
-                                  unsigned bytes);
+// The slow paths (mmu.cpp): TLB misses, accesses across pages, devices, code pages, checks. Values
+// go through Core::transfer: a handler that passed the address of a local could not end in a tail
+// call.
+[[gnu::noinline]] bool load_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes);
+[[gnu::noinline]] bool store_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes);
 /// Checks that `bytes` at `linear` may be written (raising what a write would raise), without
 /// writing.
 [[gnu::noinline]] bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes);
@@ -55,12 +55,16 @@ namespace vpmu::machine::x86 {
   return linear;
 }
 
+/// The page of an access's last byte: an access across pages never matches its first page's slot.
+[[gnu::always_inline]] inline std::uint64_t page_of_last(std::uint64_t linear, unsigned bytes) {
+  return (linear + bytes - 1) & ~std::uint64_t{0xfff};
+}
+
 /// The host address of `bytes` at `linear` if they lie in one page that the TLB has for reading.
 [[gnu::always_inline]] inline const std::uint8_t* readable(const Core& core, std::uint64_t linear,
                                                            unsigned bytes) {
   const TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
-  // The last byte's page is compared: an access across pages never matches the first page's slot.
-  if (((linear + bytes - 1) & ~std::uint64_t{0xfff}) != entry.read_tag) [[unlikely]]
+  if (page_of_last(linear, bytes) != entry.read_tag) [[unlikely]]
     return nullptr;
   return reinterpret_cast<const std::uint8_t*>(linear + entry.addend);
 }
@@ -68,28 +72,35 @@ namespace vpmu::machine::x86 {
 [[gnu::always_inline]] inline std::uint8_t* writable(const Core& core, std::uint64_t linear,
                                                      unsigned bytes) {
   const TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
-  if (((linear + bytes - 1) & ~std::uint64_t{0xfff}) != entry.write_tag) [[unlikely]]
+  if (page_of_last(linear, bytes) != entry.write_tag) [[unlikely]]
     return nullptr;
   return reinterpret_cast<std::uint8_t*>(linear + entry.addend);
 }
 
 template <class T>
 [[gnu::always_inline]] inline bool load(Core& core, const Op* op, std::uint64_t linear, T& value) {
-  if (const std::uint8_t* host = readable(core, linear, sizeof(T))) [[likely]] {
-    std::memcpy(&value, host, sizeof(T));
+  static_assert(sizeof(T) <= sizeof core.transfer);
+  const TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
+  if (page_of_last(linear, sizeof(T)) == entry.read_tag) [[likely]] {
+    std::memcpy(&value, reinterpret_cast<const void*>(linear + entry.addend), sizeof(T));
     return true;
   }
-  return load_slow(core, op, linear, &value, sizeof(T));
+  if (!load_slow(core, op, linear, sizeof(T))) return false;
+  std::memcpy(&value, core.transfer.data(), sizeof(T));
+  return true;
 }
 
 template <class T>
 [[gnu::always_inline]] inline bool store(Core& core, const Op* op, std::uint64_t linear,
                                          const T& value) {
-  if (std::uint8_t* host = writable(core, linear, sizeof(T))) [[likely]] {
-    std::memcpy(host, &value, sizeof(T));
+  static_assert(sizeof(T) <= sizeof core.transfer);
+  const TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
+  if (page_of_last(linear, sizeof(T)) == entry.write_tag) [[likely]] {
+    std::memcpy(reinterpret_cast<void*>(linear + entry.addend), &value, sizeof(T));
     return true;
   }
-  return store_slow(core, op, linear, &value, sizeof(T));
+  std::memcpy(core.transfer.data(), &value, sizeof(T));
+  return store_slow(core, op, linear, sizeof(T));
 }
 
 /// Reads, lets `change(old)` give the new value, writes it. Nothing has happened if it returns
@@ -98,16 +109,20 @@ template <class T, class Change>
 [[gnu::always_inline]] inline bool modify(Core& core, const Op* op, std::uint64_t linear,
                                           Change change) {
   T value;
-  if (std::uint8_t* host = writable(core, linear, sizeof(T))) [[likely]] {
+  const TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
+  if (page_of_last(linear, sizeof(T)) == entry.write_tag) [[likely]] {
+    auto* host = reinterpret_cast<void*>(linear + entry.addend);
     std::memcpy(&value, host, sizeof(T));
     value = change(value);
     std::memcpy(host, &value, sizeof(T));
     return true;
   }
   if (!probe_write(core, op, linear, sizeof(T))) return false;
-  if (!load_slow(core, op, linear, &value, sizeof(T))) return false;
+  if (!load_slow(core, op, linear, sizeof(T))) return false;
+  std::memcpy(&value, core.transfer.data(), sizeof(T));
   value = change(value);
-  return store_slow(core, op, linear, &value, sizeof(T));
+  std::memcpy(core.transfer.data(), &value, sizeof(T));
+  return store_slow(core, op, linear, sizeof(T));
 }
 
 }  // namespace vpmu::machine::x86

@@ -358,14 +358,12 @@ bool access(Core& core, const Op* op, std::uint64_t linear, std::uint8_t* buffer
 
 }  // namespace
 
-bool load_slow(Core& core, const Op* op, std::uint64_t linear, void* to, unsigned bytes) {
-  return access(core, op, linear, static_cast<std::uint8_t*>(to), bytes, MemoryUse::kRead);
+bool load_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
+  return access(core, op, linear, core.transfer.data(), bytes, MemoryUse::kRead);
 }
 
-bool store_slow(Core& core, const Op* op, std::uint64_t linear, const void* from, unsigned bytes) {
-  std::uint8_t buffer[64];
-  std::memcpy(buffer, from, std::min<std::size_t>(bytes, sizeof buffer));
-  return access(core, op, linear, buffer, bytes, MemoryUse::kWrite);
+bool store_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
+  return access(core, op, linear, core.transfer.data(), bytes, MemoryUse::kWrite);
 }
 
 bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
@@ -477,7 +475,7 @@ bool write_as(Core& core, unsigned cpl, std::uint64_t linear, const void* from, 
 namespace {
 void forget_jumps(Core& core) {
   core.jumps->fill(core.no_block);
-  for (Edge* edge : core.cross_page_edges) edge->target = nullptr;
+  for (const EdgeRef ref : core.cross_page_edges) ref.edge().target = nullptr;
   core.cross_page_edges.clear();
 }
 }  // namespace

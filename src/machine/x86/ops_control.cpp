@@ -25,9 +25,9 @@ template <bool kObserve>
 
 /// Fixed target: `immediate`.
 template <bool kObserve>
-const Op* jump(Core& core, const Op* op) {
+const Op* jump(Core& core, [[maybe_unused]] const Op* op) {
   observe<kObserve>(core, true, op->immediate);
-  return leave(core, 1, op->immediate);
+  return leave(core, 1);
 }
 
 /// `immediate`: target if taken; the block's end otherwise.
@@ -36,12 +36,12 @@ const Op* jump(Core& core, const Op* op) {
 }
 
 template <bool kObserve>
-[[gnu::always_inline]] inline const Op* branch(Core& core, const Op* op, bool taken) {
-  const std::uint64_t to = taken ? op->immediate : behind(core);
-  observe<kObserve>(core, taken, to);
+[[gnu::always_inline]] inline const Op* branch(Core& core, [[maybe_unused]] const Op* op,
+                                               bool taken) {
+  observe<kObserve>(core, taken, taken ? op->immediate : behind(core));
   // Two calls, so that each direction has a jump of its own for the host to predict.
-  if (taken) return leave(core, 1, to);
-  return leave(core, 0, to);
+  if (taken) return leave(core, 1);
+  return leave(core, 0);
 }
 
 template <bool kObserve, unsigned kCode>
@@ -73,7 +73,7 @@ const Op* call(Core& core, const Op* op) {
   if (!push_value<T, kFlat>(core, op, static_cast<T>(behind(core)))) [[unlikely]]
     return nullptr;
   observe<kObserve>(core, true, op->immediate);
-  return leave(core, 1, op->immediate);
+  return leave(core, 1);
 }
 
 template <class T>
@@ -130,7 +130,7 @@ const Op* ret(Core& core, const Op* op) {
 
 /// The end of a block that just goes on behind it.
 const Op* go_on(Core& core, const Op*) {
-  return leave(core, 0, behind(core));
+  return leave(core, 0);
 }
 
 /// Instruction pointer width of near branches: 64 bits in 64-bit code whatever the prefixes (as on

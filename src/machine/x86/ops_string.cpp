@@ -226,7 +226,7 @@ const Op* repeated(Core& core, const Op* op) {
     return nullptr;
   }
   if constexpr (K == Kind::kIns || K == Kind::kOuts) return finish_in_order(core, op);
-  return leave(core, 0, op->immediate);
+  return leave(core, 0);
 }
 
 template <Kind K>

@@ -43,18 +43,18 @@ bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes)
                    [&](std::uint64_t at) { return writable(core, at, 1); });
 }
 
-bool load_slow(Core& core, const Op* op, std::uint64_t linear, void* to, unsigned bytes) {
+bool load_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
   if (!each_byte(core, op, linear, bytes, [&](std::uint64_t at) { return readable(core, at, 1); }))
     return false;
   for (unsigned i = 0; i < bytes; ++i)
-    static_cast<std::uint8_t*>(to)[i] = *readable(core, linear + i, 1);
+    core.transfer[i] = *readable(core, linear + i, 1);
   return true;
 }
 
-bool store_slow(Core& core, const Op* op, std::uint64_t linear, const void* from, unsigned bytes) {
+bool store_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
   if (!probe_write(core, op, linear, bytes)) return false;
   for (unsigned i = 0; i < bytes; ++i)
-    *writable(core, linear + i, 1) = static_cast<const std::uint8_t*>(from)[i];
+    *writable(core, linear + i, 1) = core.transfer[i];
   return true;
 }
 
