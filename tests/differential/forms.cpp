@@ -71,9 +71,7 @@ constexpr std::array kExcluded = {
     ZYDIS_MNEMONIC_SMSW, ZYDIS_MNEMONIC_LAR, ZYDIS_MNEMONIC_LSL, ZYDIS_MNEMONIC_VERR,
     ZYDIS_MNEMONIC_VERW, ZYDIS_MNEMONIC_LDS, ZYDIS_MNEMONIC_LES, ZYDIS_MNEMONIC_LFS,
     ZYDIS_MNEMONIC_LGS, ZYDIS_MNEMONIC_LSS, ZYDIS_MNEMONIC_IRET, ZYDIS_MNEMONIC_IRETD,
-    ZYDIS_MNEMONIC_IRETQ, ZYDIS_MNEMONIC_SYSRET, ZYDIS_MNEMONIC_SYSEXIT,
-    // What a byte swap of 16 bits gives is undefined.
-    ZYDIS_MNEMONIC_INVALID};
+    ZYDIS_MNEMONIC_IRETQ, ZYDIS_MNEMONIC_SYSRET, ZYDIS_MNEMONIC_SYSEXIT, ZYDIS_MNEMONIC_INVALID};
 
 }  // namespace
 
@@ -90,6 +88,11 @@ bool admitted(const Decoded& decoded) {
     for (unsigned i = 0; i < instruction.raw.prefix_count; ++i)
       if (instruction.raw.prefixes[i].value == 0x66) return false;
   }
+  // Prefetches of a register are reserved: a NOP to some, invalid to others.
+  if (instruction.opcode_map == ZYDIS_OPCODE_MAP_0F && instruction.opcode == 0x0d &&
+      instruction.raw.modrm.mod == 3)
+    return false;
+  // Undefined.
   if (instruction.mnemonic == ZYDIS_MNEMONIC_BSWAP && instruction.operand_width == 16) return false;
   if (decoded.has(ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS)) return false;
   for (const ZydisDecodedOperand& operand : decoded.visible()) {

@@ -2,6 +2,7 @@
 #include "generator.hpp"
 
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "effects.hpp"
@@ -54,6 +55,10 @@ class Taint {
     return (effects.reads & flags_) == 0 && (effects.x87_reads & x87_) == 0;
   }
   void apply(const FlagEffects& effects) {
+    read_ |= effects.reads;
+    x87_read_ |= effects.x87_reads;
+    ever_ |= effects.undefined;
+    x87_ever_ |= effects.x87_undefined;
     if (!may_skip_) flags_ &= ~effects.defines;
     if (!may_skip_) x87_ &= static_cast<std::uint16_t>(~effects.x87_defines);
     flags_ |= effects.undefined;
@@ -61,18 +66,30 @@ class Taint {
   }
   /// From here on instructions may be jumped over.
   void note_branch() { may_skip_ = true; }
+  /// True if nothing that is read was ever undefined, so that the code may run again.
+  [[nodiscard]] bool repeatable() const {
+    return (read_ & ever_) == 0 && (x87_read_ & x87_ever_) == 0;
+  }
+  /// From now on everything that ever was undefined may be.
+  void note_loop() {
+    flags_ = ever_;
+    x87_ = x87_ever_;
+  }
   [[nodiscard]] std::uint64_t flags() const { return flags_; }
   [[nodiscard]] std::uint16_t x87() const { return x87_; }
 
  private:
   std::uint64_t flags_ = 0;
   std::uint16_t x87_ = 0;
+  std::uint64_t read_ = 0, ever_ = 0;
+  std::uint16_t x87_read_ = 0, x87_ever_ = 0;
   bool may_skip_ = false;
 };
 
 /// Points relative branches at instruction boundaries further on, or at the breakpoints around.
-void resolve_branches(Random& random, TestCase& test) {
-  for (std::size_t i = 0; i < test.instructions.size(); ++i) {
+/// The first `count` instructions' branches only: the rest is a loop's.
+void resolve_branches(Random& random, std::size_t count, TestCase& test) {
+  for (std::size_t i = 0; i < count; ++i) {
     const TestCase::Instruction& at = test.instructions[i];
     Decoded decoded;
     if (!decode({&test.code[at.offset], at.length}, decoded) || !has_relative(decoded)) continue;
@@ -92,6 +109,42 @@ void resolve_branches(Random& random, TestCase& test) {
     if (immediate.size == 8 && (distance < -128 || distance > 127)) distance = 0;
     std::memcpy(&test.code[at.offset + immediate.offset], &distance, immediate.size / 8);
   }
+}
+
+void append(TestCase& test, std::span<const std::uint8_t> bytes, const Taint& taint) {
+  test.instructions.push_back({static_cast<std::uint8_t>(test.code.size()),
+                               static_cast<std::uint8_t>(bytes.size()), taint.flags(),
+                               taint.x87()});
+  test.code.insert(test.code.end(), bytes.begin(), bytes.end());
+}
+
+/// Closes the code to a loop that runs a few times, if it can bear that.
+void add_loop(Random& random, Steering& steering, Taint& taint, TestCase& test) {
+  if (!steering.repeatable() || !taint.repeatable()) return;
+  const int counter = steering.claim(1 + random.below(5));
+  if (counter < 0) return;
+  taint.note_loop();
+  for (TestCase::Instruction& at : test.instructions) {
+    at.undefined_flags |= taint.flags();
+    at.undefined_x87 |= taint.x87();
+  }
+  const std::uint8_t decrement[] = {static_cast<std::uint8_t>(counter >= 8 ? 0x49 : 0x48), 0xff,
+                                    static_cast<std::uint8_t>(0xc8 | (counter & 7))};
+  append(test, decrement, taint);
+  const auto back = -static_cast<std::int32_t>(test.code.size()) - 6;
+  std::uint8_t branch[6] = {0x0f, 0x85};
+  std::memcpy(branch + 2, &back, sizeof back);
+  append(test, branch, taint);
+}
+
+/// A LOCK prefix where it must not be: an invalid opcode.
+void add_illegal_lock(TestCase& test) {
+  std::vector<std::uint8_t> locked = test.code;
+  locked.insert(locked.begin(), 0xf0);
+  Decoded decoded;
+  if (locked.size() > 15 || decode(locked, decoded)) return;
+  test.code = std::move(locked);
+  ++test.instructions.front().length;
 }
 
 }  // namespace
@@ -132,15 +185,14 @@ void Generator::make(std::uint64_t seed, TestCase& test) const {
     if (!steering.accept(decoded, bytes, test.input.rip + test.code.size())) continue;
     // Only now is CL known.
     const FlagEffects effects = flag_effects(decoded, count());
-    test.instructions.push_back({static_cast<std::uint8_t>(test.code.size()),
-                                 static_cast<std::uint8_t>(bytes.size), taint.flags(),
-                                 taint.x87()});
-    test.code.insert(test.code.end(), bytes.at.begin(),
-                     bytes.at.begin() + static_cast<std::ptrdiff_t>(bytes.size));
+    append(test, bytes.span(), taint);
     taint.apply(effects);
     if (is_branch(decoded)) taint.note_branch();
   }
-  resolve_branches(random, test);
+  const std::size_t count_without_loop = test.instructions.size();
+  if (!alone && random.percent(25)) add_loop(random, steering, taint, test);
+  resolve_branches(random, count_without_loop, test);
+  if (alone && !test.code.empty() && random.percent(2)) add_illegal_lock(test);
   test.undefined_flags = taint.flags();
   test.undefined_x87 = taint.x87();
 }

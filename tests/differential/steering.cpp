@@ -284,6 +284,8 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
     if (!place(decoded, operand, bytes, rip)) return refuse();
   }
   if (stores) stored_ = true;
+  if (is_near_indirect(decoded) || is_popf(decoded) || in.meta.category == ZYDIS_CATEGORY_RET)
+    control_ = true;
 
   // Registers that move by a little stay good for addresses.
   const bool steps = is_string(decoded) || in.meta.category == ZYDIS_CATEGORY_PUSH ||
@@ -300,6 +302,14 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
     clobbered_ |= 1u << gpr;
   }
   return true;
+}
+
+int Steering::claim(std::uint64_t value) {
+  for (unsigned attempt = 0; attempt < 16; ++attempt) {
+    const auto gpr = static_cast<int>(random_.below(16));
+    if (gpr != kRsp && set(gpr, value)) return gpr;
+  }
+  return -1;
 }
 
 }  // namespace vpmu::differential

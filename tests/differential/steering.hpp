@@ -24,6 +24,11 @@ class Steering {
   /// instructions accepted so far. False: it does not fit there; nothing that matters has changed.
   bool accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip);
 
+  /// True if what was accepted may run several times over.
+  [[nodiscard]] bool repeatable() const { return (pinned_ & clobbered_) == 0 && !control_; }
+  /// A register that nothing uses for an address or writes, with `value` as its input; -1: none.
+  int claim(std::uint64_t value);
+
  private:
   bool place(const Decoded& decoded, const ZydisDecodedOperand& operand, Bytes& bytes,
              std::uint64_t rip);
@@ -38,6 +43,7 @@ class Steering {
   TestCase& test_;
   bool alone_;
   bool stored_ = false;          ///< memory may have changed since the start
+  bool control_ = false;         ///< something depends on a jump target in memory or a register
   std::uint32_t pinned_ = 0;     ///< registers whose input value matters to an address
   std::uint32_t clobbered_ = 0;  ///< registers that do not hold their input value any more
 };

@@ -128,6 +128,7 @@ CpuState random_state(Random& random) {
   state.rflags = 0x202 | (random.next() & 0x8d5);
   if (random.percent(20)) state.rflags |= 0x400;
   if (random.percent(10)) state.rflags |= 1 << 21;
+  if (random.percent(3)) state.rflags |= 1 << 18;
 
   FxImage& fx = state.fx;
   for (auto& reg : fx.xmm) fill_lanes(random, reg);
