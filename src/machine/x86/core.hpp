@@ -252,7 +252,8 @@ struct alignas(64) Block {
   std::uint16_t op_count = 0;
   std::uint16_t byte_length = 0;
 
-  std::uint64_t taken_rip = 0;  ///< where edge 1 leads, if that is fixed
+  std::uint16_t branch_offset = 0;  ///< of the last instruction, in bytes
+  std::uint64_t taken_rip = 0;      ///< where edge 1 leads, if that is fixed
   std::array<std::uint32_t, silicon::kRawEventCount> retires{};  ///< but for taken branches
   std::uint64_t physical = 0;                                    ///< of the first byte
   std::uint64_t physical2 = 0;  ///< of the second page, if the last instruction crosses into one

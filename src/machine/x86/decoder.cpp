@@ -172,7 +172,9 @@ void drop_dead_flags(Decoded* first, unsigned count) {
       decoded.in.flags_live = false;
       const Translation before = decoded.out;
       translate(decoded.in, decoded.out);
-      decoded.out.flags_left = before.flags_left;
+      // What was worked out after the first translation stays.
+      decoded.out.record = before.record;
+      decoded.out.branch_offset = before.branch_offset;
     }
     const bool is_lea = decoded.in.mnemonic() == ZYDIS_MNEMONIC_LEA;
     if (replaces_flags(decoded))
@@ -180,6 +182,46 @@ void drop_dead_flags(Decoded* first, unsigned count) {
     else if (!is_lea && may_expose_flags(decoded))
       dead = false;
   }
+}
+
+/// Adds the instruction in front of `into` to its Op's record.
+void lead_in(const OpRecord& front, OpRecord& into) {
+  into.instructions = static_cast<std::uint8_t>(into.instructions + front.instructions);
+  into.cycles = static_cast<std::uint8_t>(into.cycles + front.cycles);
+}
+
+/// Makes fewer Ops of a run of instructions: NOPs join the Op behind them, a comparison joins its
+/// branch. Returns how many are left.
+unsigned merge(Decoded* run, unsigned count) {
+  unsigned kept = 0;
+  for (unsigned n = 0; n < count; ++n) {
+    if (n + 1 < count) {
+      Decoded& next = run[n + 1];
+      const bool last = n + 2 == count;
+      if (run[n].in.mnemonic() == ZYDIS_MNEMONIC_NOP && !next.out.alone &&
+          next.out.record.lead < 200) {
+        // The NOPs retire even if the Op they have joined stops.
+        const auto lead = static_cast<std::uint8_t>(run[n].out.record.lead + 1);
+        lead_in(run[n].out.record, next.out.record);
+        next.out.record.lead = lead;
+        continue;
+      }
+      if (last && run[n].out.record.stores == 0 &&
+          fuse_compare_and_branch(run[n].in, run[n].out.op, next.in, next.out)) {
+        // Only the comparison can stop, and then neither has retired.
+        const OpRecord front = run[n].out.record;
+        lead_in(front, next.out.record);
+        next.out.record.lead = front.lead;
+        next.out.record.loads = front.loads;
+        next.out.record.offset = front.offset;
+        next.out.branch_offset = static_cast<std::uint16_t>(next.in.rip - next.in.block_rip);
+        continue;
+      }
+    }
+    if (kept != n) run[kept] = run[n];
+    ++kept;
+  }
+  return kept;
 }
 
 void finish_record(Decoded& decoded) {
@@ -305,6 +347,7 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
     }
     next.out.record.offset = static_cast<std::uint16_t>(offset);
     next.out.record.length = next.in.zydis.length;
+    next.out.branch_offset = static_cast<std::uint16_t>(offset);
     finish_record(next);
     offset += next.in.zydis.length;
     terminated = next.out.terminator;
@@ -315,12 +358,8 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
     ++count;
     if (code.crosses()) break;
   }
-  for (unsigned n = 0; n < count; ++n) {
-    // Translation again must not lose what was worked out above.
-    const OpRecord record = run[n].out.record;
-    if (n == 0) drop_dead_flags(run.data(), count);
-    run[n].out.record = record;
-  }
+  drop_dead_flags(run.data(), count);
+  count = merge(run.data(), count);
 
   const std::size_t page = core.memory->page_index(physical);
   const std::size_t last_page =
@@ -336,6 +375,7 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
   Block& block = *made.block;
   block.op_count = static_cast<std::uint16_t>(count);
   block.byte_length = static_cast<std::uint16_t>(offset);
+  block.branch_offset = run[count - 1].out.branch_offset;
   block.branch = run[count - 1].out.branch;
   block.taken_rip = run[count - 1].out.op.immediate;
   block.physical2 = code.crosses() ? code.second_physical() : 0;

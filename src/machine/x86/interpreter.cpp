@@ -368,10 +368,9 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
 
 void observe_branch(Core& core, bool taken, std::uint64_t to) {
   const Block& block = *core.block;
-  const OpRecord& last = block.records[block.op_count - 1];
   const silicon::RetiredBranch branch{
       static_cast<silicon::PredictedKind>(static_cast<int>(block.branch) - 1), taken,
-      block.rip + last.offset, block.rip + block.byte_length, to};
+      block.rip + block.branch_offset, block.rip + block.byte_length, to};
   if (core.predictor->predict_and_train(branch))
     core.totals->add(RawEvent::kMispredictedBranches, privilege_of(block.mode), 1);
 }

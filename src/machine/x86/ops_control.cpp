@@ -13,6 +13,7 @@
 #include "machine/x86/mmu.hpp"
 #include "machine/x86/observer.hpp"
 #include "machine/x86/stack.hpp"
+#include "machine/x86/translate.hpp"
 
 namespace vpmu::machine::x86 {
 
@@ -50,6 +51,29 @@ const Op* jcc(Core& core, const Op* op) {
 }
 template <bool kObserve, unsigned kCode, FlagKind kKind, class T>
 const Op* jcc_known(Core& core, const Op* op) {
+  return branch<kObserve>(core, op, condition_known<kCode, kKind, T>(core.lazy));
+}
+
+/// CMP or TEST of registers (or with a constant) and the Jcc behind it in one Op. `reg`, `rm` and
+/// `displacement` are the comparison's operands, `immediate` is the target.
+template <bool kObserve, unsigned kCode, FlagKind kKind, class T, bool kConstant>
+const Op* compare_and_jcc(Core& core, const Op* op) {
+  const T a = get<T>(core, op->reg);
+  const T b = kConstant ? static_cast<T>(static_cast<std::make_signed_t<T>>(op->displacement))
+                        : get<T>(core, op->rm);
+  if constexpr (kKind == FlagKind::kSub)
+    note_sub<T>(core, a, b);
+  else
+    note_logic<T>(core, a & b);
+  return branch<kObserve>(core, op, condition_known<kCode, kKind, T>(core.lazy));
+}
+/// The same for CMP of a register with memory.
+template <bool kObserve, unsigned kCode, FlagKind kKind, class T, Form A>
+const Op* compare_memory_and_jcc(Core& core, const Op* op) {
+  T b;
+  if (!load(core, op, address<A>(core, op), b)) [[unlikely]]
+    return nullptr;
+  note_sub<T>(core, get<T>(core, op->reg), b);
   return branch<kObserve>(core, op, condition_known<kCode, kKind, T>(core.lazy));
 }
 
@@ -172,6 +196,29 @@ Handler pick_count_branch(const Instruction& in) {
   }
 }
 
+template <bool kObserve>
+Handler pick_compare_and_jcc(const Instruction& jcc_in, const Instruction& compare, const Op& op,
+                             unsigned code) {
+  const bool constant = compare.is_immediate(1);
+  const bool memory = compare.is_memory(1);
+  return pick_condition(jcc_in, code, [&]<unsigned kCode, FlagKind kKind, class T>() -> Handler {
+    if constexpr (kKind == FlagKind::kKnown || sizeof(T) < 4) {
+      return nullptr;
+    } else {
+      if (memory) {
+        if constexpr (kKind == FlagKind::kSub) {
+          return pick_form(op, [&]<Form A>() -> Handler {
+            return &compare_memory_and_jcc<kObserve, kCode, kKind, T, A>;
+          });
+        }
+        return nullptr;
+      }
+      return constant ? &compare_and_jcc<kObserve, kCode, kKind, T, true>
+                      : &compare_and_jcc<kObserve, kCode, kKind, T, false>;
+    }
+  });
+}
+
 void set_target(const Instruction& in, Translation& out) {
   if (in.is_memory(0)) {
     set_memory(out.op, in, in.operands[0]);
@@ -257,6 +304,28 @@ bool translate(const Instruction& in, Translation& out) {
 
 Handler go_on_handler() {
   return &go_on;
+}
+
+bool fuse_compare_and_branch(const Instruction& compare, const Op& compare_op,
+                             const Instruction& branch_in, Translation& out) {
+  const int code = condition_of(kJccByCode, branch_in.mnemonic());
+  const bool is_compare = compare.mnemonic() == ZYDIS_MNEMONIC_CMP;
+  if (code < 0 || (!is_compare && compare.mnemonic() != ZYDIS_MNEMONIC_TEST)) return false;
+  if (!compare.is_register(0)) return false;
+  Op fused = compare_op;
+  if (compare.is_immediate(1)) {
+    const auto value = static_cast<std::int64_t>(compare.operands[1].imm.value.s);
+    if (value != static_cast<std::int32_t>(value)) return false;
+    fused.displacement = static_cast<std::int32_t>(value);
+  }
+  const auto number = static_cast<unsigned>(code);
+  fused.run = branch_in.mode.bits & Mode::kObserved
+                  ? pick_compare_and_jcc<true>(branch_in, compare, fused, number)
+                  : pick_compare_and_jcc<false>(branch_in, compare, fused, number);
+  if (fused.run == nullptr) return false;
+  fused.immediate = out.op.immediate;
+  out.op = fused;
+  return true;
 }
 
 bool translate_control(const Instruction& in, Translation& out) {

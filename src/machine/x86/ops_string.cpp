@@ -67,7 +67,8 @@ std::uint64_t destination_linear(const Core& core, const Op* op, std::uint64_t r
 
 /// One iteration. False: it did not happen.
 template <class T, Kind K>
-bool step(Core& core, const Op* op, std::uint64_t rsi, std::uint64_t rdi) {
+[[gnu::always_inline]] inline bool step(Core& core, const Op* op, std::uint64_t rsi,
+                                        std::uint64_t rdi) {
   if constexpr (K == Kind::kMovs) {
     T value;
     return load(core, op, source_linear(core, op, rsi), value) &&
@@ -109,7 +110,8 @@ bool step(Core& core, const Op* op, std::uint64_t rsi, std::uint64_t rdi) {
 /// As many iterations of forward MOVS and STOS as lie within one page on both sides, at once.
 /// Returns how many, 0 if it has to be done step by step.
 template <class T, Kind K>
-std::uint64_t bulk(Core& core, const Op* op, const Registers& r, std::uint64_t wanted) {
+[[gnu::always_inline]] inline std::uint64_t bulk(Core& core, const Op* op, const Registers& r,
+                                                 std::uint64_t wanted) {
   const std::uint64_t to = destination_linear(core, op, r.read(kRdi));
   std::uint64_t bytes = std::min(wanted * sizeof(T), 4096 - (to & 0xfff));
   bytes = std::min(bytes, r.room(kRdi));

@@ -7,6 +7,7 @@
 // counters, or reach devices, run in a block of their own (Translation::alone), so that what has
 // retired is exact.
 #include <cstdint>
+#include <cstring>
 
 #include "machine/x86/chain.hpp"
 #include "machine/x86/flags.hpp"
@@ -246,7 +247,8 @@ const Op* inspect(Core& core, const Op* op) {
   std::uint64_t raw = 0;
   if (ok) {
     const std::uint64_t base = local ? core.ldtr.base : core.gdtr.base;
-    if (!read_system(core, base + offset, &raw, 8)) return raise_prepared(core, op);
+    if (!read_system(core, base + offset, core.transfer.data(), 8)) return raise_prepared(core, op);
+    std::memcpy(&raw, core.transfer.data(), 8);
     ok = inspectable(core, I, unpack(selector, raw), selector & 3U);
   }
   const std::uint64_t flags = arithmetic_flags(core.lazy) & ~kZf;

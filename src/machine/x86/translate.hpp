@@ -50,6 +50,7 @@ struct Translation {
   OpRecord record;
   silicon::x86::InstructionClass instruction_class = silicon::x86::InstructionClass::kSimple;
   BranchKind branch = BranchKind::kNone;
+  std::uint16_t branch_offset = 0;  ///< of the (last) instruction in its block, in bytes
   /// How the flags are left, for instructions behind this one (Instruction::flags_kind).
   FlagKind flags_left = FlagKind::kKnown;
   /// The Op ends the block: it never runs VPMU_NEXT.
@@ -68,6 +69,11 @@ std::uint8_t gpr_offset(ZydisRegister reg);
 std::uint8_t segment_number(ZydisRegister reg);
 /// 0 to 15 of an XMM register; 0 to 7 of an x87 or MMX register.
 std::uint8_t register_number(ZydisRegister reg);
+
+/// Puts a CMP or TEST and the Jcc right behind it into one Op: `out` is the Jcc's translation, and
+/// stands for both if this returns true.
+bool fuse_compare_and_branch(const Instruction& compare, const Op& compare_op,
+                             const Instruction& branch_in, Translation& out);
 
 bool translate_integer(const Instruction& in, Translation& out);
 bool translate_bits(const Instruction& in, Translation& out);
