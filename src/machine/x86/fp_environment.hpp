@@ -66,7 +66,8 @@ template <class Compute>
 [[gnu::always_inline]] inline bool under_guest_mxcsr(Core& core, const Op* op, Compute compute) {
   if ((core.mxcsr & (kMxcsrUe << 7)) == 0) [[unlikely]] {
     // Unmasked underflow is raised by every tiny result, masked underflow only by inexact ones.
-    // Flushing to zero tells them apart.
+    // Flushing to zero tells them apart. (PE is that of the masked result: it may be set where a
+    // real CPU, which looks at the result before it becomes a denormal, leaves it clear.)
     std::uint32_t flags = run_under(core.mxcsr | kMxcsrFtz, compute) & kMxcsrUe;
     flags |= run_under(core.mxcsr & ~kMxcsrFtz, compute);
     return note_exceptions(core, op, flags);

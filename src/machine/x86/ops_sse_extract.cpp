@@ -2,9 +2,6 @@
 //
 // One lane between a vector and a general register or memory, PTEST, and the integer entry point
 // of translation.
-//
-// Variables whose address a memory access takes live in a block of their own here and elsewhere:
-// one that lived to the end of the handler would keep VPMU_NEXT from being a tail call.
 #include "machine/x86/flags.hpp"
 #include "machine/x86/ops_sse_lanes.hpp"
 

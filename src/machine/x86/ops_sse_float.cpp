@@ -123,39 +123,59 @@ struct AddSubtract {
   }
 };
 
-/// DPPS, DPPD: the products that the upper four bits of the immediate select, summed in pairs, to
-/// the lanes that the lower four select. What is not selected is +0 and raises nothing.
+/// Lanes of `from` whose bit in `selected` is set; the others are +0.
+template <class T>
+Xmm keep(const Xmm& from, unsigned selected) {
+  auto x = lanes<T>(from);
+  for (unsigned i = 0; i < x.size(); ++i) {
+    if (!(selected >> i & 1)) x[i] = 0;
+  }
+  return vector<Xmm>(x);
+}
+
+/// Lanes 0, 1 of the result are the sums of lanes 0 + 1, 2 + 3 (doubles: 0 + 1 in both), repeated.
 template <Lane kLane>
-struct DotProduct {
+Xmm add_neighbours(const Xmm& x) {
+  if constexpr (kLane == Lane::kPs) {
+    return compute<Operation::kAdd, kLane>(select_lanes<std::uint32_t>(x, x, {0, 2, 0, 2}),
+                                           select_lanes<std::uint32_t>(x, x, {1, 3, 1, 3}));
+  } else {
+    return compute<Operation::kAdd, kLane>({x.lo, x.lo}, {x.hi, x.hi});
+  }
+}
+
+/// DPPS, DPPD: the products that the upper four bits of the immediate select, summed in pairs, to
+/// the lanes that the lower four select. What is not selected is +0 and raises nothing. An unmasked
+/// exception of a step ends it there.
+template <Lane kLane>
+bool dot_product(Core& core, const Op* op, Xmm a, Xmm b, Xmm& result) {
   using T = std::conditional_t<kLane == Lane::kPs, std::uint32_t, std::uint64_t>;
-  static constexpr unsigned kLanes = 16 / sizeof(T);
-
-  static Xmm keep(const Xmm& from, unsigned selected) {
-    auto x = lanes<T>(from);
-    for (unsigned i = 0; i < kLanes; ++i) {
-      if (!(selected >> i & 1)) x[i] = 0;
-    }
-    return vector<Xmm>(x);
+  const auto immediate = static_cast<unsigned>(op->immediate);
+  const unsigned in = immediate >> 4 & 15, out = immediate & 15;
+  const Xmm x = keep<T>(a, in), y = keep<T>(b, in);
+  Xmm sum;
+  if (!under_guest_mxcsr(core, op, [&] { sum = compute<Operation::kMultiply, kLane>(x, y); }))
+    return false;
+  // Neighbours are added until all lanes hold the one sum: once or twice.
+  for (unsigned count = 16 / sizeof(T); count > 1; count /= 2) {
+    const Xmm addends = sum;
+    if (!under_guest_mxcsr(core, op, [&] { sum = add_neighbours<kLane>(addends); })) return false;
   }
+  result = keep<T>(sum, out);
+  return true;
+}
 
-  static Xmm run(const Xmm& a, const Xmm& b, Immediate immediate) {
-    const unsigned in = immediate.value >> 4, out = immediate.value & 15;
-    const Xmm products = keep(compute<Operation::kMultiply, kLane>(keep(a, in), keep(b, in)), in);
-    Xmm sum;
-    if constexpr (kLane == Lane::kPs) {
-      const auto p = lanes<std::uint32_t>(products);
-      const auto pairs = lanes<std::uint32_t>(compute<Operation::kAdd, kLane>(
-          vector<Xmm>(std::array<std::uint32_t, 4>{p[0], p[2], 0, 0}),
-          vector<Xmm>(std::array<std::uint32_t, 4>{p[1], p[3], 0, 0})));
-      const std::uint64_t low = pairs[0] | std::uint64_t{pairs[0]} << 32;
-      const std::uint64_t high = pairs[1] | std::uint64_t{pairs[1]} << 32;
-      sum = compute<Operation::kAdd, kLane>({low, low}, {high, high});
-    } else {
-      sum = compute<Operation::kAdd, kLane>({products.lo, products.lo}, {products.hi, products.hi});
-    }
-    return keep(sum, out);
-  }
-};
+template <Lane kLane, bool kMemory>
+const Op* dot_product_form(Core& core, const Op* op) {
+  if (!sse_available(core, op)) [[unlikely]]
+    return nullptr;
+  Xmm b;
+  if (!source<Xmm, kMemory>(core, op, b)) [[unlikely]]
+    return nullptr;
+  if (!dot_product<kLane>(core, op, core.xmm[op->reg], b, core.xmm[op->reg])) [[unlikely]]
+    return nullptr;
+  VPMU_NEXT(core, op);
+}
 
 // ---- Approximations -----------------------------------------------------------------------------
 //
@@ -306,8 +326,10 @@ constexpr std::array kForms = {
     float_forms<HorizontalFloat<kSubtract, Lane::kPd>, 16>(ZYDIS_MNEMONIC_HSUBPD, Cost::kSimdAdd),
     float_forms<AddSubtract<Lane::kPs>, 16>(ZYDIS_MNEMONIC_ADDSUBPS, Cost::kSimdAdd),
     float_forms<AddSubtract<Lane::kPd>, 16>(ZYDIS_MNEMONIC_ADDSUBPD, Cost::kSimdAdd),
-    float_forms<DotProduct<Lane::kPs>, 16>(ZYDIS_MNEMONIC_DPPS, Cost::kSimdMultiply),
-    float_forms<DotProduct<Lane::kPd>, 16>(ZYDIS_MNEMONIC_DPPD, Cost::kSimdMultiply),
+    VectorForms{ZYDIS_MNEMONIC_DPPS, dot_product_form<Lane::kPs, false>,
+                dot_product_form<Lane::kPs, true>, nullptr, nullptr, Cost::kSimdMultiply},
+    VectorForms{ZYDIS_MNEMONIC_DPPD, dot_product_form<Lane::kPd, false>,
+                dot_product_form<Lane::kPd, true>, nullptr, nullptr, Cost::kSimdMultiply},
     xmm_forms<EachSource<std::uint32_t, reciprocal>>(ZYDIS_MNEMONIC_RCPPS, Cost::kSimdMultiply),
     xmm_forms<ApproximateLow<reciprocal>, 4>(ZYDIS_MNEMONIC_RCPSS, Cost::kSimdMultiply),
     xmm_forms<EachSource<std::uint32_t, reciprocal_root>>(ZYDIS_MNEMONIC_RSQRTPS,

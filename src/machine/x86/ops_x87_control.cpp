@@ -136,12 +136,6 @@ const Op* fnstsw_ax(Core& core, const Op* op) {
 template <class T>
 using Environment87 = std::array<T, 7>;
 template <class T>
-struct [[gnu::packed]] State87 {
-  Environment87<T> environment;
-  std::array<std::array<std::uint8_t, 10>, 8> st;
-};
-
-template <class T>
 Environment87<T> environment_of(const X87& x87) {
   constexpr T kUpper = static_cast<T>(sizeof(T) == 4 ? 0xffff'0000u : 0u);
   return {static_cast<T>(kUpper | x87.control),
@@ -161,26 +155,42 @@ void set_environment(X87& x87, const Environment87<T>& environment) {
   update_x87_summary(x87);
 }
 
+/// A register as FNSAVE stores it, in the order of the stack, behind the environment.
+using Register87 = std::array<std::uint8_t, 10>;
+
 template <class T>
 bool load_state(Core& core, const Op* op) {
-  State87<T> state;
-  if (!load(core, op, linear_address(core, op), state)) return false;
+  std::uint64_t linear = linear_address(core, op);
+  Environment87<T> environment;
+  std::array<Register87, 8> st;
+  if (!load(core, op, linear, environment)) return false;
+  linear += sizeof environment;
+  for (Register87& value : st) {
+    if (!load(core, op, linear, value)) return false;
+    linear += sizeof value;
+  }
   X87& x87 = core.x87;
-  const Environment87<T> environment = state.environment;
   set_environment(x87, environment);
   for (unsigned i = 0; i < 8; ++i)
-    std::memcpy(&x87.r[((x87.status >> 11) + i) % 8], state.st[i].data(), 10);
+    std::memcpy(&x87.r[((x87.status >> 11) + i) % 8], st[i].data(), sizeof(Register87));
   return true;
 }
 
 template <class T>
 bool store_state(Core& core, const Op* op) {
-  State87<T> state;
+  std::uint64_t linear = linear_address(core, op);
   const X87& x87 = core.x87;
-  state.environment = environment_of<T>(x87);
-  for (unsigned i = 0; i < 8; ++i)
-    std::memcpy(state.st[i].data(), &x87.r[((x87.status >> 11) + i) % 8], 10);
-  return store(core, op, linear_address(core, op), state);
+  const Environment87<T> environment = environment_of<T>(x87);
+  constexpr unsigned kBytes = sizeof environment + 8 * sizeof(Register87);
+  if (!probe_write(core, op, linear, kBytes) || !store(core, op, linear, environment)) return false;
+  linear += sizeof environment;
+  for (unsigned i = 0; i < 8; ++i) {
+    Register87 value;
+    std::memcpy(value.data(), &x87.r[((x87.status >> 11) + i) % 8], sizeof value);
+    if (!store(core, op, linear, value)) return false;
+    linear += sizeof value;
+  }
+  return true;
 }
 
 template <class T>

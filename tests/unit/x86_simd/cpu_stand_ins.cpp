@@ -46,15 +46,13 @@ bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes)
 bool load_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
   if (!each_byte(core, op, linear, bytes, [&](std::uint64_t at) { return readable(core, at, 1); }))
     return false;
-  for (unsigned i = 0; i < bytes; ++i)
-    core.transfer[i] = *readable(core, linear + i, 1);
+  for (unsigned i = 0; i < bytes; ++i) core.transfer[i] = *readable(core, linear + i, 1);
   return true;
 }
 
 bool store_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
   if (!probe_write(core, op, linear, bytes)) return false;
-  for (unsigned i = 0; i < bytes; ++i)
-    *writable(core, linear + i, 1) = core.transfer[i];
+  for (unsigned i = 0; i < bytes; ++i) *writable(core, linear + i, 1) = core.transfer[i];
   return true;
 }
 

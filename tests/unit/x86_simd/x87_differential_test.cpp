@@ -29,7 +29,7 @@ State random_state(Values& values, const Buffer& buffer) {
   return state;
 }
 
-void fill_operand(Values& values, const Buffer& buffer) {
+void fill_x87_operand(Values& values, const Buffer& buffer) {
   for (unsigned i = 0; i < 128; i += 8) {
     const std::uint64_t value = values.quad();
     std::memcpy(buffer.data() + Buffer::kOperand + i, &value, 8);
@@ -64,7 +64,7 @@ TEST(X87Differential, EveryInstructionDoesWhatTheHostDoes) {
   std::map<std::string, unsigned> failures;
   std::set<std::string> covered, missing;
   const char* rounds = std::getenv("VPMU_SIMD_ROUNDS");
-  const int repeat = rounds != nullptr ? std::atoi(rounds) : 200;
+  const int repeat = rounds != nullptr ? std::atoi(rounds) : 100;
   for (unsigned encoding = 0; encoding < 2 * 8 * 72; ++encoding) {
     const bool short_form = encoding % 2 != 0;
     const unsigned opcode = 0xd8 + encoding / 2 / 72, at = encoding / 2 % 72;
@@ -84,7 +84,7 @@ TEST(X87Differential, EveryInstructionDoesWhatTheHostDoes) {
     covered.insert(name);
     for (int i = 0; i < repeat; ++i) {
       const State state = random_state(values, buffer);
-      fill_operand(values, buffer);
+      fill_x87_operand(values, buffer);
       const std::string text =
           compare_with_host(*decoded, code, buffer, state, pointers_in(*decoded));
       if (text.empty()) continue;
