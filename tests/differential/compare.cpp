@@ -75,9 +75,8 @@ std::vector<std::string> differences(const TestCase& test, const Ending& expecte
   const Outcome& a = expected.outcome;
   const Outcome& b = got.outcome;
   if (a.trouble != nullptr || b.trouble != nullptr) {
-    if (a.trouble == nullptr || b.trouble == nullptr || std::strcmp(a.trouble, b.trouble) != 0)
-      differ("ending", a.trouble == nullptr ? fmt::format("vector {}", a.vector) : a.trouble,
-             b.trouble == nullptr ? fmt::format("vector {}", b.vector) : b.trouble);
+    differ("ending", a.trouble == nullptr ? fmt::format("vector {}", a.vector) : a.trouble,
+           b.trouble == nullptr ? fmt::format("vector {}", b.vector) : b.trouble);
     return lines;
   }
   if (a.vector != b.vector) {
@@ -151,30 +150,27 @@ std::string describe(const TestCase& test) {
       text += fmt::format("  st{} {}{}", i, number(std::span{in.fx.st[i]}.first(10)),
                           i % 4 == 3 ? "\n" : "");
   }
+  ZydisRegisterContext context{};
+  for (unsigned i = 0; i < 16; ++i) {
+    context.values[ZYDIS_REGISTER_RAX + i] = in.gpr[i];
+    context.values[ZYDIS_REGISTER_EAX + i] = static_cast<std::uint32_t>(in.gpr[i]);
+  }
+  context.values[ZYDIS_REGISTER_AL] = in.gpr[0] & 0xff;
   for (const TestCase::Instruction& at : test.instructions) {
     Decoded decoded;
     if (!decode({&test.code[at.offset], at.length}, decoded)) continue;
     for (const ZydisDecodedOperand& operand : decoded.all()) {
       std::uint64_t address = 0;
       if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY ||
-          !ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(
-              &decoded.instruction, &operand, in.rip + at.offset,
-              [&] {
-                static ZydisRegisterContext context;
-                for (unsigned i = 0; i < 16; ++i) {
-                  context.values[ZYDIS_REGISTER_RAX + i] = in.gpr[i];
-                  context.values[ZYDIS_REGISTER_EAX + i] = static_cast<std::uint32_t>(in.gpr[i]);
-                }
-                context.values[ZYDIS_REGISTER_AL] = in.gpr[0] & 0xff;
-                return &context;
-              }(),
-              &address)))
+          !ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(&decoded.instruction, &operand,
+                                                   in.rip + at.offset, &context, &address)))
         continue;
       text += fmt::format("  [{:#x}]", address);
       if (address >= kData && address < kDataEnd) {
         const std::size_t offset = address - kData;
-        text += " " + hex(std::span{test.data}.subspan(
-                          offset, std::min<std::size_t>(16, kDataBytes - offset)));
+        text += ' ';
+        text += hex(
+            std::span{test.data}.subspan(offset, std::min<std::size_t>(16, kDataBytes - offset)));
       }
       text += "\n";
     }

@@ -98,7 +98,8 @@ void resolve_branches(Random& random, std::size_t count, TestCase& test) {
     const auto size = static_cast<std::int64_t>(test.code.size());
     std::int64_t to = 0;
     if (random.percent(50)) {
-      const std::size_t next = i + 1 + random.below(test.instructions.size() - i);
+      // Behind the code is the end, or the loop's counting.
+      const std::size_t next = i + 1 + random.below(count - i);
       to = next < test.instructions.size() ? test.instructions[next].offset : size;
     } else if (immediate.size > 8) {
       to = random.percent(50) ? size + random.between(0, 500) : -random.between(1, 500);

@@ -164,7 +164,7 @@ void GuestCpu::Private::load(const CpuState& input) {
   const unsigned top = input.fx.status >> 11 & 7;
   for (unsigned i = 0; i < 8; ++i)
     std::memcpy(&core.x87.r[(top + i) % 8], input.fx.st[i].data(), 10);
-  std::memcpy(core.xmm.data(), input.fx.xmm.data(), sizeof input.fx.xmm);
+  std::memcpy(static_cast<void*>(core.xmm.data()), input.fx.xmm.data(), sizeof input.fx.xmm);
   core.x87.last_opcode = 0;
   core.x87.last_instruction = 0;
   core.x87.last_data = 0;
