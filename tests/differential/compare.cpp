@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cfloat>
+#include <cmath>
 #include <cstring>
 
 #include "decoded.hpp"
+#include "effects.hpp"
 
 namespace vpmu::differential {
 
@@ -16,7 +19,7 @@ constexpr const char* kGprNames[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
                                        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 // CF PF AF ZF SF, IF, DF, OF, AC and ID.
 constexpr std::uint64_t kComparedFlags = 0x8d5 | 0x200 | 0x400 | 1 << 18 | 1 << 21;
-constexpr std::uint8_t kGeneralProtection = 13, kPageFault = 14;
+constexpr std::uint8_t kBreakpoint = 3, kGeneralProtection = 13, kPageFault = 14;
 
 template <class Range>
 std::string hex(const Range& bytes) {
@@ -44,6 +47,20 @@ void undefined_at(const TestCase& test, const Outcome& outcome, std::uint64_t& f
     flags = at.undefined_flags;
     x87 = at.undefined_x87;
   }
+}
+
+/// Single-precision lanes that are as close as RCPPS and its like have to be.
+bool close(const std::array<std::uint8_t, 16>& a, const std::array<std::uint8_t, 16>& b) {
+  for (unsigned lane = 0; lane < 4; ++lane) {
+    if (std::memcmp(&a[lane * 4], &b[lane * 4], 4) == 0) continue;
+    float x = 0, y = 0;
+    std::memcpy(&x, &a[lane * 4], 4);
+    std::memcpy(&y, &b[lane * 4], 4);
+    if (std::fabs(x) < FLT_MIN && std::fabs(y) < FLT_MIN) continue;
+    // Each is within 1.5 * 2^-12 of the true value.
+    if (!(std::fabs(x - y) <= std::fabs(x) * (3.1F / 4096))) return false;
+  }
+  return true;
 }
 
 bool uses(const TestCase& test, ZydisRegisterClass first, ZydisRegisterClass second) {
@@ -79,6 +96,9 @@ std::vector<std::string> differences(const TestCase& test, const Ending& expecte
            b.trouble == nullptr ? fmt::format("vector {}", b.vector) : b.trouble);
     return lines;
   }
+  // Which of a pending x87 exception and a misaligned operand comes first is not defined.
+  const auto either = [](std::uint8_t vector) { return vector == 16 || vector == 17; };
+  if (a.vector != b.vector && either(a.vector) && either(b.vector)) return lines;
   if (a.vector != b.vector) {
     differ("exception", a.vector, b.vector);
     compare("rip", a.state.rip - test.input.rip, b.state.rip - test.input.rip);
@@ -99,19 +119,14 @@ std::vector<std::string> differences(const TestCase& test, const Ending& expecte
 
   const FxImage& fa = a.state.fx;
   const FxImage& fb = b.state.fx;
+  Decoded first;
+  const bool known = decode(test.code, first);
+  const bool approximate = known && is_approximate(first);
   for (unsigned i = 0; i < 16; ++i)
-    if (fa.xmm[i] != fb.xmm[i])
+    if (fa.xmm[i] != fb.xmm[i] && !(approximate && close(fa.xmm[i], fb.xmm[i])))
       differ(fmt::format("xmm{}", i), number(fa.xmm[i]), number(fb.xmm[i]));
   compare("mxcsr", fa.mxcsr, fb.mxcsr);
   compare("x87 control", fa.control, fb.control);
-  compare("x87 status", fa.status & ~undefined_x87, fb.status & ~undefined_x87);
-  compare("x87 tags", fa.tags, fb.tags);
-  for (unsigned i = 0; i < 8; ++i) {
-    if (std::memcmp(fa.st[i].data(), fb.st[i].data(), 10) != 0)
-      differ(fmt::format("st{}", i), number(std::span{fa.st[i]}.first(10)),
-             number(std::span{fb.st[i]}.first(10)));
-  }
-
   if (std::memcmp(expected.data.data(), got.data.data(), kDataBytes) != 0) {
     const auto ignored = [&](std::uint64_t address) {
       return std::any_of(test.ignored.begin(), test.ignored.end(),
@@ -124,6 +139,17 @@ std::vector<std::string> differences(const TestCase& test, const Ending& expecte
              hex(got.data.subspan(at, length)));
       break;
     }
+  }
+
+  // An MMX instruction that faults may have changed to MMX state already, or not.
+  if (a.vector != kBreakpoint && uses(test, ZYDIS_REGCLASS_MMX, ZYDIS_REGCLASS_MMX)) return lines;
+  if (known && may_enter_mmx(first)) return lines;
+  compare("x87 status", fa.status & ~undefined_x87, fb.status & ~undefined_x87);
+  compare("x87 tags", fa.tags, fb.tags);
+  for (unsigned i = 0; i < 8; ++i) {
+    if (std::memcmp(fa.st[i].data(), fb.st[i].data(), 10) != 0)
+      differ(fmt::format("st{}", i), number(std::span{fa.st[i]}.first(10)),
+             number(std::span{fb.st[i]}.first(10)));
   }
   return lines;
 }

@@ -17,8 +17,21 @@ const ZydisDecoder& decoder() {
 }  // namespace
 
 bool decode(std::span<const std::uint8_t> bytes, Decoded& out) {
-  return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(), bytes.data(), bytes.size(),
-                                             &out.instruction, out.operands));
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(), bytes.data(), bytes.size(), &out.instruction,
+                                           out.operands)))
+    return false;
+  // Zydis 4.0 sees R13D as the base where a 32-bit address has a displacement instead of one.
+  const auto& raw = out.instruction.raw;
+  if (out.instruction.address_width == 32 && raw.sib.offset != 0 && raw.modrm.mod == 0 &&
+      raw.sib.base == 5) {
+    for (ZydisDecodedOperand& operand : out.operands) {
+      if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || operand.mem.base != ZYDIS_REGISTER_R13D)
+        continue;
+      operand.mem.base = ZYDIS_REGISTER_NONE;
+      operand.mem.disp = {ZYAN_TRUE, raw.disp.value};
+    }
+  }
+  return true;
 }
 
 std::string disassemble(std::span<const std::uint8_t> bytes, std::uint64_t rip) {

@@ -31,7 +31,10 @@ void shift_effects(ZydisMnemonic mnemonic, int count, unsigned bits, FlagEffects
   if (count != 1) effects.undefined |= kOf;
   if (!rotate) effects.undefined |= kAf;
   const auto limit = static_cast<int>(bits);
-  if (twice && (count < 0 || count > limit)) effects.undefined |= kStatus;
+  if (twice && bits == 16 && (count < 0 || count > limit)) {
+    effects.undefined |= kStatus;
+    effects.result_undefined = true;
+  }
   if ((mnemonic == ZYDIS_MNEMONIC_SHL || mnemonic == ZYDIS_MNEMONIC_SHR) &&
       (count < 0 ? bits < 32 : count >= limit))
     effects.undefined |= kCf;
@@ -99,6 +102,17 @@ FlagEffects flag_effects(const Decoded& decoded, int count) {
     default: break;
   }
   return effects;
+}
+
+bool is_approximate(const Decoded& decoded) {
+  return decoded.mnemonic() == ZYDIS_MNEMONIC_RCPPS || decoded.mnemonic() == ZYDIS_MNEMONIC_RCPSS ||
+         decoded.mnemonic() == ZYDIS_MNEMONIC_RSQRTPS ||
+         decoded.mnemonic() == ZYDIS_MNEMONIC_RSQRTSS;
+}
+
+bool may_enter_mmx(const Decoded& decoded) {
+  return decoded.mnemonic() == ZYDIS_MNEMONIC_CVTPI2PS &&
+         decoded.operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
 }
 
 }  // namespace vpmu::differential

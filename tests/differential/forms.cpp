@@ -88,10 +88,18 @@ bool admitted(const Decoded& decoded) {
     for (unsigned i = 0; i < instruction.raw.prefix_count; ++i)
       if (instruction.raw.prefixes[i].value == 0x66) return false;
   }
+  // AMD processors let REPNE and REP choose the condition of these.
+  if (instruction.mnemonic == ZYDIS_MNEMONIC_LOOPE ||
+      instruction.mnemonic == ZYDIS_MNEMONIC_LOOPNE) {
+    for (unsigned i = 0; i < instruction.raw.prefix_count; ++i)
+      if (instruction.raw.prefixes[i].value >= 0xf2) return false;
+  }
   // Prefetches of a register are reserved: a NOP to some, invalid to others.
   if (instruction.opcode_map == ZYDIS_OPCODE_MAP_0F && instruction.opcode == 0x0d &&
       instruction.raw.modrm.mod == 3)
     return false;
+  // With REX.B it is an exchange to processors and a pause to Zydis.
+  if (instruction.mnemonic == ZYDIS_MNEMONIC_PAUSE && instruction.raw.rex.B != 0) return false;
   // Undefined.
   if (instruction.mnemonic == ZYDIS_MNEMONIC_BSWAP && instruction.operand_width == 16) return false;
   if (decoded.has(ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS)) return false;

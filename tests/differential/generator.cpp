@@ -182,10 +182,14 @@ void Generator::make(std::uint64_t seed, TestCase& test) const {
     if (!random_instruction(random, groups_, decoded, bytes)) continue;
     const bool last = test.instructions.size() + 1 == wanted;
     if (is_branch(decoded) && !last && !has_relative(decoded)) continue;
-    if (!taint.allows(flag_effects(decoded, count()))) continue;
+    if (!alone && (is_approximate(decoded) || may_enter_mmx(decoded))) continue;
+    FlagEffects effects = flag_effects(decoded, count());
+    if (!taint.allows(effects) || effects.result_undefined) continue;
     if (!steering.accept(decoded, bytes, test.input.rip + test.code.size())) continue;
-    // Only now is CL known.
-    const FlagEffects effects = flag_effects(decoded, count());
+    // Addresses are chosen: so is CL.
+    effects = flag_effects(decoded, count());
+    if (effects.result_undefined) test.input.gpr[1] &= ~std::uint64_t{0x10};
+    effects = flag_effects(decoded, count());
     append(test, bytes.span(), taint);
     taint.apply(effects);
     if (is_branch(decoded)) taint.note_branch();

@@ -33,6 +33,20 @@ bool is_near_indirect(const Decoded& decoded) {
          decoded.operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE;
 }
 
+/// Instructions whose accesses come in an order, or to an extent, of the processor's choice: they
+/// do not fault.
+bool has_free_order(const Decoded& decoded) {
+  switch (decoded.mnemonic()) {
+    case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_FNSTENV:
+    case ZYDIS_MNEMONIC_FRSTOR:
+    case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_MASKMOVDQU: return true;
+    default: return false;
+  }
+}
+
 bool is_popf(const Decoded& decoded) {
   return decoded.mnemonic() == ZYDIS_MNEMONIC_POPF || decoded.mnemonic() == ZYDIS_MNEMONIC_POPFD ||
          decoded.mnemonic() == ZYDIS_MNEMONIC_POPFQ;
@@ -146,10 +160,12 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
   const bool repeated = is_string(decoded) && decoded.repeats();
   const bool control =
       is_near_indirect(decoded) || in.meta.category == ZYDIS_CATEGORY_RET || is_popf(decoded);
-  const bool plain =
-      is_bit_test(decoded) || in.mnemonic == ZYDIS_MNEMONIC_ENTER || (control && !alone_);
+  const bool plain = is_bit_test(decoded) || has_free_order(decoded) ||
+                     in.mnemonic == ZYDIS_MNEMONIC_ENTER || (control && !alone_);
   if (control && stored_) return false;
-  std::uint64_t target = choose_target(size, plain);
+  std::uint64_t target = choose_target(size, plain || placed_);
+  // Of two accesses only the first may fault: their order is the processor's choice.
+  placed_ = true;
   // Control is passed only to where we chose: the value must be there to be read, or not at all.
   if (control && target < kData + 1024) target = kData + 1024;
   if (control && target > kDataEnd - 16 && target < kDataEnd) target = kDataEnd - 16;
@@ -159,7 +175,10 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
     if (target < kDataEnd && target > kDataEnd - 512 && random_.percent(80)) target -= 1024;
   }
 
-  const bool address32 = in.address_width == 32;
+  // Stack accesses are not subject to the address size.
+  const bool stack =
+      operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && gpr_number(mem.base) == kRsp;
+  const bool address32 = in.address_width == 32 && !stack;
   const std::uint64_t mask = address32 ? 0xffff'ffff : ~std::uint64_t{0};
   const auto displacement = static_cast<std::uint64_t>(mem.disp.value);
   if (address32 && target > mask) target = kData + 1024;
@@ -224,7 +243,7 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
     if (is_popf(decoded)) {
       // Not the trap flag: a debugger's business.
       value = random_.next() & ~std::uint64_t{0x100 | 0x4000};
-      if (random_.percent(80)) value &= ~std::uint64_t{1 << 18};
+      if (!alone_ || random_.percent(80)) value &= ~std::uint64_t{1 << 18};
     } else {
       value = code_target();
     }
@@ -274,6 +293,7 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
     const std::uint16_t size = static_cast<std::uint16_t>(random_.below(256));
     std::memcpy(&bytes.at[in.raw.imm[0].offset], &size, sizeof size);
   }
+  placed_ = false;
   if (!place_implicit(decoded)) return refuse();
   bool stores = false;
   for (const ZydisDecodedOperand& operand : decoded.all()) {
@@ -284,6 +304,11 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
     if (!place(decoded, operand, bytes, rip)) return refuse();
   }
   if (stores) stored_ = true;
+  // Whether vector accesses are checked for alignment is the processor's choice.
+  for (const ZydisDecodedOperand& operand : decoded.all()) {
+    if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.size > 80)
+      test_.input.rflags &= ~std::uint64_t{1 << 18};
+  }
   if (is_near_indirect(decoded) || is_popf(decoded) || in.meta.category == ZYDIS_CATEGORY_RET)
     control_ = true;
 
@@ -296,7 +321,7 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
     if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;
     const int gpr = gpr_number(operand.reg.value);
     if (gpr < 0) continue;
-    if (steps && operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+    if (steps && in.address_width == 64 && operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
         (gpr == kRsp || gpr == kRsi || gpr == kRdi))
       continue;
     clobbered_ |= 1u << gpr;

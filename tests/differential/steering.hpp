@@ -42,6 +42,7 @@ class Steering {
   Random& random_;
   TestCase& test_;
   bool alone_;
+  bool placed_ = false;          ///< the instruction has had a memory operand placed
   bool stored_ = false;          ///< memory may have changed since the start
   bool control_ = false;         ///< something depends on a jump target in memory or a register
   std::uint32_t pinned_ = 0;     ///< registers whose input value matters to an address
