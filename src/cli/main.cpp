@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//
+// The vpmu command: what its options are called, and who does the work.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "cli/atomic_file.hpp"
+#include "cli/cpu_command.hpp"
+#include "cli/exit_status.hpp"
+#include "cli/run_command.hpp"
+#include "cli/version.hpp"
+
+namespace {
+using vpmu::cli::RunOptions;
+
+void add_run_options(CLI::App& run, RunOptions& options) {
+  using vpmu::machine::MachineConfig;
+  run.add_option("GUEST", options.guest, "Guest image: multiboot, PVH or freestanding ELF64")
+      ->required();
+  run.add_option("--cpu", options.cpu, "CPU model; see `vpmu cpu list`")->capture_default_str();
+  run.add_option("--smp", options.smp, "Number of vCPUs")
+      ->check(CLI::Range(1u, MachineConfig::kMaxVcpus))
+      ->capture_default_str();
+  run.add_option("--mem,-m", options.memory, "Guest memory: a number with K, M, G or T")
+      ->capture_default_str();
+  run.add_option("--append", options.append, "Arguments for the guest's command line");
+  run.add_option("--initrd", options.initrd, "File to give to the guest as a module (repeatable)")
+      ->allow_extra_args(false);
+  run.add_option("--pmu", options.pmu, "Whether the guest has a PMU")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->capture_default_str();
+  run.add_option("--max-instructions", options.max_instructions,
+                 "End after so many instructions of all vCPUs together (status 124)")
+      ->check(CLI::PositiveNumber);
+  run.add_option("--timeout", options.timeout, "End after so many seconds (status 124)")
+      ->check(CLI::Range(0.000001, 1e9));
+  run.add_option("--quantum", options.quantum, "Instructions per turn of a vCPU")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  run.add_option("--json", options.json, "Write a report to this file, - for standard output");
+  run.add_flag("--host-times", options.host_times,
+               "Put seconds and MIPS into the report, which then differs from run to run");
+  run.add_option("--trace", options.trace, "Print msr, exit, irq (comma-separated) as they happen")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"msr", "exit", "irq"}));
+  run.footer(
+      "Exit status: (value << 1) | 1 of what the guest wrote to the debug-exit port, 0 for "
+      "power-off "
+      "or\nreset, 124 at a limit, 125 for a crash, 2 for bad usage or input, 130 after Ctrl-C.");
+}
+
+int print(const std::string& text) {
+  if (vpmu::cli::write_all(1, text) == 0) return 0;
+  fmt::print(stderr, "vpmu: standard output cannot be written\n");
+  return vpmu::cli::kStatusBadInput;
+}
+
+int show_cpu(const std::string& name) {
+  const auto model = vpmu::cli::cpu_model(name);
+  if (!model) {
+    fmt::print(stderr, "vpmu: {}\n", model.error().message);
+    return vpmu::cli::kStatusBadInput;
+  }
+  return print(vpmu::cli::show_cpu(**model));
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Runs guests on a machine whose performance counters work", "vpmu"};
+  app.set_version_flag("--version", std::string{"vpmu "} + vpmu::cli::kVersion);
+  app.require_subcommand(1);
+
+  RunOptions options;
+  CLI::App* run = app.add_subcommand("run", "Run a guest image");
+  add_run_options(*run, options);
+
+  CLI::App* cpu = app.add_subcommand("cpu", "The CPU models");
+  cpu->require_subcommand(1);
+  CLI::App* list = cpu->add_subcommand("list", "List the models");
+  CLI::App* show = cpu->add_subcommand("show", "Show a model's PMU and events");
+  std::string model;
+  show->add_option("MODEL", model, "Name of the model")->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "vpmu: {}; see `vpmu {}--help`\n", error.what(),
+               run->parsed()   ? "run "
+               : cpu->parsed() ? "cpu "
+                               : "");
+    return vpmu::cli::kStatusBadInput;
+  }
+  if (run->parsed()) return vpmu::cli::run_guest(options);
+  if (list->parsed()) return print(vpmu::cli::list_cpus());
+  if (show->parsed()) return show_cpu(model);
+  return vpmu::cli::kStatusBadInput;
+}

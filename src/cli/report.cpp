@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include "cli/report.hpp"
+
+#include <csignal>
+
+#include <fmt/format.h>
+
+#include "cli/size_text.hpp"
+#include "cli/version.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+using Json = nlohmann::ordered_json;
+using machine::Outcome;
+using silicon::RawEvent;
+
+/// Why the run ended: the machine's reason, or the signal behind it.
+std::string reason(const RunFacts& facts) {
+  if (facts.outcome.reason != Outcome::Reason::kStopped) return name(facts.outcome.reason);
+  if (facts.signal == SIGALRM) return "time-limit";
+  return facts.signal == 0 ? "stopped" : "interrupted";
+}
+
+Json outcome(const machine::Machine& machine, const RunFacts& facts) {
+  Json json{{"reason", reason(facts)}, {"status", facts.status}};
+  if (facts.outcome.reason == Outcome::Reason::kDebugExit) json["value"] = facts.outcome.value;
+  if (facts.outcome.reason == Outcome::Reason::kCrash) json["vcpu"] = facts.outcome.value;
+  json["cycles"] = machine.now();
+  json["instructions"] = machine.instructions();
+  return json;
+}
+
+Json pmu(const virt::x86::PmuConfig& config) {
+  return {{"enabled", config.version != 0},          {"version", config.version},
+          {"counters", config.gp_counters},          {"width", config.gp_width},
+          {"fixed_counters", config.fixed_counters}, {"fixed_width", config.fixed_width}};
+}
+
+Json retired(const silicon::RetireTotals& totals) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < silicon::kRawEventCount; ++i) {
+    const auto event = static_cast<RawEvent>(i);
+    const std::uint64_t user = totals.read(event, {.user = true, .kernel = false});
+    const std::uint64_t kernel = totals.read(event, {.user = false, .kernel = true});
+    json[silicon::name(event)] = {{"user", user}, {"kernel", kernel}, {"total", user + kernel}};
+  }
+  return json;
+}
+
+Json exits(const virt::ExitStats& stats) {
+  Json reasons = Json::object();
+  for (std::size_t i = 0; i < virt::kExitReasonCount; ++i) {
+    const auto exit = static_cast<virt::ExitReason>(i);
+    if (stats.count(exit) == 0) continue;
+    reasons[virt::name(exit)] = {{"count", stats.count(exit)}, {"cycles", stats.cost(exit)}};
+  }
+  return {{"count", stats.total_count()}, {"cycles", stats.total_cost()}, {"by_reason", reasons}};
+}
+
+Json pmis(const virt::x86::PmuStatistics& statistics) {
+  return {{"raised", statistics.pmis_raised},
+          {"delivered", statistics.pmis_delivered},
+          {"masked", statistics.pmis_masked},
+          {"rejected", statistics.pmis_rejected}};
+}
+
+/// Counters that are enabled at the end but do not do what the guest asked of them.
+Json troubled_counters(const virt::x86::Pmu& pmu) {
+  Json json = Json::array();
+  const auto look = [&](const char* kind, unsigned i, virt::x86::CounterIndex index) {
+    const virt::x86::CounterStatus status = pmu.status(index);
+    if (status == virt::x86::CounterStatus::kOff || status == virt::x86::CounterStatus::kCounting) {
+      return;
+    }
+    json.push_back(
+        {{"counter", fmt::format("{}{}", kind, i)}, {"status", virt::x86::name(status)}});
+  };
+  for (unsigned i = 0; i < pmu.config().gp_counters; ++i) {
+    look("pmc", i, virt::x86::gp_counter(i));
+  }
+  for (unsigned k = 0; k < pmu.config().fixed_counters; ++k) {
+    look("fixed", k, virt::x86::fixed_counter(k));
+  }
+  return json;
+}
+
+Json vcpu(const machine::Vcpu& vcpu) {
+  return {{"vcpu", vcpu.index()},
+          {"retired", retired(vcpu.totals())},
+          {"exits", exits(vcpu.exits())},
+          {"overflows", vcpu.pmu().statistics().overflows},
+          {"pmis", pmis(vcpu.pmu().statistics())},
+          {"counters_not_counting", troubled_counters(vcpu.pmu())}};
+}
+
+double mips(const machine::Machine& machine, const RunFacts& facts) {
+  return facts.host_seconds > 0
+             ? static_cast<double>(machine.instructions()) / facts.host_seconds / 1e6
+             : 0;
+}
+}  // namespace
+
+Json report(const machine::Machine& machine, const RunFacts& facts, bool host_times) {
+  const machine::MachineConfig& config = machine.config();
+  Json json{
+      {"report", kReportVersion},
+      {"vpmu", kVersion},
+      {"guest",
+       {{"image", facts.image},
+        {"arguments", facts.arguments},
+        {"boot", machine::boot::name(machine.boot_state().protocol)}}},
+      {"machine",
+       {{"vcpus", config.vcpus},
+        {"memory_bytes", config.memory_bytes},
+        {"quantum", config.quantum}}},
+      {"cpu", {{"model", config.model->name}, {"hz", config.model->hz}}},
+      {"pmu", pmu(machine.pmu_config())},
+      {"outcome", outcome(machine, facts)},
+      {"vcpus", Json::array()},
+  };
+  for (const auto& each : machine.vcpus()) json["vcpus"].push_back(vcpu(*each));
+  if (host_times) {
+    json["host"] = {{"seconds", facts.host_seconds}, {"mips", mips(machine, facts)}};
+  }
+  return json;
+}
+
+std::string summary(const machine::Machine& machine, const RunFacts& facts) {
+  std::string end = reason(facts);
+  if (facts.outcome.reason == Outcome::Reason::kDebugExit) {
+    end += fmt::format(" {}", facts.outcome.value);
+  }
+  std::uint64_t exit_count = 0, pmi_count = 0;
+  for (const auto& each : machine.vcpus()) {
+    exit_count += each->exits().total_count();
+    pmi_count += each->pmu().statistics().pmis_delivered;
+  }
+  return fmt::format(
+      "vpmu: {} (status {}); {} instructions in {:.2f} s, {:.0f} MIPS; {} exits, {} PMIs\n", end,
+      facts.status, grouped(machine.instructions()), facts.host_seconds, mips(machine, facts),
+      grouped(exit_count), grouped(pmi_count));
+}
+
+}  // namespace vpmu::cli

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include "cli/run_command.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "cli/atomic_file.hpp"
+#include "cli/cpu_command.hpp"
+#include "cli/exit_status.hpp"
+#include "cli/interruption.hpp"
+#include "cli/report.hpp"
+#include "cli/size_text.hpp"
+#include "cli/stdio_console.hpp"
+#include "cli/terminal.hpp"
+#include "cli/text_trace.hpp"
+#include "machine/pc/crash_report.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+int bad_input(const Error& error) {
+  fmt::print(stderr, "vpmu: {}\n", error.message);
+  return kStatusBadInput;
+}
+
+Result<machine::MachineConfig> machine_config(const RunOptions& options) {
+  const auto model = cpu_model(options.cpu);
+  if (!model) return tl::unexpected(model.error());
+  const auto memory = parse_size(options.memory);
+  if (!memory) return fail("--mem: " + memory.error().message);
+  machine::MachineConfig config;
+  config.model = *model;
+  config.vcpus = options.smp;
+  config.memory_bytes = *memory;
+  config.pmu = options.pmu == "on";
+  config.quantum = options.quantum;
+  return config;
+}
+
+TextTrace text_trace(const RunOptions& options) {
+  TextTrace trace;
+  for (const std::string& what : options.trace) {
+    if (what == "msr") trace.msrs = true;
+    if (what == "exit") trace.exits = true;
+    if (what == "irq") trace.interrupts = true;
+  }
+  return trace;
+}
+
+/// Runs with the terminal and the signals as a guest needs them.
+void run(machine::Machine& machine, const RunOptions& options, RunFacts& facts) {
+  const TerminalMode terminal;
+  const Interruption interruption{machine, options.timeout};
+  const auto begin = std::chrono::steady_clock::now();
+  facts.outcome = machine.run({.instructions = options.max_instructions});
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  facts.host_seconds = took.count();
+  // A guest that ended by itself did so, whatever came in at the same moment.
+  if (facts.outcome.reason == machine::Outcome::Reason::kStopped) {
+    facts.signal = Interruption::signal();
+  }
+  facts.status = exit_status(facts.outcome, facts.signal);
+}
+
+Result<void> write_report(const machine::Machine& machine, const RunFacts& facts,
+                          const RunOptions& options) {
+  if (options.json.empty()) return {};
+  const std::string text =
+      report(machine, facts, options.host_times)
+          .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+      "\n";
+  if (options.json != "-") return write_file(options.json, text, "report");
+  if (const int error = write_all(STDOUT_FILENO, text)) {
+    return fail(fmt::format("report: standard output: {}", std::strerror(error)));
+  }
+  return {};
+}
+}  // namespace
+
+int run_guest(const RunOptions& options) {
+  auto config = machine_config(options);
+  if (!config) return bad_input(config.error());
+  TextTrace trace = text_trace(options);
+  if (trace.any()) config->trace = &trace;
+  StdioConsole console;
+  const auto machine = machine::Machine::create(*config, console);
+  if (!machine) return bad_input(machine.error());
+  const auto loaded = (*machine)->load({options.guest, options.append, options.initrd});
+  if (!loaded) return bad_input(loaded.error());
+
+  RunFacts facts;
+  facts.image = options.guest;
+  facts.arguments = options.append;
+  run(**machine, options, facts);
+
+  if (facts.outcome.reason == machine::Outcome::Reason::kCrash) {
+    const machine::Vcpu& crashed = *(*machine)->vcpus()[facts.outcome.value];
+    fmt::print(stderr, "{}", crash_report(crashed, (*machine)->board().memory));
+  }
+  fmt::print(stderr, "{}", summary(**machine, facts));
+  const auto written = write_report(**machine, facts, options);
+  if (!written) return bad_input(written.error());
+  // Whoever closed the console (a pager, `head`) does not want to hear of it.
+  if (console.error() != 0 && console.error() != EPIPE) {
+    return bad_input({fmt::format("console: standard output: {}", std::strerror(console.error()))});
+  }
+  return facts.status;
+}
+
+}  // namespace vpmu::cli

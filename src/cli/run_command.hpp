@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// `vpmu run GUEST`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "machine/machine.hpp"
+
+namespace vpmu::cli {
+
+/// The command line, as text where it still has to be looked at.
+struct RunOptions {
+  std::string guest;
+  std::string cpu = "icelake-server";
+  unsigned smp = 1;
+  std::string memory = "128M";
+  std::string append;
+  std::vector<std::string> initrd;
+  std::string pmu = "on";
+  std::uint64_t max_instructions = machine::RunLimits::kNone;
+  double timeout = 0;  ///< seconds; 0: none
+  std::uint64_t quantum = machine::MachineConfig{}.quantum;
+  std::string json;  ///< path, "-", or empty
+  bool host_times = false;
+  std::vector<std::string> trace;
+};
+
+/// Runs the guest; the exit status of the process.
+int run_guest(const RunOptions& options);
+
+}  // namespace vpmu::cli

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "machine/machine.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace vpmu::machine {
+
+namespace {
+/// Input is asked for once in so many turns: a system call each.
+constexpr unsigned kTurnsPerInput = 64;
+
+/// Timers that fire while everybody is halted without waking anybody. After so many in a row nobody
+/// believes that the next one will.
+constexpr unsigned kIdleTimers = 1'000'000;
+
+/// A turn also ends after so many cycles for each of its instructions: a guest may fault for ever
+/// without retiring anything.
+constexpr std::uint64_t kCyclesPerInstruction = 256;
+constexpr std::uint64_t kLongestTurn = std::uint64_t{1} << 48;
+}  // namespace
+
+const char* name(Outcome::Reason reason) {
+  switch (reason) {
+    case Outcome::Reason::kDebugExit: return "debug-exit";
+    case Outcome::Reason::kPowerOff: return "power-off";
+    case Outcome::Reason::kReset: return "reset";
+    case Outcome::Reason::kCrash: return "crash";
+    case Outcome::Reason::kInstructions: return "instruction-limit";
+    case Outcome::Reason::kHalted: return "halted";
+    case Outcome::Reason::kStopped: return "stopped";
+  }
+  return "?";
+}
+
+Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Console& console) {
+  if (config.vcpus == 0 || config.vcpus > MachineConfig::kMaxVcpus) {
+    return fail(std::to_string(config.vcpus) + " vCPUs: give 1 to " +
+                std::to_string(MachineConfig::kMaxVcpus) + " with --smp");
+  }
+  if (config.quantum == 0) return fail("quantum of 0 instructions: give at least 1 with --quantum");
+  auto memory = GuestMemory::create(config.memory_bytes);
+  if (!memory) return tl::unexpected(memory.error());
+  return std::unique_ptr<Machine>{new Machine{config, std::move(*memory), console}};
+}
+
+Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& console)
+    : config_{config},
+      console_{console},
+      board_{std::move(memory), config.model->hz, config.vcpus, *this, console},
+      pmu_config_{config.pmu ? virt::x86::guest_pmu(*config.model)
+                             : virt::x86::no_pmu(config.model->vendor)} {
+  std::vector<hostperf::ModelledVcpu> modelled;
+  for (unsigned i = 0; i < config.vcpus; ++i) {
+    const Vcpu::Config vcpu{config.model, {i, config.vcpus}, config.trace};
+    vcpus_.push_back(std::make_unique<Vcpu>(vcpu, board_));
+    modelled.push_back({&vcpus_.back()->totals(), &vcpus_.back()->deadlines()});
+  }
+  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled);
+  for (const auto& vcpu : vcpus_) vcpu->attach_pmu(pmu_config_, *host_perf_);
+}
+
+Machine::~Machine() {
+  // PMUs hold events of host perf, which looks at the vCPUs' totals.
+  for (const auto& vcpu : vcpus_) vcpu->detach_pmu();
+}
+
+Result<void> Machine::load(const boot::LoadRequest& request) {
+  const auto state = boot::load(request, board_.memory);
+  if (!state) return tl::unexpected(state.error());
+  boot_state_ = *state;
+  x86::Cpu& cpu = vcpus_.front()->cpu();
+  boot::apply(boot_state_, cpu.core());
+  cpu.state_changed();
+  return {};
+}
+
+std::uint64_t Machine::instructions() const {
+  std::uint64_t sum = 0;
+  for (const auto& vcpu : vcpus_) sum += vcpu->instructions();
+  return sum;
+}
+
+Outcome Machine::run(const RunLimits& limits) {
+  outcome_.reset();
+  for (unsigned turn = 0; !outcome_; ++turn) {
+    bool ran = false;
+    for (const auto& vcpu : vcpus_) {
+      if (!vcpu->runnable()) continue;
+      ran = true;
+      idle_timers_ = 0;
+      run_turn(*vcpu, limits);
+      if (outcome_) break;
+    }
+    if (turn % kTurnsPerInput == 0 || !ran) take_input();
+    if (!outcome_ && !ran) idle();
+    if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
+  }
+  console_.flush();
+  return *outcome_;
+}
+
+void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
+  vcpu.scheduled_in();
+  running_ = &vcpu.cpu();
+  const std::uint64_t others = instructions() - vcpu.instructions();
+  const std::uint64_t begin = vcpu.instructions();
+  const std::uint64_t turn_end =
+      board_.clock.now() + std::min(config_.quantum, kLongestTurn) * kCyclesPerInstruction;
+  for (;;) {
+    board_.clock.run_due();
+    const std::uint64_t mine = vcpu.instructions();
+    if (limits.instructions <= others + mine + stalled_) end(Outcome::Reason::kInstructions, 0);
+    if (outcome_ || stop_ || mine - begin >= config_.quantum) break;
+    if (board_.clock.now() >= turn_end) {
+      if (mine == begin) stalled_ += config_.quantum;
+      break;
+    }
+    const std::uint64_t left =
+        std::min(config_.quantum - (mine - begin), limits.instructions - others - mine - stalled_);
+    const x86::Cpu::Exit exit = vcpu.run(left, std::min(board_.clock.next_due(), turn_end));
+    if (exit == x86::Cpu::Exit::kShutdown) end(Outcome::Reason::kCrash, vcpu.index());
+    if (exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting) break;
+  }
+  running_ = nullptr;
+}
+
+void Machine::idle() {
+  console_.flush();
+  const std::uint64_t next = board_.clock.next_due();
+  if (next != Timer::kNever && ++idle_timers_ <= kIdleTimers) {
+    board_.clock.set_now(std::max(next, board_.clock.now()));
+    board_.clock.run_due();
+    return;
+  }
+  if (!console_.wait_for_input()) end(Outcome::Reason::kHalted, 0);
+}
+
+void Machine::take_input() {
+  while (board_.com1.can_receive()) {
+    const auto byte = console_.next_input();
+    if (!byte) return;
+    idle_timers_ = 0;
+    board_.com1.receive(*byte);
+  }
+}
+
+void Machine::stop() {
+  stop_ = true;
+  x86::Cpu* running = running_;
+  if (running != nullptr) running->request_exit();
+}
+
+// ---- What the guest asks for --------------------------------------------------------------------
+
+void Machine::end(Outcome::Reason reason, std::uint32_t value) {
+  if (outcome_) return;
+  outcome_ = Outcome{reason, value};
+  x86::Cpu* running = running_;
+  if (running != nullptr) running->request_exit();
+}
+
+void Machine::exit(std::uint32_t code) {
+  end(Outcome::Reason::kDebugExit, code);
+}
+
+void Machine::power_off() {
+  end(Outcome::Reason::kPowerOff, 0);
+}
+
+void Machine::reset() {
+  end(Outcome::Reason::kReset, 0);
+}
+
+}  // namespace vpmu::machine

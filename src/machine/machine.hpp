@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+//
+// A PC that runs one guest image: memory, devices, vCPUs with PMUs. Deterministic: the same guest,
+// configuration and input give the same run, to the cycle.
+//
+//   auto machine = Machine::create(config, console);
+//   auto loaded = (*machine)->load({.image = "guest.elf"});
+//   Outcome outcome = (*machine)->run({});
+//
+// vCPUs run in turn on the calling thread, `quantum` instructions each. There is one machine clock:
+// it advances by the cycles of whichever vCPU runs, so that TSCs never differ or go back, and it
+// jumps to the next timer when all vCPUs are halted.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "machine/boot/load.hpp"
+#include "machine/devices/machine_control.hpp"
+#include "machine/pc/board.hpp"
+#include "machine/pc/console.hpp"
+#include "machine/pc/trace_sink.hpp"
+#include "machine/pc/vcpu.hpp"
+#include "vpmu/base/result.hpp"
+#include "vpmu/hostperf/modelled_host_perf.hpp"
+#include "vpmu/silicon/x86/cpu_model.hpp"
+
+namespace vpmu::machine {
+
+struct MachineConfig {
+  const silicon::x86::CpuModel* model = nullptr;
+  unsigned vcpus = 1;
+  std::uint64_t memory_bytes = std::uint64_t{128} << 20;
+  bool pmu = true;
+  std::uint64_t quantum = 10'000;  ///< instructions; not 0
+  TraceSink* trace = nullptr;
+
+  static constexpr unsigned kMaxVcpus = 64;
+};
+
+/// How a run ended.
+struct Outcome {
+  enum class Reason : std::uint8_t {
+    kDebugExit,  ///< wrote the debug-exit port; `value` is what it wrote
+    kPowerOff,
+    kReset,
+    kCrash,         ///< triple fault on vCPU `value`
+    kInstructions,  ///< the limit was reached
+    kHalted,        ///< all vCPUs are halted, and nothing can wake one any more
+    kStopped,       ///< stop()
+  };
+  Reason reason = Reason::kStopped;
+  std::uint32_t value = 0;
+};
+
+/// The name that reports use, e.g. "debug-exit". Never null.
+const char* name(Outcome::Reason reason);
+
+struct RunLimits {
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+  std::uint64_t instructions = kNone;  ///< of all vCPUs together, exact
+};
+
+class Machine final : private MachineControl {
+ public:
+  /// `console` (and the trace) must outlive the machine.
+  static Result<std::unique_ptr<Machine>> create(const MachineConfig& config, Console& console);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  /// Loads the image and puts the boot CPU at its entry. Once, before run().
+  Result<void> load(const boot::LoadRequest& request);
+
+  /// Runs the guest until it ends or a limit is reached. Flushes the console.
+  Outcome run(const RunLimits& limits);
+
+  /// Ends run() soon: at an instruction boundary of the vCPU that runs. Async-signal-safe.
+  void stop();
+
+  [[nodiscard]] const MachineConfig& config() const { return config_; }
+  [[nodiscard]] const virt::x86::PmuConfig& pmu_config() const { return pmu_config_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<Vcpu>>& vcpus() const { return vcpus_; }
+  [[nodiscard]] Board& board() { return board_; }
+  [[nodiscard]] const boot::BootState& boot_state() const { return boot_state_; }
+  /// Machine time in cycles.
+  [[nodiscard]] std::uint64_t now() const { return board_.clock.now(); }
+  /// Instructions retired by all vCPUs.
+  [[nodiscard]] std::uint64_t instructions() const;
+
+ private:
+  Machine(const MachineConfig& config, GuestMemory memory, Console& console);
+
+  // MachineControl
+  void exit(std::uint32_t code) override;
+  void power_off() override;
+  void reset() override;
+
+  void end(Outcome::Reason reason, std::uint32_t value);
+  void run_turn(Vcpu& vcpu, const RunLimits& limits);
+  /// Nobody can run: time goes on to the next timer, or input is waited for.
+  void idle();
+  void take_input();
+
+  const MachineConfig config_;
+  Console& console_;
+  Board board_;
+  std::vector<std::unique_ptr<Vcpu>> vcpus_;
+  virt::x86::PmuConfig pmu_config_;
+  std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;
+  boot::BootState boot_state_;
+
+  std::optional<Outcome> outcome_;
+  /// Charged against the instruction limit for turns in which nothing retired.
+  std::uint64_t stalled_ = 0;
+  unsigned idle_timers_ = 0;  ///< fired in a row without waking anybody
+  std::atomic<bool> stop_{false};
+  std::atomic<x86::Cpu*> running_{nullptr};
+};
+
+}  // namespace vpmu::machine

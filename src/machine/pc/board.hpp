@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//
+// What all vCPUs of a PC share: memory, time, buses and devices, wired up. Where each device is and
+// which interrupt line it has is said by its own header; docs/machine.md has the map.
+#pragma once
+
+#include <cstdint>
+
+#include "machine/bus.hpp"
+#include "machine/clock.hpp"
+#include "machine/devices/apic_bus.hpp"
+#include "machine/devices/exit_port.hpp"
+#include "machine/devices/fw_cfg.hpp"
+#include "machine/devices/interrupt_router.hpp"
+#include "machine/devices/io_apic.hpp"
+#include "machine/devices/keyboard_controller.hpp"
+#include "machine/devices/machine_control.hpp"
+#include "machine/devices/pic8259.hpp"
+#include "machine/devices/pit8254.hpp"
+#include "machine/devices/power_ports.hpp"
+#include "machine/devices/rtc.hpp"
+#include "machine/devices/test_lines.hpp"
+#include "machine/devices/uart16550.hpp"
+#include "machine/guest_memory.hpp"
+#include "machine/x86/code_pages.hpp"
+
+namespace vpmu::machine {
+
+struct Board {
+  /// `control` and `console` must outlive the board.
+  Board(GuestMemory ram, std::uint64_t hz, unsigned vcpus, MachineControl& control,
+        ByteSink& console);
+  Board(const Board&) = delete;
+  Board& operator=(const Board&) = delete;
+
+  GuestMemory memory;
+  x86::CodePages code_pages;
+  Clock clock;
+  Bus bus;
+  ApicBus apic_bus;
+  Pic8259 pic;
+  IoApic io_apic;
+  InterruptRouter router;
+  Pit8254 pit;
+  Rtc rtc;
+  Uart16550 com1;
+  FwCfg fw_cfg;
+  ExitPort exit_port;
+  PowerPorts power_ports;
+  KeyboardController keyboard;
+  TestLines test_lines;
+};
+
+}  // namespace vpmu::machine

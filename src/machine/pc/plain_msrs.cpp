@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "machine/pc/plain_msrs.hpp"
+
+#include <optional>
+
+namespace vpmu::machine {
+
+namespace {
+constexpr std::uint32_t kPlatformId = 0x17, kSmiCount = 0x34, kFeatureControl = 0x3a,
+                        kMicrocodeUpdate = 0x79, kMicrocodeRevision = 0x8b, kPlatformInfo = 0xce,
+                        kMtrrCap = 0xfe, kMcgCap = 0x179, kMcgStatus = 0x17a,
+                        kMtrrVariableFirst = 0x200, kPat = 0x277, kMtrrDefaultType = 0x2ff;
+
+/// The eleven fixed-range MTRRs are at three places; the index among them.
+std::optional<unsigned> fixed_range(std::uint32_t msr) {
+  if (msr == 0x250) return 0;
+  if (msr == 0x258 || msr == 0x259) return msr - 0x258 + 1;
+  if (msr >= 0x268 && msr <= 0x26f) return msr - 0x268 + 3;
+  return std::nullopt;
+}
+
+bool is_memory_type(std::uint64_t type) {
+  return type == 0 || type == 1 || (type >= 4 && type <= 6);
+}
+
+/// Each of the eight bytes is a memory type; a PAT entry may also be UC- (7).
+bool are_memory_types(std::uint64_t value, bool pat) {
+  for (unsigned i = 0; i < 64; i += 8) {
+    const std::uint64_t type = value >> i & 0xff;
+    if (!is_memory_type(type) && !(pat && type == 7)) return false;
+  }
+  return true;
+}
+
+/// Physical address bits above the 46 that CPUID reports are reserved.
+constexpr std::uint64_t kAddressBits = 0x3fff'ffff'f000;
+
+bool is_variable_range(bool mask, std::uint64_t value) {
+  const std::uint64_t allowed = kAddressBits | (mask ? 0x800 : 0xff);
+  return (value & ~allowed) == 0 && (mask || is_memory_type(value & 0xff));
+}
+}  // namespace
+
+Access PlainMsrs::read(MsrIndex msr) const {
+  const std::uint32_t index = raw(msr);
+  if (index >= kMtrrVariableFirst && index < kMtrrVariableFirst + state_.mtrr_variable.size()) {
+    return Access::done(state_.mtrr_variable[index - kMtrrVariableFirst]);
+  }
+  if (const auto fixed = fixed_range(index)) return Access::done(state_.mtrr_fixed[*fixed]);
+  switch (index) {
+    case kPlatformId:
+    case kSmiCount:
+    case kMcgCap: return Access::done(0);
+    case kFeatureControl: return Access::done(1);  // locked, nothing enabled
+    case kMicrocodeRevision: return Access::done(std::uint64_t{1} << 32);
+    case kPlatformInfo: return Access::done(hz_ / 100'000'000 << 8);  // maximum non-turbo ratio
+    case kMtrrCap: return Access::done(kVariableRanges | 0x500);      // fixed ranges, WC
+    case kMcgStatus: return Access::done(state_.mcg_status);
+    case kPat: return Access::done(state_.pat);
+    case kMtrrDefaultType: return Access::done(state_.mtrr_default_type);
+    default: return Access::not_mine();
+  }
+}
+
+Access PlainMsrs::write(MsrIndex msr, std::uint64_t value) {
+  const std::uint32_t index = raw(msr);
+  const auto store = [value](std::uint64_t& to, bool valid) {
+    if (!valid) return Access::fault();
+    to = value;
+    return Access::done();
+  };
+  if (index >= kMtrrVariableFirst && index < kMtrrVariableFirst + state_.mtrr_variable.size()) {
+    const unsigned place = index - kMtrrVariableFirst;
+    return store(state_.mtrr_variable[place], is_variable_range(place % 2 != 0, value));
+  }
+  if (const auto fixed = fixed_range(index)) {
+    return store(state_.mtrr_fixed[*fixed], are_memory_types(value, false));
+  }
+  switch (index) {
+    case kPlatformId:
+    case kSmiCount:
+    case kMcgCap:
+    case kFeatureControl:
+    case kPlatformInfo:
+    case kMtrrCap: return Access::fault();  // read-only
+    case kMicrocodeUpdate:
+    case kMicrocodeRevision: return Access::done();  // nothing to update; written before CPUID
+    case kMcgStatus: return store(state_.mcg_status, (value & ~std::uint64_t{7}) == 0);
+    case kPat: return store(state_.pat, are_memory_types(value, true));
+    case kMtrrDefaultType:
+      return store(state_.mtrr_default_type,
+                   (value & ~std::uint64_t{0xcff}) == 0 && is_memory_type(value & 0xff));
+    default: return Access::not_mine();
+  }
+}
+
+}  // namespace vpmu::machine

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include "machine/pc/vcpu.hpp"
+
+#include <cassert>
+#include <utility>
+
+namespace vpmu::machine {
+
+using virt::ExitReason;
+
+namespace {
+LocalApic::Config apic_config(const Vcpu::Config& config) {
+  LocalApic::Config apic;
+  apic.id = config.topology.apic_id;
+  apic.bootstrap = config.topology.apic_id == 0;
+  apic.timer_hz = config.model->crystal_hz;
+  return apic;
+}
+
+bool is_x2apic_register(MsrIndex msr) {
+  return raw(msr) >= apic::kMsrX2ApicFirst && raw(msr) <= apic::kMsrX2ApicLast;
+}
+}  // namespace
+
+Vcpu::Vcpu(const Config& config, Board& board)
+    : config_{config},
+      board_{board},
+      plain_msrs_{config.model->hz},
+      cpu_{board.memory, *this, board.code_pages, totals_, deadlines_},
+      apic_{apic_config(config), board.clock, board.apic_bus, *this,
+            config.topology.apic_id == 0 ? &board.pic : nullptr} {
+  if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);
+}
+
+void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& perf) {
+  assert(!pmu_);
+  virt::x86::PmiSink& sink = *this;
+  pmu_.emplace(config, perf, static_cast<hostperf::VcpuIndex>(index()), sink);
+  cpu_.reset();
+  if (!apic_.is_bootstrap()) cpu_.init();
+}
+
+/// An overflow makes the CPU leave run() at its instruction's end; this is the way back in.
+void Vcpu::enter_pmu() {
+  if (pmu_->has_entry_work()) pmu_->before_entry();
+}
+
+bool Vcpu::runnable() {
+  enter_pmu();
+  return cpu_.runnable();
+}
+
+x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until) {
+  enter_pmu();
+  time_offset_ = board_.clock.now() - cpu_.cycles();
+  until_ = until;
+  board_.clock.set_source(this);
+  running_ = true;
+  const x86::Cpu::Exit exit = cpu_.run(instructions, until);
+  board_.clock.set_now(Vcpu::now());
+  board_.clock.set_source(nullptr);
+  running_ = false;
+  if (exit == x86::Cpu::Exit::kHalted) record(ExitReason::kHlt);
+  if (exit == x86::Cpu::Exit::kShutdown) record(ExitReason::kException);
+  apply_signals();
+  return exit;
+}
+
+std::uint64_t Vcpu::now() {
+  return running_ ? time_offset_ + cpu_.cycles() : board_.clock.now();
+}
+
+// ---- Accesses -----------------------------------------------------------------------------------
+
+x86::CpuidResult Vcpu::cpuid(std::uint32_t leaf, std::uint32_t subleaf) {
+  record(ExitReason::kCpuid);
+  silicon::x86::CpuidResult result =
+      silicon::x86::cpuid(*config_.model, config_.topology, leaf, subleaf);
+  pmu_->adjust_cpuid(leaf, result);
+  constexpr std::uint32_t kApic = 1u << 9;
+  if (leaf == 1 && !apic_.enabled()) result.edx &= ~kApic;
+  return {result.eax, result.ebx, result.ecx, result.edx};
+}
+
+Access Vcpu::dispatch_read_msr(MsrIndex msr) {
+  if (const Access access = apic_.read_msr(msr); !access.is_not_mine()) return access;
+  if (const Access access = pmu_->read_msr(msr, Initiator::kGuest); !access.is_not_mine()) {
+    if (access.is_done()) pmu_->before_entry();
+    return access;
+  }
+  return plain_msrs_.read(msr);
+}
+
+Access Vcpu::dispatch_write_msr(MsrIndex msr, std::uint64_t value) {
+  if (const Access access = apic_.write_msr(msr, value); !access.is_not_mine()) {
+    after_device_access();
+    return access;
+  }
+  if (const Access access = pmu_->write_msr(msr, value, Initiator::kGuest); !access.is_not_mine()) {
+    // Now, not before the next instruction: the write that starts a counter is itself counted.
+    if (access.is_done()) pmu_->before_entry();
+    return access;
+  }
+  return plain_msrs_.write(msr, value);
+}
+
+Access Vcpu::read_msr(MsrIndex msr) {
+  record(is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrRead);
+  const Access access = dispatch_read_msr(msr);
+  if (config_.trace != nullptr) config_.trace->msr_read(where(), msr, access);
+  return access;
+}
+
+Access Vcpu::write_msr(MsrIndex msr, std::uint64_t value) {
+  record(is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrWrite);
+  const Access access = dispatch_write_msr(msr, value);
+  if (config_.trace != nullptr) config_.trace->msr_write(where(), msr, value, access);
+  return access;
+}
+
+Access Vcpu::rdpmc(std::uint32_t index, bool may_read) {
+  record(ExitReason::kRdpmc);
+  return pmu_->rdpmc(index, may_read);
+}
+
+std::uint32_t Vcpu::read_port(std::uint16_t port, unsigned bytes) {
+  record(ExitReason::kPortIo);
+  const std::uint32_t value = board_.bus.read_port(port, bytes);
+  after_device_access();
+  return value;
+}
+
+void Vcpu::write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) {
+  record(ExitReason::kPortIo);
+  board_.bus.write_port(port, bytes, value);
+  after_device_access();
+}
+
+std::uint64_t Vcpu::read_mmio(std::uint64_t address, unsigned bytes) {
+  if (apic_.decodes(address)) {
+    record(ExitReason::kApicAccess);
+    return apic_.read_mmio(address & 0xfff, bytes);
+  }
+  record(ExitReason::kMmio);
+  const std::uint64_t value = board_.bus.read_mmio(address, bytes);
+  after_device_access();
+  return value;
+}
+
+void Vcpu::write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) {
+  if (apic_.decodes(address)) {
+    record(ExitReason::kApicAccess);
+    apic_.write_mmio(address & 0xfff, bytes, value);
+  } else {
+    record(ExitReason::kMmio);
+    board_.bus.write_mmio(address, bytes, value);
+  }
+  after_device_access();
+}
+
+Access Vcpu::hypercall(const std::array<std::uint64_t, 5>&) {
+  record(ExitReason::kHypercall);
+  // There is none yet. KVM's answer to a number that it does not know.
+  constexpr std::int64_t kNoSuchHypercall = -1000;
+  return Access::done(static_cast<std::uint64_t>(kNoSuchHypercall));
+}
+
+bool Vcpu::interrupt_waiting() {
+  return apic_.interrupt_waiting();
+}
+
+std::uint8_t Vcpu::acknowledge_interrupt() {
+  const std::uint8_t vector = apic_.acknowledge();
+  if (config_.trace != nullptr) config_.trace->interrupt(where(), vector);
+  return vector;
+}
+
+void Vcpu::set_task_priority(std::uint8_t priority_class) {
+  apic_.set_task_priority(priority_class);
+}
+
+void Vcpu::after_device_access() {
+  if (running_ && board_.clock.next_due() < until_) cpu_.request_exit();
+}
+
+void Vcpu::record(ExitReason reason) {
+  exits_.record(reason);
+  if (config_.trace != nullptr) config_.trace->exit(where(), reason);
+}
+
+TraceSink::Where Vcpu::where() {
+  return {index(), now(), cpu_.core().rip};
+}
+
+// ---- Signals ------------------------------------------------------------------------------------
+
+void Vcpu::nmi() {
+  if (config_.trace != nullptr) config_.trace->nmi(where());
+  cpu_.raise_nmi();
+}
+
+void Vcpu::init() {
+  record(ExitReason::kInit);
+  init_pending_ = true;
+  sipi_pending_.reset();
+  if (running_) {
+    cpu_.request_exit();
+  } else {
+    apply_signals();
+  }
+}
+
+void Vcpu::sipi(std::uint8_t vector) {
+  record(ExitReason::kSipi);
+  sipi_pending_ = vector;
+  if (running_) {
+    cpu_.request_exit();
+  } else {
+    apply_signals();
+  }
+}
+
+void Vcpu::apply_signals() {
+  if (std::exchange(init_pending_, false)) cpu_.init();
+  if (sipi_pending_) cpu_.sipi(*sipi_pending_);
+  sipi_pending_.reset();
+}
+
+virt::x86::PmiOutcome Vcpu::raise_pmi(virt::x86::LvtpcAfterPmi after) {
+  switch (apic_.deliver_pmi(after == virt::x86::LvtpcAfterPmi::kMask)) {
+    case PmiOutcome::kDelivered: return virt::x86::PmiOutcome::kDelivered;
+    case PmiOutcome::kMasked: return virt::x86::PmiOutcome::kMasked;
+    case PmiOutcome::kNotAccepted: break;
+  }
+  return virt::x86::PmiOutcome::kRejected;
+}
+
+}  // namespace vpmu::machine

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//
+// One vCPU of a PC: the CPU that executes, its local APIC and PMU, what it retired, and the
+// hypervisor between it and the devices, which counts every access that would have been an exit.
+//
+// A vCPU belongs to its machine: it is made before the first run, then given its PMU, and runs when
+// the machine says so. While it runs it is the machine's source of time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "machine/clock.hpp"
+#include "machine/devices/cpu_signals.hpp"
+#include "machine/devices/local_apic.hpp"
+#include "machine/pc/board.hpp"
+#include "machine/pc/plain_msrs.hpp"
+#include "machine/pc/trace_sink.hpp"
+#include "machine/x86/cpu.hpp"
+#include "machine/x86/environment.hpp"
+#include "vpmu/silicon/deadlines.hpp"
+#include "vpmu/silicon/retire_totals.hpp"
+#include "vpmu/silicon/x86/cpu_model.hpp"
+#include "vpmu/virt/exit_stats.hpp"
+#include "vpmu/virt/x86/pmu.hpp"
+
+namespace vpmu::machine {
+
+class Vcpu final : private x86::Environment,
+                   private CpuSignals,
+                   private TimeSource,
+                   private virt::x86::PmiSink {
+ public:
+  struct Config {
+    const silicon::x86::CpuModel* model;
+    silicon::x86::Topology topology;  ///< APIC ID 0 is the boot CPU
+    TraceSink* trace = nullptr;
+  };
+
+  /// Reset; all but the boot CPU wait for their start-up IPI. `board` must outlive the vCPU.
+  Vcpu(const Config& config, Board& board);
+  Vcpu(const Vcpu&) = delete;
+  Vcpu& operator=(const Vcpu&) = delete;
+
+  /// Once, before the first run. `perf` must stay until detach_pmu().
+  void attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& perf);
+  /// The PMU gives its host events back. The vCPU does not run any more.
+  void detach_pmu() { pmu_.reset(); }
+
+  /// A new turn begins.
+  void scheduled_in() { pmu_->scheduled_in(); }
+  /// Runs from the clock's time on and leaves the clock at the time it got to. See x86::Cpu::run().
+  x86::Cpu::Exit run(std::uint64_t instructions, std::uint64_t until);
+  [[nodiscard]] bool runnable();
+
+  [[nodiscard]] unsigned index() const { return config_.topology.apic_id; }
+  [[nodiscard]] std::uint64_t instructions() const {
+    return totals_.read(silicon::RawEvent::kInstructions, silicon::kAllPrivileges);
+  }
+
+  [[nodiscard]] x86::Cpu& cpu() { return cpu_; }
+  [[nodiscard]] const x86::Cpu& cpu() const { return cpu_; }
+  [[nodiscard]] LocalApic& apic() { return apic_; }
+  [[nodiscard]] silicon::RetireTotals& totals() { return totals_; }
+  [[nodiscard]] const silicon::RetireTotals& totals() const { return totals_; }
+  [[nodiscard]] silicon::Deadlines& deadlines() { return deadlines_; }
+  [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
+  [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
+
+ private:
+  // x86::Environment
+  x86::CpuidResult cpuid(std::uint32_t leaf, std::uint32_t subleaf) override;
+  Access read_msr(MsrIndex msr) override;
+  Access write_msr(MsrIndex msr, std::uint64_t value) override;
+  Access rdpmc(std::uint32_t index, bool may_read) override;
+  std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
+  void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
+  std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) override;
+  void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) override;
+  std::uint64_t now() override;
+  Access hypercall(const std::array<std::uint64_t, 5>& arguments) override;
+  bool interrupt_waiting() override;
+  std::uint8_t acknowledge_interrupt() override;
+  std::uint8_t task_priority() override { return apic_.task_priority(); }
+  void set_task_priority(std::uint8_t priority_class) override;
+
+  // CpuSignals. INIT and SIPI of a running vCPU wait for the end of its instruction.
+  void nmi() override;
+  void init() override;
+  void sipi(std::uint8_t vector) override;
+  void wake() override {}  // looked for at every boundary and at every turn
+
+  // virt::x86::PmiSink
+  virt::x86::PmiOutcome raise_pmi(virt::x86::LvtpcAfterPmi after) override;
+  void request_entry_work() override { cpu_.request_exit(); }
+
+  Access dispatch_read_msr(MsrIndex msr);
+  Access dispatch_write_msr(MsrIndex msr, std::uint64_t value);
+  void record(virt::ExitReason reason);
+  [[nodiscard]] TraceSink::Where where();
+  /// A device may have armed a timer earlier than this turn's end.
+  void after_device_access();
+  void apply_signals();
+  void enter_pmu();
+
+  const Config config_;
+  Board& board_;
+  silicon::RetireTotals totals_;
+  silicon::Deadlines deadlines_{totals_};
+  PlainMsrs plain_msrs_;
+  virt::ExitStats exits_;
+  x86::Cpu cpu_;
+  LocalApic apic_;
+  std::optional<virt::x86::Pmu> pmu_;
+
+  bool running_ = false;
+  std::uint64_t until_ = Timer::kNever;  ///< of the run that is going on
+  std::uint64_t time_offset_ = 0;        ///< machine time - CPU cycles, modulo 2^64
+  bool init_pending_ = false;
+  std::optional<std::uint8_t> sipi_pending_;
+};
+
+}  // namespace vpmu::machine
