@@ -95,7 +95,7 @@ u64 bit_xor(u64 a, u64 b) {
 
 struct MultiplyAddWords {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     const auto x = lanes<i16>(a), y = lanes<i16>(b);
     Lanes<u32, V> r;
     for (std::size_t i = 0; i < r.size(); ++i) {
@@ -107,7 +107,7 @@ struct MultiplyAddWords {
 
 struct MultiplyAddBytes {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     const auto x = lanes<u8>(a);
     const auto y = lanes<i8>(b);
     Lanes<i16, V> r;
@@ -120,7 +120,7 @@ struct MultiplyAddBytes {
 
 struct SumOfDifferences {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     const auto x = lanes<u8>(a), y = lanes<u8>(b);
     Lanes<u64, V> r{};
     for (std::size_t i = 0; i < x.size(); ++i) {
@@ -131,7 +131,7 @@ struct SumOfDifferences {
 };
 
 struct MultipleSumsOfDifferences {
-  static Xmm run(Xmm a, Xmm b, Immediate immediate) {
+  static Xmm run(const Xmm& a, const Xmm& b, Immediate immediate) {
     const auto x = lanes<u8>(a), y = lanes<u8>(b);
     const unsigned from_a = immediate.value & 4, from_b = (immediate.value & 3) * 4u;
     Lanes<u16, Xmm> r{};
@@ -146,7 +146,7 @@ struct MultipleSumsOfDifferences {
 };
 
 struct HorizontalMinimum {
-  static Xmm run(Xmm, Xmm b) {
+  static Xmm run(const Xmm&, const Xmm& b) {
     const auto y = lanes<u16>(b);
     unsigned at = 0;
     for (unsigned i = 1; i < 8; ++i) {

@@ -60,24 +60,38 @@ State substitute_and_shift(const State& s) {
   return r;
 }
 
-template <bool kInverse>
-State mix_columns(const State& s) {
-  constexpr std::array<Byte, 4> kForward = {2, 3, 1, 1}, kBackward = {14, 11, 13, 9};
-  State r{};
-  for (unsigned column = 0; column < 16; column += 4) {
+/// A byte's contribution to its column, if it is the first: its products with the first column of
+/// the matrix. That of a byte further down is the same, rotated.
+using MixTable = std::array<std::uint32_t, 256>;
+
+constexpr MixTable make_mix_table(const std::array<Byte, 4>& factors) {
+  MixTable table{};
+  for (unsigned x = 0; x < 256; ++x) {
     for (unsigned row = 0; row < 4; ++row) {
-      for (unsigned k = 0; k < 4; ++k) {
-        r[column + row] ^=
-            multiply(s[column + k], (kInverse ? kBackward : kForward)[(k + 4 - row) % 4]);
-      }
+      table[x] |= std::uint32_t{multiply(static_cast<Byte>(x), factors[row])} << (8 * row);
     }
   }
-  return r;
+  return table;
+}
+
+constexpr MixTable kMix = make_mix_table({2, 1, 1, 3});
+constexpr MixTable kInverseMix = make_mix_table({14, 9, 13, 11});
+
+template <bool kInverse>
+State mix_columns(const State& s) {
+  const MixTable& table = kInverse ? kInverseMix : kMix;
+  std::array<std::uint32_t, 4> r{};
+  for (unsigned column = 0; column < 4; ++column) {
+    for (unsigned row = 0; row < 4; ++row) {
+      r[column] ^= std::rotl(table[s[4 * column + row]], static_cast<int>(8 * row));
+    }
+  }
+  return std::bit_cast<State>(r);
 }
 
 template <bool kInverse, bool kLast>
 struct Round {
-  static Xmm run(Xmm a, Xmm key) {
+  static Xmm run(const Xmm& a, const Xmm& key) {
     State s = substitute_and_shift<kInverse>(lanes<Byte>(a));
     if constexpr (!kLast) s = mix_columns<kInverse>(s);
     const Xmm mixed = vector<Xmm>(s);
@@ -86,11 +100,13 @@ struct Round {
 };
 
 struct InverseMixColumns {
-  static Xmm run(Xmm, Xmm b) { return vector<Xmm>(mix_columns<true>(lanes<Byte>(b))); }
+  static Xmm run(const Xmm&, const Xmm& b) {
+    return vector<Xmm>(mix_columns<true>(lanes<Byte>(b)));
+  }
 };
 
 struct KeyGenerationAssist {
-  static Xmm run(Xmm, Xmm b, Immediate round_constant) {
+  static Xmm run(const Xmm&, const Xmm& b, Immediate round_constant) {
     const auto y = lanes<std::uint32_t>(b);
     const auto substitute = [](std::uint32_t word) {
       auto bytes = std::bit_cast<std::array<Byte, 4>>(word);
@@ -105,7 +121,7 @@ struct KeyGenerationAssist {
 };
 
 struct CarrylessMultiply {
-  static Xmm run(Xmm a, Xmm b, Immediate select) {
+  static Xmm run(const Xmm& a, const Xmm& b, Immediate select) {
     const std::uint64_t x = select.value & 1 ? a.hi : a.lo, y = select.value & 16 ? b.hi : b.lo;
     Xmm r{};
     for (unsigned i = 0; i < 64; ++i) {

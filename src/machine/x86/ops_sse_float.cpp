@@ -239,7 +239,7 @@ std::uint32_t reciprocal_root(std::uint32_t x) {
 
 template <std::uint32_t (*kF)(std::uint32_t)>
 struct ApproximateLow {
-  static Xmm run(Xmm a, Xmm b) {
+  static Xmm run(const Xmm& a, const Xmm& b) {
     auto x = lanes<std::uint32_t>(a);
     x[0] = kF(lanes<std::uint32_t>(b)[0]);
     return vector<Xmm>(x);

@@ -33,7 +33,7 @@ template <class V, class T>
 template <class T, T (*kF)(T, T)>
 struct Each {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     auto x = lanes<T>(a);
     const auto y = lanes<T>(b);
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = kF(x[i], y[i]);
@@ -45,7 +45,7 @@ struct Each {
 template <class T, T (*kF)(T)>
 struct EachSource {
   template <class V>
-  static V run(V, V b) {
+  static V run(const V&, const V& b) {
     auto y = lanes<T>(b);
     for (T& lane : y) lane = kF(lane);
     return vector<V>(y);
@@ -56,7 +56,7 @@ struct EachSource {
 template <class T, T (*kF)(T, T)>
 struct Horizontal {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     const auto x = lanes<T>(a), y = lanes<T>(b);
     Lanes<T, V> r;
     constexpr std::size_t kHalf = r.size() / 2;

@@ -4,9 +4,9 @@
 // vector operands in registers and memory, and one handler for "destination = F(destination,
 // source)", where F is a class with
 //
-//   template <class V> static V run(V a, V b);                // V is Xmm or Mmx
-//   template <class V> static V run(V a, V b, Immediate i);   // with an immediate byte
-//   static Xmm run(Xmm a, Xmm b, Xmm mask);                   // with XMM0 as the third operand
+//   template <class V> static V run(const V& a, const V& b);               // V is Xmm or Mmx
+//   template <class V> static V run(const V& a, const V& b, Immediate i);  // an immediate byte
+//   static Xmm run(const Xmm& a, const Xmm& b, const Xmm& mask);           // XMM0 as the third
 //
 // Faults come in the architecture's order: #UD, #NM, #MF, #GP of misaligned memory, #PF.
 #pragma once
@@ -143,7 +143,7 @@ template <class V, bool kMemory, unsigned kBytes = sizeof(V)>
 
 /// F applied to two operands and, if it takes one, the immediate or XMM0.
 template <class F, class V>
-[[gnu::always_inline]] inline V apply(const Core& core, const Op* op, V a, V b) {
+[[gnu::always_inline]] inline V apply(const Core& core, const Op* op, const V& a, const V& b) {
   const Immediate immediate{static_cast<std::uint8_t>(op->immediate)};
   if constexpr (requires { F::run(a, b, immediate); }) {
     return F::run(a, b, immediate);
@@ -158,10 +158,15 @@ template <class F, class V, bool kMemory, unsigned kBytes = sizeof(V)>
 const Op* vector_binary(Core& core, const Op* op) {
   if (!simd_available<V>(core, op)) [[unlikely]]
     return nullptr;
-  V b;
-  if (!source<V, kMemory, kBytes>(core, op, b)) [[unlikely]]
-    return nullptr;
-  write_vector<V>(core, op->reg, apply<F>(core, op, read_vector<V>(core, op->reg), b));
+  if constexpr (!kMemory && sizeof(V) == sizeof(Xmm)) {
+    // By reference: lanes are taken straight from the registers, not from two 64-bit halves.
+    core.xmm[op->reg] = apply<F>(core, op, core.xmm[op->reg], core.xmm[op->rm]);
+  } else {
+    V b;
+    if (!source<V, kMemory, kBytes>(core, op, b)) [[unlikely]]
+      return nullptr;
+    write_vector<V>(core, op->reg, apply<F>(core, op, read_vector<V>(core, op->reg), b));
+  }
   VPMU_NEXT(core, op);
 }
 

@@ -16,7 +16,7 @@ struct Right {
 };
 
 template <class V, class T, template <class> class Direction>
-V shifted(V a, std::uint64_t count) {
+V shifted(const V& a, std::uint64_t count) {
   constexpr unsigned kBits = 8 * sizeof(T);
   if (count >= kBits) {
     // Nothing is left, but for the sign of arithmetic shifts.
@@ -31,7 +31,7 @@ V shifted(V a, std::uint64_t count) {
 template <class T, template <class> class Direction>
 struct Shift {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     return shifted<V, T, Direction>(a, b.lo);
   }
 };

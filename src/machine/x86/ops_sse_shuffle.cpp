@@ -19,7 +19,7 @@ using u64 = std::uint64_t;
 template <class From, class To>
 struct Pack {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     const auto x = lanes<From>(a), y = lanes<From>(b);
     Lanes<To, V> r;
     for (std::size_t i = 0; i < x.size(); ++i) {
@@ -34,7 +34,7 @@ struct Pack {
 template <class T, bool kUpper>
 struct Unpack {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     const auto x = lanes<T>(a), y = lanes<T>(b);
     Lanes<T, V> r;
     constexpr std::size_t kHalf = r.size() / 2, kFrom = kUpper ? kHalf : 0;
@@ -48,7 +48,7 @@ struct Unpack {
 
 struct ShuffleBytes {
   template <class V>
-  static V run(V a, V b) {
+  static V run(const V& a, const V& b) {
     const auto x = lanes<u8>(a), y = lanes<u8>(b);
     Lanes<u8, V> r;
     for (std::size_t i = 0; i < r.size(); ++i) r[i] = y[i] & 0x80 ? 0 : x[y[i] % r.size()];
@@ -60,7 +60,7 @@ struct ShuffleBytes {
 template <class T, unsigned kFirst>
 struct ShuffleFour {
   template <class V>
-  static V run(V, V b, Immediate immediate) {
+  static V run(const V&, const V& b, Immediate immediate) {
     const auto y = lanes<T>(b);
     auto r = y;
     for (unsigned i = 0; i < 4; ++i) r[kFirst + i] = y[kFirst + (immediate.value >> (2 * i) & 3)];
@@ -71,7 +71,7 @@ struct ShuffleFour {
 /// SHUFPS, SHUFPD: lower lanes of the result from a, upper ones from b.
 template <class T>
 struct ShuffleTwo {
-  static Xmm run(Xmm a, Xmm b, Immediate immediate) {
+  static Xmm run(const Xmm& a, const Xmm& b, Immediate immediate) {
     const auto x = lanes<T>(a), y = lanes<T>(b);
     Lanes<T, Xmm> r;
     constexpr unsigned kLanes = r.size(), kBits = kLanes / 2;
@@ -85,7 +85,7 @@ struct ShuffleTwo {
 
 struct AlignRight {
   template <class V>
-  static V run(V a, V b, Immediate immediate) {
+  static V run(const V& a, const V& b, Immediate immediate) {
     constexpr unsigned kBytes = sizeof(V);
     const auto x = lanes<u8>(a), y = lanes<u8>(b);
     std::array<u8, kBytes> r{};
@@ -100,7 +100,7 @@ struct AlignRight {
 /// Lane i from b if bit i of the immediate is set.
 template <class T>
 struct BlendImmediate {
-  static Xmm run(Xmm a, Xmm b, Immediate immediate) {
+  static Xmm run(const Xmm& a, const Xmm& b, Immediate immediate) {
     auto r = lanes<T>(a);
     const auto y = lanes<T>(b);
     for (unsigned i = 0; i < r.size(); ++i) {
@@ -113,7 +113,7 @@ struct BlendImmediate {
 /// Lane i from b if the top bit of the mask's lane is set.
 template <class T>
 struct BlendMask {
-  static Xmm run(Xmm a, Xmm b, Xmm mask) {
+  static Xmm run(const Xmm& a, const Xmm& b, const Xmm& mask) {
     auto r = lanes<T>(a);
     const auto y = lanes<T>(b);
     const auto m = lanes<std::make_signed_t<T>>(mask);
@@ -127,7 +127,7 @@ struct BlendMask {
 /// Lane i of the result is lane (i with its lowest bit = kOdd) of b.
 template <class T, unsigned kOdd>
 struct Duplicate {
-  static Xmm run(Xmm, Xmm b) {
+  static Xmm run(const Xmm&, const Xmm& b) {
     const auto y = lanes<T>(b);
     Lanes<T, Xmm> r;
     for (unsigned i = 0; i < r.size(); ++i) r[i] = y[(i & ~1u) | kOdd];
@@ -138,7 +138,7 @@ struct Duplicate {
 /// The low lanes of b, zero- or sign-extended by From's type to To.
 template <class From, class To>
 struct Widen {
-  static Xmm run(Xmm, Xmm b) {
+  static Xmm run(const Xmm&, const Xmm& b) {
     const auto y = lanes<From>(b);
     Lanes<To, Xmm> r;
     for (unsigned i = 0; i < r.size(); ++i) r[i] = static_cast<To>(y[i]);
@@ -150,7 +150,7 @@ struct Widen {
 /// INSERTPS; a memory source has one lane only.
 template <bool kMemory>
 struct InsertSingle {
-  static Xmm run(Xmm a, Xmm b, Immediate immediate) {
+  static Xmm run(const Xmm& a, const Xmm& b, Immediate immediate) {
     auto r = lanes<u32>(a);
     r[immediate.value >> 4 & 3] = lanes<u32>(b)[kMemory ? 0 : immediate.value >> 6];
     for (unsigned i = 0; i < 4; ++i) {
