@@ -19,7 +19,8 @@ constexpr const char* kGprNames[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
                                        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 // CF PF AF ZF SF, IF, DF, OF, AC and ID.
 constexpr std::uint64_t kComparedFlags = 0x8d5 | 0x200 | 0x400 | 1 << 18 | 1 << 21;
-constexpr std::uint8_t kBreakpoint = 3, kGeneralProtection = 13, kPageFault = 14;
+constexpr std::uint8_t kBreakpoint = 3, kGeneralProtection = 13, kPageFault = 14,
+                       kSimdException = 19;
 
 template <class Range>
 std::string hex(const Range& bytes) {
@@ -41,6 +42,7 @@ void undefined_at(const TestCase& test, const Outcome& outcome, std::uint64_t& f
                   std::uint16_t& x87) {
   flags = test.undefined_flags;
   x87 = test.undefined_x87;
+  if (outcome.vector == kBreakpoint) return;
   const std::uint64_t offset = outcome.state.rip - test.input.rip;
   for (const TestCase::Instruction& at : test.instructions) {
     if (at.offset != offset) continue;
@@ -99,6 +101,9 @@ std::vector<std::string> differences(const TestCase& test, const Ending& expecte
   // Which of a pending x87 exception and a misaligned operand comes first is not defined.
   const auto either = [](std::uint8_t vector) { return vector == 16 || vector == 17; };
   if (a.vector != b.vector && either(a.vector) && either(b.vector)) return lines;
+  Decoded first;
+  const bool known = decode(test.code, first);
+  if (a.vector != b.vector && known && may_enter_mmx(first) && either(b.vector)) return lines;
   if (a.vector != b.vector) {
     differ("exception", a.vector, b.vector);
     compare("rip", a.state.rip - test.input.rip, b.state.rip - test.input.rip);
@@ -119,13 +124,16 @@ std::vector<std::string> differences(const TestCase& test, const Ending& expecte
 
   const FxImage& fa = a.state.fx;
   const FxImage& fb = b.state.fx;
-  Decoded first;
-  const bool known = decode(test.code, first);
   const bool approximate = known && is_approximate(first);
   for (unsigned i = 0; i < 16; ++i)
     if (fa.xmm[i] != fb.xmm[i] && !(approximate && close(fa.xmm[i], fb.xmm[i])))
       differ(fmt::format("xmm{}", i), number(fa.xmm[i]), number(fb.xmm[i]));
-  compare("mxcsr", fa.mxcsr, fb.mxcsr);
+  // With an unmasked overflow or underflow, whether the result was exact too is that of a result of
+  // unbounded exponent, which the interpreter does not work out.
+  constexpr std::uint32_t kOverUnderflow = 0x18, kInexact = 0x20;
+  const bool unbounded = a.vector == kSimdException && (fa.mxcsr & kOverUnderflow) != 0;
+  const std::uint32_t mxcsr_mask = unbounded ? ~kInexact : ~0U;
+  compare("mxcsr", fa.mxcsr & mxcsr_mask, fb.mxcsr & mxcsr_mask);
   compare("x87 control", fa.control, fb.control);
   if (std::memcmp(expected.data.data(), got.data.data(), kDataBytes) != 0) {
     const auto ignored = [&](std::uint64_t address) {

@@ -143,6 +143,8 @@ void add_illegal_lock(TestCase& test) {
   std::vector<std::uint8_t> locked = test.code;
   locked.insert(locked.begin(), 0xf0);
   Decoded decoded;
+  // AMD processors take a locked MOV CR0 for MOV CR8.
+  if (decode(test.code, decoded) && decoded.has(ZYDIS_ATTRIB_IS_PRIVILEGED)) return;
   if (locked.size() > 15 || decode(locked, decoded)) return;
   test.code = std::move(locked);
   ++test.instructions.front().length;
@@ -182,6 +184,7 @@ void Generator::make(std::uint64_t seed, TestCase& test) const {
     if (!random_instruction(random, groups_, decoded, bytes)) continue;
     const bool last = test.instructions.size() + 1 == wanted;
     if (is_branch(decoded) && !last && !has_relative(decoded)) continue;
+    if (saves_pointers(decoded) && !last) continue;
     if (!alone && (is_approximate(decoded) || may_enter_mmx(decoded))) continue;
     FlagEffects effects = flag_effects(decoded, count());
     if (!taint.allows(effects) || effects.result_undefined) continue;

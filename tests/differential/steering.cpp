@@ -62,6 +62,17 @@ bool is_string(const Decoded& decoded) {
   return category == ZYDIS_CATEGORY_STRINGOP || category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
 
+}  // namespace
+
+bool saves_pointers(const Decoded& decoded) {
+  return decoded.mnemonic() == ZYDIS_MNEMONIC_FXSAVE ||
+         decoded.mnemonic() == ZYDIS_MNEMONIC_FXSAVE64 ||
+         decoded.mnemonic() == ZYDIS_MNEMONIC_FNSAVE ||
+         decoded.mnemonic() == ZYDIS_MNEMONIC_FNSTENV;
+}
+
+namespace {
+
 /// The last x87 instruction's opcode and pointers: processors differ in when they keep them.
 void ignore_pointers(ZydisMnemonic mnemonic, unsigned width, std::uint64_t address,
                      TestCase& test) {
@@ -165,6 +176,7 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
   if (control && stored_) return false;
   std::uint64_t target = choose_target(size, plain || placed_);
   // Of two accesses only the first may fault: their order is the processor's choice.
+  const bool second = placed_;
   placed_ = true;
   // Control is passed only to where we chose: the value must be there to be read, or not at all.
   if (control && target < kData + 1024) target = kData + 1024;
@@ -173,6 +185,8 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
   if (in.mnemonic == ZYDIS_MNEMONIC_FXRSTOR || in.mnemonic == ZYDIS_MNEMONIC_FXRSTOR64 ||
       in.mnemonic == ZYDIS_MNEMONIC_FXSAVE || in.mnemonic == ZYDIS_MNEMONIC_FXSAVE64) {
     if (target < kDataEnd && target > kDataEnd - 512 && random_.percent(80)) target -= 1024;
+    // Misaligned and not canonical: either fault may come first.
+    if (target >= kNoncanonical) target &= ~std::uint64_t{15};
   }
 
   // Stack accesses are not subject to the address size.
@@ -233,6 +247,12 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
     address &= mask;
   }
   if (!harmless(address)) return false;
+  if (second && (address < kData + 512 || address >= kDataEnd - 512)) return false;
+  if (saves_pointers(decoded) && !alone_) {
+    // The address must be known: not made of registers that strings and stack accesses move.
+    for (const int gpr : {gpr_number(mem.base), gpr_number(mem.index)})
+      if (gpr == kRsp || gpr == kRsi || gpr == kRdi) return false;
+  }
   if (repeated && address >= kDataEnd - 1024 && address < kDataEnd && !alone_) return false;
   fill_target(decoded, address, size);
   ignore_pointers(in.mnemonic, in.operand_width, address, test_);
@@ -306,10 +326,12 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
   if (stores) stored_ = true;
   // Whether vector accesses are checked for alignment is the processor's choice.
   for (const ZydisDecodedOperand& operand : decoded.all()) {
-    if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.size > 80)
+    if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+        (operand.size > 80 || has_free_order(decoded) || in.mnemonic == ZYDIS_MNEMONIC_ENTER))
       test_.input.rflags &= ~std::uint64_t{1 << 18};
   }
-  if (is_near_indirect(decoded) || is_popf(decoded) || in.meta.category == ZYDIS_CATEGORY_RET)
+  if (is_near_indirect(decoded) || is_popf(decoded) || saves_pointers(decoded) ||
+      in.meta.category == ZYDIS_CATEGORY_RET)
     control_ = true;
 
   // Registers that move by a little stay good for addresses.

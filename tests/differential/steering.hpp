@@ -14,6 +14,9 @@
 
 namespace vpmu::differential {
 
+/// True if it writes x87 instruction pointers to memory, which nothing may read then.
+bool saves_pointers(const Decoded& decoded);
+
 class Steering {
  public:
   /// `alone`: the case has one instruction; addresses may be wilder then.

@@ -260,7 +260,10 @@ bool check_address(Core& core, const Op* op, std::uint64_t linear, unsigned byte
   }
   const bool alignment_checked =
       core.cpl == 3 && (core.cr0 & kCr0Am) != 0 && (core.rflags & kAc) != 0;
-  if (alignment_checked && std::has_single_bit(bytes) && bytes <= 8 && linear % bytes != 0) {
+  // Ten bytes of x87 data are to be aligned like eight; vectors are not checked.
+  const unsigned alignment = bytes == 10 ? 8 : bytes;
+  if (alignment_checked && std::has_single_bit(alignment) && alignment <= 8 &&
+      linear % alignment != 0) {
     set_exception(core, kAlignmentCheck, 0);
     return fault_at(core, op);
   }
@@ -370,10 +373,11 @@ bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes)
   if (!check_address(core, op, linear, bytes)) return false;
   std::uint64_t physical = 0;
   if (!translate_data(core, op, linear, MemoryUse::kWrite, physical)) return false;
-  const std::uint64_t last = linear + bytes - 1;
+  // A fault in the second page is at its first byte.
+  const std::uint64_t last_page = (linear + bytes - 1) & ~kPageMask;
   std::uint64_t last_physical = physical;
-  if (((linear ^ last) & ~kPageMask) != 0 &&
-      !translate_data(core, op, last, MemoryUse::kWrite, last_physical))
+  if ((linear & ~kPageMask) != last_page &&
+      !translate_data(core, op, last_page, MemoryUse::kWrite, last_physical))
     return false;
   if (alone(core)) return true;
   // What access() would refuse later is refused now, before anything is read from a device.

@@ -66,6 +66,11 @@ void set_memory(Op& op, const Instruction& in, const ZydisDecodedOperand& operan
       displacement += static_cast<std::int64_t>(in.next_rip - in.block_rip);
     }
     op.base = kZeroRegister;
+  } else if (in.zydis.address_width == 32 && in.zydis.raw.sib.offset != 0 &&
+             in.zydis.raw.modrm.mod == 0 && in.zydis.raw.sib.base == 5) {
+    // Here is a displacement and no base, whatever REX.B is; Zydis 4.0 names R13D.
+    op.base = kZeroRegister;
+    displacement = in.zydis.raw.disp.value;
   } else {
     op.base = gpr_number(mem.base);
   }

@@ -409,12 +409,10 @@ const Op* cmpxchg_reg(Core& core, const Op* op) {
   const T expected = get<T>(core, 0);
   const T old = get<T>(core, op->reg);
   note_sub<T>(core, expected, old);
-  // In both cases both are written: a 32-bit destination is zero-extended even where it is kept,
-  // RAX is not.
+  // Unlike memory, a register is not written where it is kept: its upper half stays.
   if (expected == old) {
     set<T>(core, op->reg, get<T>(core, op->rm));
   } else {
-    set<T>(core, op->reg, old);
     set<T>(core, 0, old);
   }
   VPMU_NEXT(core, op);

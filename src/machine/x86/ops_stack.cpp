@@ -43,7 +43,10 @@ const Op* pop_reg(Core& core, const Op* op) {
 template <class T, bool kFlat>
 const Op* pop_mem(Core& core, const Op* op) {
   T value;
-  if (!load(core, op, stack_linear<kFlat>(core, 0), value)) return nullptr;
+  if (!load(core, op, stack_linear<kFlat>(core, 0), value)) {
+    stack_access_failed(core);
+    return nullptr;
+  }
   // The address is worked out with the stack pointer already incremented.
   const std::uint64_t old = core.gpr[kRsp];
   move_stack<kFlat>(core, sizeof(T));

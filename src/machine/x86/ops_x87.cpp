@@ -52,17 +52,21 @@ const Op* load_form(Core& core, const Op* op) {
   VPMU_NEXT(core, op);
 }
 
-/// Nothing is stored if the result is not delivered for an unmasked exception other than inexact.
+/// Nothing is stored if the result is not delivered for an unmasked exception other than inexact;
+/// the address must be good all the same.
 template <unsigned kBytes>
 bool run_store(Core& core, const Op* op) {
   constexpr unsigned kUndelivered = 0x1f;
   X87Operand operand{};
   X87Image image = x87_image(core.x87);
   run_x87_memory(op->aux, op->reg, image, operand);
+  const std::uint64_t linear = linear_address(core, op);
   if ((image.status & ~image.control & kUndelivered) == 0) {
     std::array<std::uint8_t, kBytes> value;
     std::memcpy(value.data(), operand.data(), kBytes);
-    if (!store(core, op, linear_address(core, op), value)) return false;
+    if (!store(core, op, linear, value)) return false;
+  } else if (!probe_write(core, op, linear, kBytes)) {
+    return false;
   }
   set_x87_image(core.x87, image);
   return true;

@@ -35,11 +35,20 @@ template <bool kFlat>
   }
 }
 
+/// A stack access of an instruction with a memory operand of its own has failed: what would be a
+/// general protection fault for that segment is a stack fault.
+[[gnu::cold]] inline void stack_access_failed(Core& core) {
+  if (core.stop == Stop::kException && core.exception.vector == kGeneralProtection)
+    core.exception.vector = kStackFault;
+}
+
 template <class T, bool kFlat>
 [[gnu::always_inline]] inline bool push_value(Core& core, const Op* op, T value) {
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
-  if (!store(core, op, stack_linear<kFlat>(core, -kBytes), value)) [[unlikely]]
+  if (!store(core, op, stack_linear<kFlat>(core, -kBytes), value)) [[unlikely]] {
+    stack_access_failed(core);
     return false;
+  }
   move_stack<kFlat>(core, -kBytes);
   return true;
 }
