@@ -4,6 +4,7 @@
 //   rounds=N   20 is what the published numbers use
 //   pmu=off    leaves the PMU alone
 //   pmi=N      an overflow interrupt every N instructions
+//   mispredicts=off   the fourth counter counts loads: mispredictions take a predictor to know
 // Otherwise four counters count, armed to overflow far away.
 #include "runtime/apic.h"
 #include "runtime/check.h"
@@ -18,9 +19,9 @@ static uint32_t keys[WORKLOAD_KEYS];
 static uint64_t period, reload;
 static volatile uint64_t interrupts;
 
-static const uint32_t events[COUNTERS] = {EVENT_INSTRUCTIONS, EVENT_CYCLES, EVENT_BRANCHES,
-                                          EVENT_MISPREDICTS};
-static const char* const names[COUNTERS] = {"instructions", "cycles", "branches", "mispredicts"};
+static uint32_t events[COUNTERS] = {EVENT_INSTRUCTIONS, EVENT_CYCLES, EVENT_BRANCHES,
+                                    EVENT_MISPREDICTS};
+static const char* names[COUNTERS] = {"instructions", "cycles", "branches", "mispredicts"};
 
 /// Counter 0 is counted down from its period again; the others run on.
 static void on_pmi(struct trap* frame) {
@@ -61,6 +62,10 @@ static void report(const struct pmu* pmu) {
 void guest_main(void) {
   const uint64_t rounds = option_number("rounds", WORKLOAD_ROUNDS);
   period = option_number("pmi", 0);
+  if (option_flag("mispredicts=off")) {
+    events[3] = EVENT_LOADS;
+    names[3] = "loads";
+  }
   const struct pmu pmu = pmu_probe();
   const bool count = !option_flag("pmu=off");
   if (count && pmu.gp < COUNTERS) panic("this machine has no PMU; say pmu=off");
