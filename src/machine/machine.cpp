@@ -67,13 +67,18 @@ Machine::~Machine() {
 }
 
 Result<void> Machine::load(const boot::LoadRequest& request) {
-  const auto state = boot::load(request, board_.memory);
-  if (!state) return tl::unexpected(state.error());
-  boot_state_ = *state;
+  return boot::load(request, board_.memory).map([this](const auto& state) { start(state); });
+}
+
+Result<void> Machine::load(const boot::Image& image, const boot::LoadRequest& request) {
+  return boot::load(image, request, board_.memory).map([this](const auto& state) { start(state); });
+}
+
+void Machine::start(const boot::BootState& state) {
+  boot_state_ = state;
   x86::Cpu& cpu = vcpus_.front()->cpu();
-  boot::apply(boot_state_, cpu.core());
+  boot::apply(state, cpu.core());
   cpu.state_changed();
-  return {};
 }
 
 std::uint64_t Machine::instructions() const {

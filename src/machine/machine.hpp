@@ -75,6 +75,8 @@ class Machine final : private MachineControl {
 
   /// Loads the image and puts the boot CPU at its entry. Once, before run().
   Result<void> load(const boot::LoadRequest& request);
+  /// The same for an image that is not a file.
+  Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
 
   /// Runs the guest until it ends or a limit is reached. Flushes the console.
   Outcome run(const RunLimits& limits);
@@ -100,6 +102,7 @@ class Machine final : private MachineControl {
   void power_off() override;
   void reset() override;
 
+  void start(const boot::BootState& state);
   void end(Outcome::Reason reason, std::uint32_t value);
   void run_turn(Vcpu& vcpu, const RunLimits& limits);
   /// Nobody can run: time goes on to the next timer, or input is waited for.

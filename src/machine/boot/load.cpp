@@ -132,13 +132,17 @@ Result<BootState> load(const LoadRequest& request, const GuestMemory& memory) {
   if (!file) return tl::unexpected(file.error());
   const auto image = parse_image(*file, request.image);
   if (!image) return tl::unexpected(image.error());
-  const auto placed = place_segments(*image, memory, request.image);
+  return load(*image, request, memory);
+}
+
+Result<BootState> load(const Image& image, const LoadRequest& request, const GuestMemory& memory) {
+  const auto placed = place_segments(image, memory, request.image);
   if (!placed) return tl::unexpected(placed.error());
 
-  BootArea area{memory, std::max(low_end(*image), kUpperMemoryBegin + kPage)};
+  BootArea area{memory, std::max(low_end(image), kUpperMemoryBegin + kPage)};
   BootState state;
-  state.protocol = image->protocol;
-  state.rip = image->entry;
+  state.protocol = image.protocol;
+  state.rip = image.entry;
   const auto modules = place_modules(request.modules, area);
   if (!modules) return tl::unexpected(modules.error());
   StartInfo info;
@@ -147,7 +151,7 @@ Result<BootState> load(const LoadRequest& request, const GuestMemory& memory) {
       request.arguments.empty() ? request.image : request.image + " " + request.arguments);
   state.tss = area.reserve(104, 128);
   state.gdt = place_descriptors(area, state.tss);
-  switch (image->protocol) {
+  switch (image.protocol) {
     case Protocol::kMultiboot: enter_multiboot(state, info, memory, area); break;
     case Protocol::kPvh: enter_pvh(state, info, memory, area); break;
     case Protocol::kFreestanding: enter_freestanding(state, info, memory, area); break;

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include "machine/pc/vcpu.hpp"
+
+#include <gtest/gtest.h>
+
+#include "unit/machine/machine_fixture.hpp"
+
+namespace vpmu::test {
+namespace {
+
+using machine::Outcome;
+using Reason = machine::Outcome::Reason;
+using virt::ExitReason;
+
+class VcpuTest : public MachineTest {
+ protected:
+  std::uint64_t exits(ExitReason reason) { return machine->vcpus()[0]->exits().count(reason); }
+};
+
+TEST_F(VcpuTest, EveryInterceptedAccessIsCountedOnce) {
+  const Code code = rdmsr(0x277) + wrmsr(0x277, 0x0007040600070406) + mov_eax(0) +
+                    Code{0x0f, 0xa2} +                 // CPUID
+                    mov_ecx(0) + Code{0x0f, 0x33} +    // RDPMC
+                    Code{0x0f, 0x01, 0xc1} +           // VMCALL
+                    Code{0xe4, 0x61} + debug_exit(0);  // IN AL, 0x61
+  const Outcome outcome = run(code);
+  ASSERT_EQ(outcome.reason, Reason::kDebugExit);
+  EXPECT_EQ(exits(ExitReason::kMsrRead), 1u);
+  EXPECT_EQ(exits(ExitReason::kMsrWrite), 1u);
+  EXPECT_EQ(exits(ExitReason::kCpuid), 1u);
+  EXPECT_EQ(exits(ExitReason::kRdpmc), 1u);
+  EXPECT_EQ(exits(ExitReason::kHypercall), 1u);
+  EXPECT_EQ(exits(ExitReason::kPortIo), 2u);
+}
+
+TEST_F(VcpuTest, UnknownHypercallGivesMinus1000) {
+  const Outcome outcome = run(Code{0x0f, 0x01, 0xc1} + exit_with_eax());
+  EXPECT_EQ(outcome.value, static_cast<std::uint32_t>(-1000));
+}
+
+TEST_F(VcpuTest, LocalApicPageIsAnApicAccessAndOtherDevicesAreMmio) {
+  // MOV EAX, [moffs64] of the APIC's version register and of the I/O APIC's select register.
+  const Code code = Code{0xa1} + little_endian(0xfee00030, 8) + Code{0xa1} +
+                    little_endian(0xfec00000, 8) + debug_exit(0);
+  ASSERT_EQ(run(code).reason, Reason::kDebugExit);
+  EXPECT_EQ(exits(ExitReason::kApicAccess), 1u);
+  EXPECT_EQ(exits(ExitReason::kMmio), 1u);
+}
+
+TEST_F(VcpuTest, MovedApicPageFollowsItsBase) {
+  // At 0xfeb00000 from now on; then the version register there.
+  const Code code = wrmsr(0x1b, 0xfeb00900) + Code{0xa1} + little_endian(0xfeb00030, 8) +
+                    Code{0x0f, 0xb6, 0xc0} + exit_with_eax();
+  const Outcome outcome = run(code);
+  ASSERT_EQ(outcome.reason, Reason::kDebugExit);
+  EXPECT_EQ(outcome.value, 0x15u);
+}
+
+TEST_F(VcpuTest, UnknownMsrFaults) {
+  EXPECT_EQ(run(rdmsr(0x12345)).reason, Reason::kCrash);
+}
+
+TEST_F(VcpuTest, PmuOffLeavesNoPmu) {
+  config.pmu = false;
+  const Outcome outcome = run(mov_eax(0xa) + Code{0x0f, 0xa2} + exit_with_eax());
+  EXPECT_EQ(outcome.value, 0u);
+  EXPECT_EQ(run(rdmsr(0x38f)).reason, Reason::kCrash);
+}
+
+TEST_F(VcpuTest, CounterCountsTheWriteThatStartsItAndNotTheOneThatStopsIt) {
+  // Fixed counter 0 in the kernel: WRMSR that starts, three NOPs, the four of the stopping WRMSR
+  // but the last.
+  const Code code = wrmsr(0x38d, 1) + wrmsr(0x38f, std::uint64_t{1} << 32) +
+                    Code{0x90, 0x90, 0x90} + wrmsr(0x38f, 0) + rdmsr(0x309) + exit_with_eax();
+  const Outcome outcome = run(code);
+  ASSERT_EQ(outcome.reason, Reason::kDebugExit);
+  EXPECT_EQ(outcome.value, 1u + 3u + 3u);
+}
+
+TEST_F(VcpuTest, OverflowInterruptsAtExactlyTheRightInstruction) {
+  // NMI through LVTPC after 100 instructions of `inc ebx`; its handler exits with EBX.
+  const std::uint64_t idt = kEntry + 0x1000;
+  const std::uint64_t handler = kEntry + 0x800;
+  Code code = Code{0x0f, 0x01, 0x1c, 0x25} + little_endian(kEntry + 0x700, 4);  // LIDT
+  code = code + wrmsr(0x1b, 0xfee00d00) + wrmsr(0x80f, 0x1ff) + wrmsr(0x834, 0x400);
+  code = code + wrmsr(0x309, (std::uint64_t{1} << 48) - 100) + wrmsr(0x38d, 9) + Code{0x31, 0xdb} +
+         wrmsr(0x38f, std::uint64_t{1} << 32);
+  // The WRMSR that starts the counter is the first instruction it counts: 99 remain.
+  for (int i = 0; i < 200; ++i) code = code + Code{0xff, 0xc3};
+  code.resize(0x700);
+  code = code + little_endian(0xfff, 2) + little_endian(idt, 8);
+  code.resize(0x800);
+  code = code + Code{0x89, 0xd8} + exit_with_eax();
+  code.resize(0x1000 + 32);
+  code = code +
+         little_endian((handler & 0xffff) | 0x18 << 16 | std::uint64_t{0x8e00} << 32 |
+                           (handler >> 16 & 0xffff) << 48,
+                       8) +
+         little_endian(0, 8);
+  const Outcome outcome = run(code);
+  ASSERT_EQ(outcome.reason, Reason::kDebugExit);
+  EXPECT_EQ(outcome.value, 99u);
+  EXPECT_EQ(machine->vcpus()[0]->pmu().statistics().pmis_delivered, 1u);
+}
+
+}  // namespace
+}  // namespace vpmu::test
