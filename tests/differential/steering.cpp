@@ -52,6 +52,12 @@ bool is_popf(const Decoded& decoded) {
          decoded.mnemonic() == ZYDIS_MNEMONIC_POPFQ;
 }
 
+bool loads_mxcsr(const Decoded& decoded) {
+  return decoded.mnemonic() == ZYDIS_MNEMONIC_LDMXCSR ||
+         decoded.mnemonic() == ZYDIS_MNEMONIC_FXRSTOR ||
+         decoded.mnemonic() == ZYDIS_MNEMONIC_FXRSTOR64;
+}
+
 bool is_bit_test(const Decoded& decoded) {
   return decoded.mnemonic() == ZYDIS_MNEMONIC_BT || decoded.mnemonic() == ZYDIS_MNEMONIC_BTS ||
          decoded.mnemonic() == ZYDIS_MNEMONIC_BTR || decoded.mnemonic() == ZYDIS_MNEMONIC_BTC;
@@ -149,7 +155,10 @@ void Steering::fill_target(const Decoded& decoded, std::uint64_t address, std::u
     const auto value = random_.percent(60) ? random_single(random_)
                                            : static_cast<std::uint32_t>(random_integer(random_));
     std::memcpy(at, &value, sizeof value);
-    if (decoded.mnemonic() == ZYDIS_MNEMONIC_LDMXCSR && random_.percent(80)) at[2] = at[3] = 0;
+    if (loads_mxcsr(decoded)) {
+      if (random_.percent(80)) at[2] = at[3] = 0;
+      at[2] &= static_cast<std::uint8_t>(~2);  // an AMD processor's misaligned exception mask
+    }
     return;
   }
   if (bytes >= 8 && bytes <= 16) {
@@ -158,7 +167,8 @@ void Steering::fill_target(const Decoded& decoded, std::uint64_t address, std::u
   }
   if (bytes == 512) {  // FXRSTOR: mostly one that it accepts
     CpuState state = random_state(random_);
-    if (random_.percent(10)) state.fx.mxcsr |= 1u << random_.below(32);
+    // Not bit 17, which AMD processors have.
+    if (random_.percent(10)) state.fx.mxcsr |= 1u << (18 + random_.below(14));
     std::memcpy(at, &state.fx, bytes);
   }
 }
@@ -173,7 +183,7 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
       is_near_indirect(decoded) || in.meta.category == ZYDIS_CATEGORY_RET || is_popf(decoded);
   const bool plain = is_bit_test(decoded) || has_free_order(decoded) ||
                      in.mnemonic == ZYDIS_MNEMONIC_ENTER || (control && !alone_);
-  if (control && stored_) return false;
+  if (stored_ && (control || loads_mxcsr(decoded))) return false;
   std::uint64_t target = choose_target(size, plain || placed_);
   // Of two accesses only the first may fault: their order is the processor's choice.
   const bool second = placed_;
@@ -247,7 +257,8 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
     address &= mask;
   }
   if (!harmless(address)) return false;
-  if (second && (address < kData + 512 || address >= kDataEnd - 512)) return false;
+  if ((second || has_free_order(decoded)) && (address < kData + 512 || address >= kDataEnd - 512))
+    return false;
   if (saves_pointers(decoded) && !alone_) {
     // The address must be known: not made of registers that strings and stack accesses move.
     for (const int gpr : {gpr_number(mem.base), gpr_number(mem.index)})
@@ -334,6 +345,9 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
       in.meta.category == ZYDIS_CATEGORY_RET)
     control_ = true;
 
+  // With a 32-bit address size the upper halves are lost.
+  if (is_string(decoded) && in.address_width == 32)
+    clobbered_ |= 1u << kRcx | 1u << kRsi | 1u << kRdi;
   // Registers that move by a little stay good for addresses.
   const bool steps = is_string(decoded) || in.meta.category == ZYDIS_CATEGORY_PUSH ||
                      in.meta.category == ZYDIS_CATEGORY_POP ||
