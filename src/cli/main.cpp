@@ -92,6 +92,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
+    if (argc > 1 && !run->parsed() && !cpu->parsed()) {
+      fmt::print(stderr, "vpmu: '{}' is not a command; see `vpmu --help`\n", argv[1]);
+      return vpmu::cli::kStatusBadInput;
+    }
     fmt::print(stderr, "vpmu: {}; see `vpmu {}--help`\n", error.what(),
                run->parsed()   ? "run "
                : cpu->parsed() ? "cpu "

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+//
+// Any sequence of MSR, port, MMIO and RDPMC accesses. Each record of the input becomes the
+// instructions of one access; a handler skips those that raise #GP, and interrupts are taken.
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "fuzz/fuzz_machine.hpp"
+
+namespace {
+using Code = std::vector<std::uint8_t>;
+
+void emit(Code& code, std::initializer_list<std::uint8_t> bytes) {
+  code.insert(code.end(), bytes);
+}
+template <class T>
+void emit_value(Code& code, T value) {
+  const std::size_t at = code.size();
+  code.resize(at + sizeof value);
+  std::memcpy(code.data() + at, &value, sizeof value);
+}
+
+struct Record {
+  std::uint8_t kind;
+  std::uint32_t where;
+  std::uint32_t low;
+  std::uint32_t high;
+};
+constexpr std::size_t kRecordBytes = 13;
+
+/// What makes sense to be hit often: known places, with the input choosing among and near them.
+std::uint32_t msr_of(std::uint32_t where) {
+  constexpr std::uint32_t kRanges[] = {
+      0x10,  0x1b,  0xc1,  0x174, 0x186, 0x1a0, 0x1d9, 0x200, 0x277, 0x309,      0x345,
+      0x38d, 0x4c1, 0x600, 0x6e0, 0x800, 0x820, 0x830, 0x838, 0x83e, 0xc0000080, 0xc0000100};
+  if ((where & 0x80000000) != 0) return where & 0x7fffffff;
+  return kRanges[(where & 0xff) % std::size(kRanges)] + (where >> 8 & 0xf);
+}
+
+std::uint16_t port_of(std::uint32_t where) {
+  constexpr std::uint16_t kRanges[] = {0x20,  0x40,  0x60,  0x70,  0x80,   0xa0, 0x3f8,
+                                       0x4d0, 0x510, 0xcf8, 0xcf9, 0x2000, 0x604};
+  if ((where & 0x80000000) != 0) return static_cast<std::uint16_t>(where);
+  return static_cast<std::uint16_t>(kRanges[(where & 0xff) % std::size(kRanges)] +
+                                    (where >> 8 & 7));
+}
+
+std::uint64_t mmio_of(std::uint32_t where) {
+  if ((where & 0x80000000) != 0) return 0xc0000000 | (where & 0x3fffffff);
+  return (where & 1 ? 0xfee00000u : 0xfec00000u) + (where >> 4 & 0xfff);
+}
+
+void emit_access(Code& code, const Record& record) {
+  const auto eax_edx = [&] {
+    emit(code, {0xb8});
+    emit_value(code, record.low);
+    emit(code, {0xba});
+    emit_value(code, record.high);
+  };
+  const auto ecx = [&](std::uint32_t value) {
+    emit(code, {0xb9});
+    emit_value(code, value);
+  };
+  switch (record.kind % 9) {
+    case 0: ecx(msr_of(record.where)), emit(code, {0x0f, 0x32}); return;
+    case 1: ecx(msr_of(record.where)), eax_edx(), emit(code, {0x0f, 0x30}); return;
+    case 2: ecx(record.where), emit(code, {0x0f, 0x33}); return;
+    case 3:  // OUT DX, AL/EAX
+    case 4:  // IN
+      eax_edx();
+      emit(code, {0x66, 0xba});
+      emit_value(code, port_of(record.where));
+      emit(code,
+           {static_cast<std::uint8_t>((record.kind % 9 == 3 ? 0xee : 0xec) | (record.high & 1))});
+      return;
+    case 5:  // MOV [RBX], EAX
+    case 6:  // MOV EAX, [RBX]
+      emit(code, {0x48, 0xbb});
+      emit_value(code, mmio_of(record.where));
+      eax_edx();
+      emit(code, {static_cast<std::uint8_t>(record.kind % 9 == 5 ? 0x89 : 0x8b), 0x03});
+      return;
+    case 7: emit(code, {0xb8}), emit_value(code, record.where), emit(code, {0x0f, 0xa2}); return;
+    default: emit(code, {0x90, 0x90, 0x90}); return;
+  }
+}
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  constexpr std::uint64_t kTable = vpmu::fuzz::kEntry + 0x100;
+  constexpr std::uint64_t kSkip = vpmu::fuzz::kEntry + 0x40;
+  constexpr std::uint64_t kReturn = vpmu::fuzz::kEntry + 0x60;
+  constexpr std::uint64_t kStart = vpmu::fuzz::kEntry + 0x1100;
+  if (size < 1 || size > 400 * kRecordBytes) return 0;
+
+  // LIDT, STI, jump over the handlers and the table.
+  Code code;
+  emit(code, {0x0f, 0x01, 0x1c, 0x25});
+  emit_value(code, static_cast<std::uint32_t>(vpmu::fuzz::kEntry + 0x80));
+  emit(code, {0xfb, 0xe9});
+  emit_value(code, static_cast<std::uint32_t>(kStart - (vpmu::fuzz::kEntry + code.size() + 4)));
+  code.resize(0x40);
+  // Drop the error code, skip two bytes (RDMSR, WRMSR, RDPMC).
+  emit(code, {0x48, 0x83, 0xc4, 0x08, 0x48, 0x83, 0x04, 0x24, 0x02, 0x48, 0xcf});
+  code.resize(0x60);
+  emit(code, {0x48, 0xcf});  // IRETQ
+  code.resize(0x80);
+  emit_value(code, std::uint16_t{0xfff});
+  emit_value(code, kTable);
+  code.resize(0x100);
+  for (unsigned vector = 0; vector < 256; ++vector) {
+    const std::uint64_t to = vector == 13 ? kSkip : kReturn;
+    emit_value(code, (to & 0xffff) | std::uint64_t{0x18} << 16 | std::uint64_t{0x8e00} << 32 |
+                         (to >> 16 & 0xffff) << 48);
+    emit_value(code, std::uint64_t{0});
+  }
+  for (std::size_t at = 1; at + kRecordBytes <= size; at += kRecordBytes) {
+    Record record{};
+    record.kind = data[at];
+    std::memcpy(&record.where, data + at + 1, 4);
+    std::memcpy(&record.low, data + at + 5, 4);
+    std::memcpy(&record.high, data + at + 9, 4);
+    emit_access(code, record);
+  }
+  emit(code, {0xf4, 0xeb, 0xfd});  // HLT, again
+  vpmu::fuzz::run(code, 1 + (data[0] & 1), true, 5'000);
+  return 0;
+}
