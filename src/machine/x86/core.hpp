@@ -146,6 +146,9 @@ inline constexpr std::uint8_t kDivideError = 0, kDebug = 1, kNmi = 2, kBreakpoin
                               kPageFault = 14, kX87Error = 16, kAlignmentCheck = 17,
                               kSimdException = 19;
 
+/// DR7: some breakpoint is enabled.
+inline constexpr std::uint64_t kDr7Enabled = 0xff;
+
 struct Exception {
   std::uint8_t vector = 0;
   bool has_error_code = false;
@@ -178,6 +181,7 @@ enum OpFlag : std::uint8_t {
   kAddress16 = 4,
   kSegmentBase = 8,  ///< the segment's base is to be added (FS/GS; all in legacy modes)
   kLinear32 = 16,    ///< not in 64-bit mode: the linear address is truncated to 32 bits
+  kAbsolute64 = 64,  ///< no registers: `immediate` is the address (MOV to and from moffs64)
   kRipBase = 32,     ///< RIP-relative: `displacement` counts from the block's rip
 };
 
@@ -370,8 +374,10 @@ struct Core {
   bool nmi_pending = false;
   bool nmi_blocked = false;  ///< from delivery of an NMI to the next IRET
   bool interrupt_shadow =
-      false;                ///< after STI, MOV SS: no interrupt before the next instruction ends
-  bool debug_trap = false;  ///< a single-step trap is to be taken at this boundary
+      false;  ///< after STI, MOV SS: no interrupt before the next instruction ends
+  bool stack_switch_shadow = false;   ///< after MOV SS, POP SS: no single-step trap either
+  std::uint8_t data_breakpoints = 0;  ///< DR6 bits of those that the running instruction has hit
+  bool debug_trap = false;            ///< a single-step trap is to be taken at this boundary
 
   // What the CPU is built into.
   GuestMemory* memory = nullptr;

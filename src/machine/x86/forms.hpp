@@ -18,7 +18,8 @@ enum class Form : std::uint8_t {
 };
 
 inline Form form_of(const Op& op) {
-  constexpr unsigned kSpecial = kAddress32 | kAddress16 | kSegmentBase | kLinear32 | kRipBase;
+  constexpr unsigned kSpecial =
+      kAddress32 | kAddress16 | kSegmentBase | kLinear32 | kRipBase | kAbsolute64;
   if ((op.flags & kSpecial) != 0) return Form::kGeneral;
   return op.index == kZeroRegister ? Form::kBase : Form::kIndex;
 }

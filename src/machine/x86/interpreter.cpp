@@ -111,10 +111,12 @@ struct Cpu::Private final : CodeListener {
   void run_from(Block* block);
   void run_alone();
   void run_blocks();
+  [[nodiscard]] bool ends_on_limit(const Block& block) const;
   bool stopped();
   void retire_before(const Op* op);
   bool take_events();
   bool raise_event(EventSource source, const Exception& event);
+  bool hit_breakpoint();
   void set_budget(std::uint64_t instructions, std::uint64_t cycles);
   void enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip);
 
@@ -210,17 +212,33 @@ void Cpu::Private::run_alone() {
   stopped();
 }
 
+/// True if the block's end is exactly where the CPU has to stop, or not later: everything that it
+/// would use up, it uses up with its last instruction.
+bool Cpu::Private::ends_on_limit(const Block& block) const {
+  constexpr std::uint64_t kOneEach = budget::lanes(1, 1, 1, 1);
+  constexpr std::uint64_t kMemoryGuard = std::uint64_t{1} << 63;
+  const std::uint64_t exact = core.budget + kOneEach - block.cost;
+  // Memory operations can be anywhere in a block.
+  const std::uint64_t memory = (core.budget >> 48) - (block.cost >> 48);
+  return (exact & budget::kGuards) == 0 && (memory & kMemoryGuard) == 0;
+}
+
 void Cpu::Private::run_blocks() {
   Block* block = find_block(core.mode);
   while (block != nullptr) {
     const std::uint64_t left = core.budget - block->cost;
-    if (left & budget::kGuards) {
+    if ((left & budget::kGuards) == 0) {
+      core.budget = left;
+    } else if (ends_on_limit(*block)) {
+      // Nothing fits behind it.
+      core.budget = 0;
+    } else {
       run_alone();
       return;
     }
-    core.budget = left;
     run_from(block);
-    if (!stopped()) return;
+    // A budget of zero is spent (or as good as): whatever is next, the outer loop decides.
+    if (!stopped() || core.budget == 0) return;
     block = find_block(core.mode);
     if (block != nullptr) link_to(block);
   }
@@ -285,7 +303,6 @@ bool Cpu::Private::raise_event(EventSource source, const Exception& event) {
 bool Cpu::Private::take_events() {
   if (core.debug_trap) {
     core.debug_trap = false;
-    core.dr6 |= 1 << 14;
     if (!raise_event(EventSource::kException, {kDebug, false, 0, 0})) return false;
   }
   if (core.interrupt_shadow) return true;
@@ -299,6 +316,23 @@ bool Cpu::Private::take_events() {
     const std::uint8_t vector = core.environment->acknowledge_interrupt();
     if (!raise_event(EventSource::kExternal, {vector, false, 0, 0})) return false;
   }
+  return true;
+}
+
+/// An enabled instruction breakpoint at Core::rip: raises #DB. With RF it is passed over once.
+bool Cpu::Private::hit_breakpoint() {
+  if (core.rflags & kRf) return false;
+  std::uint64_t hits = 0;
+  for (unsigned n = 0; n < 4; ++n) {
+    const bool enabled = (core.dr7 >> 2 * n & 3) != 0;
+    const bool executes = (core.dr7 >> (16 + 4 * n) & 3) == 0;
+    if (enabled && executes && core.dr[n] == core.rip + core.code_base) hits |= 1U << n;
+  }
+  if (hits == 0) return false;
+  core.dr6 |= hits;
+  // Pushed with RF, so that the handler's IRET gets past it.
+  core.rflags |= kRf;
+  if (!raise_event(EventSource::kException, {kDebug, false, 0, 0})) shut_down = true;
   return true;
 }
 
@@ -318,7 +352,10 @@ void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) 
     }
     memory = std::min(nearest(RawEvent::kLoads), nearest(RawEvent::kStores));
   }
-  core.budget = budget::lanes(instructions, cycles, branches, memory);
+  // Each lane holds one less than may retire: a block that would use up a lane is not entered like
+  // any other, so that the CPU stops behind it (run_blocks()).
+  const auto lane = [](std::uint64_t left) { return std::min(left, budget::kLaneMax) - 1; };
+  core.budget = budget::lanes(lane(instructions), lane(cycles), lane(branches), lane(memory));
 }
 
 Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
@@ -349,16 +386,28 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
                                                         : core.mode.bits & ~Mode::kObserved);
 
     const bool trace = (core.rflags & kTf) != 0;
-    if (trace || core.interrupt_shadow || p.alone_next) {
+    const bool breakpoints = (core.dr7 & kDr7Enabled) != 0;
+    if (breakpoints && p.hit_breakpoint()) continue;
+    if (trace || breakpoints || core.interrupt_shadow || p.alone_next) {
       core.interrupt_shadow = false;
       p.alone_next = false;
       const std::uint64_t rip_before = core.rip;
+      core.rflags &= ~kRf;
+      core.stack_switch_shadow = false;
       p.run_alone();
       const bool retired = core.stop != Stop::kException && core.stop != Stop::kAlone;
       // INT n and the like clear TF and take no trap.
       const bool stepped = retired && (core.rflags & kTf || core.block->branch != BranchKind::kFar);
-      if (trace && stepped && (core.rip != rip_before || core.stop != Stop::kAgain))
+      if (core.data_breakpoints != 0 && retired) {
+        core.dr6 |= core.data_breakpoints;
         core.debug_trap = true;
+      }
+      core.data_breakpoints = 0;
+      if (trace && stepped && !core.stack_switch_shadow &&
+          (core.rip != rip_before || core.stop != Stop::kAgain)) {
+        core.dr6 |= 1 << 14;
+        core.debug_trap = true;
+      }
       continue;
     }
     p.set_budget(instructions - done, until - now);
@@ -452,6 +501,7 @@ void Cpu::init() {
   core.tr.type = 11;
   core.halted = core.nmi_pending = core.nmi_blocked = false;
   core.interrupt_shadow = core.debug_trap = false;
+  core.data_breakpoints = 0;
   private_->shut_down = false;
   private_->enter_real_mode(0xf000, 0xffff0000, 0xfff0);
   core.waiting_for_sipi = true;

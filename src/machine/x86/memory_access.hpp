@@ -36,7 +36,9 @@ namespace vpmu::machine::x86 {
 /// The effective address (offset in its segment), truncated to the address size: what LEA gives.
 [[gnu::always_inline]] inline std::uint64_t effective_address(const Core& core, const Op* op) {
   std::uint64_t offset = offset_of(core, op);
-  if (op->flags & kRipBase) offset += core.block->rip;
+  if (op->flags & (kRipBase | kAbsolute64)) [[unlikely]] {
+    offset = op->flags & kRipBase ? offset + core.block->rip : op->immediate;
+  }
   if (op->flags & (kAddress32 | kAddress16)) [[unlikely]] {
     offset = op->flags & kAddress32 ? static_cast<std::uint32_t>(offset)
                                     : static_cast<std::uint16_t>(offset);

@@ -252,10 +252,25 @@ bool alone(const Core& core) {
   return (core.block->mode.bits & Mode::kAlone) != 0;
 }
 
+/// Remembers which data breakpoints an access hits, for the trap behind the instruction.
+void note_data_breakpoints(Core& core, std::uint64_t linear, unsigned bytes, bool write) {
+  for (unsigned n = 0; n < 4; ++n) {
+    if ((core.dr7 >> 2 * n & 3) == 0) continue;
+    const std::uint64_t kind = core.dr7 >> (16 + 4 * n) & 3;
+    if (kind != 3 && !(kind == 1 && write)) continue;
+    static constexpr std::uint64_t kLengths[] = {1, 2, 8, 4};
+    const std::uint64_t length = kLengths[core.dr7 >> (18 + 4 * n) & 3];
+    const std::uint64_t begin = core.dr[n] & ~(length - 1);
+    if (linear < begin + length && begin < linear + bytes) core.data_breakpoints |= 1U << n;
+  }
+}
+
 /// Checks that come before translation: canonical form, alignment.
 bool check_address(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
   if (core.long_mode() && (!canonical(linear) || !canonical(linear + bytes - 1))) {
-    set_exception(core, op->segment == kSs ? kStackFault : kGeneralProtection, 0);
+    // PUSH and POP of memory have two operands: the one at the stack pointer is the stack's.
+    const bool stack = op->segment == kSs || core.gpr[kRsp] - linear + 16 <= 32;
+    set_exception(core, stack ? kStackFault : kGeneralProtection, 0);
     return fault_at(core, op);
   }
   const bool alignment_checked =
@@ -338,6 +353,7 @@ bool access(Core& core, const Op* op, std::uint64_t linear, std::uint8_t* buffer
             MemoryUse use) {
   const bool write = use == MemoryUse::kWrite;
   if (!check_address(core, op, linear, bytes)) return false;
+  if (core.dr7 & kDr7Enabled) note_data_breakpoints(core, linear, bytes, write);
   const auto in_first =
       static_cast<unsigned>(std::min<std::uint64_t>(bytes, 4096 - (linear & kPageMask)));
   std::uint64_t physical = 0;
@@ -520,6 +536,7 @@ void update_mode(Core& core) {
   } else if ((core.cr4 & kCr4Smap) != 0 && (core.rflags & kAc) == 0) {
     bank = kBankSupervisorNoUser;
   }
+  if (core.dr7 & kDr7Enabled) bank = kBankChecked;
   core.tlb = &(*core.banks)[bank];
 }
 

@@ -172,7 +172,7 @@ const Op* pop_segment(Core& core, const Op* op) {
     return nullptr;
   }
   move_stack<false>(core, sizeof(T));
-  if (op->reg == kSs) core.interrupt_shadow = true;
+  if (op->reg == kSs) core.interrupt_shadow = core.stack_switch_shadow = true;
   return finish_in_order(core, op);
 }
 

@@ -95,7 +95,7 @@ const Op* move_to_segment(Core& core, const Op* op) {
   if (!load_segment(core, static_cast<SegmentIndex>(op->reg), selector))
     return raise_prepared(core, op);
   if (op->reg == kSs) {
-    core.interrupt_shadow = true;
+    core.interrupt_shadow = core.stack_switch_shadow = true;
     update_mode(core);
   }
   return ended(core, op);
@@ -370,6 +370,7 @@ const Op* access_debug(Core& core, const Op* op) {
       core.dr6 = (value & 0x1e00f) | 0xfffe0ff0;
     else
       core.dr7 = (value & 0xffff2fff) | 0x400;
+    update_mode(core);
   }
   return ended(core, op);
 }

@@ -450,6 +450,8 @@ bool interrupt_return(Core& core, unsigned bytes) {
       core.gpr[kRsp] = stack.pointer();
     }
   }
+  // RF matters only while breakpoints are enabled; otherwise nobody would clear it again.
+  if (core.dr7 & kDr7Enabled) changed |= kRf;
   core.rflags =
       (core.rflags & ~(changed & ~kArithmeticFlags)) | (flags & changed & ~kArithmeticFlags);
   set_arithmetic_flags(core, flags);
