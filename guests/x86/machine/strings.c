@@ -121,7 +121,7 @@ static void check_interruption(void) {
     remaining = 0;
     void* to = large;
     uint64_t count = sizeof large;
-    apic_write(APIC_TIMER_INITIAL, 20000);
+    apic_write(APIC_TIMER_INITIAL, 2000);
     __asm__ volatile("sti\nrep stosb\ncli" : "+D"(to), "+c"(count) : "a"(attempt + 1) : "memory");
     interrupted = interruptions == 1 && remaining > 0 && remaining < sizeof large;
     bool filled = count == 0 && to == large + sizeof large;
