@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+//
+// Whole runs, each a process of its own as a user starts it: the workload guest with its PMU off,
+// counting, and interrupting, beside the same code as a process under callgrind and alone. Time is
+// CPU time, user and system, of that process; `wall_ms` is how long it took.
+//
+// A run whose checksum is not that of the process that no tool looks at is an error.
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <vector>
+
+#include "bench/support/build_files.hpp"
+#include "bench/support/child.hpp"
+
+namespace vpmu::bench {
+
+namespace {
+
+/// `vpmu run` ends with (value << 1) | 1: these guests write 0.
+constexpr int kGuestSuccess = 1;
+
+/// The line that tells what the workload computed; empty if it did not get there.
+std::string checksum_line(const std::string& output) {
+  const std::size_t at = output.find("checksum ");
+  return at == std::string::npos ? "" : output.substr(at, output.find('\n', at) - at);
+}
+
+const std::string& right_checksum() {
+  static const std::string line = [] {
+    const auto run = run_child({process_path("workload")});
+    return run ? checksum_line(run->output) : std::string{};
+  }();
+  return line;
+}
+
+/// Measures `command` once per iteration. Empty: it went well.
+std::string time_child(benchmark::State& state, const std::vector<std::string>& command,
+                       int expected_status, const std::string& expected_checksum) {
+  double wall = 0;
+  for (auto _ : state) {
+    const auto run = run_child(command);
+    if (!run) return run.error().message;
+    if (run->status != expected_status) {
+      return command[0] + " ended with status " + std::to_string(run->status) + ": " + run->output;
+    }
+    if (checksum_line(run->output) != expected_checksum) {
+      return command[0] + " computed something else: " + run->output;
+    }
+    state.SetIterationTime(run->cpu_seconds);
+    wall += run->wall_seconds;
+  }
+  state.counters["wall_ms"] = benchmark::Counter(wall * 1000, benchmark::Counter::kAvgIterations);
+  return {};
+}
+
+void report(benchmark::State& state, const std::string& trouble) {
+  if (!trouble.empty()) state.SkipWithError(trouble.c_str());
+}
+
+void workload_guest(benchmark::State& state, const char* arguments) {
+  report(state,
+         time_child(state, {vpmu_path(), "run", guest_path("workload"), "--append", arguments},
+                    kGuestSuccess, right_checksum()));
+}
+
+void workload_alone(benchmark::State& state) {
+  report(state, time_child(state, {process_path("workload")}, 0, right_checksum()));
+}
+
+void workload_callgrind(benchmark::State& state) {
+  if (!in_path("valgrind")) return state.SkipWithError("valgrind is not installed");
+  report(state, time_child(state,
+                           {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                            process_path("workload")},
+                           0, right_checksum()));
+}
+
+/// The same without work: what of callgrind's time is starting up.
+void callgrind_start(benchmark::State& state) {
+  if (!in_path("valgrind")) return state.SkipWithError("valgrind is not installed");
+  report(state, time_child(state,
+                           {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                            process_path("workload"), "0"},
+                           0, "checksum 0000000000000000"));
+}
+
+void smallest_guest(benchmark::State& state) {
+  report(state, time_child(state, {vpmu_path(), "run", guest_path("smallest")}, kGuestSuccess, ""));
+}
+
+BENCHMARK_CAPTURE(workload_guest, pmu_off, "pmu=off")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(workload_guest, four_counters, "mispredicts=off")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(workload_guest, four_counters_pmi_10000, "mispredicts=off pmi=10000")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(workload_guest, four_counters_mispredicts, "")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(workload_callgrind)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(callgrind_start)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(workload_alone)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(smallest_guest)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace vpmu::bench

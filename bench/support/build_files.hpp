@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// What lies beside the benchmarks in the build folder, wherever that was moved to.
+#pragma once
+
+#include <string>
+
+namespace vpmu::bench {
+
+/// This program.
+std::string own_path();
+/// The vpmu command.
+std::string vpmu_path();
+/// An x86 guest image by name.
+std::string guest_path(const std::string& name);
+/// The same code as an ordinary process.
+std::string process_path(const std::string& name);
+
+}  // namespace vpmu::bench
