@@ -38,7 +38,7 @@ std::vector<std::uint8_t> load_loop(std::uint32_t stride) {
   std::vector<std::uint8_t> code = {0x48, 0x8b, 0x06, 0x48, 0x81, 0xc6};  // mov (%rsi),%rax; add
   for (unsigned byte = 0; byte < 4; ++byte)
     code.push_back(static_cast<std::uint8_t>(stride >> 8 * byte));
-  for (const int byte : {0x48, 0xff, 0xc9, 0x75, 0xf1, 0xf4})  // dec %rcx; jnz; hlt
+  for (const int byte : {0x48, 0x83, 0xe9, 0x01, 0x75, 0xf0, 0xf4})  // sub $1,%rcx; jnz; hlt
     code.push_back(static_cast<std::uint8_t>(byte));
   return code;
 }
