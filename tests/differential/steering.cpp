@@ -133,7 +133,7 @@ std::uint64_t Steering::choose_target(std::uint64_t bytes, bool plain) {
 }
 
 void Steering::fill_target(const Decoded& decoded, std::uint64_t address, std::uint64_t bytes) {
-  if (stored_) return;  // what lies there now is as good
+  if (stored_ || frozen_) return;  // what lies there now is as good
   if (address < kData || address + bytes > kDataEnd) return;
   std::uint8_t* const at = &test_.data[address - kData];
   if (decoded.instruction.meta.isa_ext == ZYDIS_ISA_EXT_X87 && bytes == 10) {
@@ -183,7 +183,7 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
       is_near_indirect(decoded) || in.meta.category == ZYDIS_CATEGORY_RET || is_popf(decoded);
   const bool plain = is_bit_test(decoded) || has_free_order(decoded) ||
                      in.mnemonic == ZYDIS_MNEMONIC_ENTER || (control && !alone_);
-  if (stored_ && (control || loads_mxcsr(decoded))) return false;
+  if ((stored_ || frozen_) && (control || loads_mxcsr(decoded))) return false;
   std::uint64_t target = choose_target(size, plain || placed_);
   // Of two accesses only the first may fault: their order is the processor's choice.
   const bool second = placed_;
@@ -259,10 +259,10 @@ bool Steering::place(const Decoded& decoded, const ZydisDecodedOperand& operand,
   if (!harmless(address)) return false;
   if ((second || has_free_order(decoded)) && (address < kData + 512 || address >= kDataEnd - 512))
     return false;
-  if (saves_pointers(decoded) && !alone_) {
+  if (saves_pointers(decoded) || (moved_ && (control || loads_mxcsr(decoded)))) {
     // The address must be known: not made of registers that strings and stack accesses move.
     for (const int gpr : {gpr_number(mem.base), gpr_number(mem.index)})
-      if (gpr == kRsp || gpr == kRsi || gpr == kRdi) return false;
+      if (!alone_ && (gpr == kRsp || gpr == kRsi || gpr == kRdi)) return false;
   }
   if (repeated && address >= kDataEnd - 1024 && address < kDataEnd && !alone_) return false;
   fill_target(decoded, address, size);
@@ -344,6 +344,7 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
   if (is_near_indirect(decoded) || is_popf(decoded) || saves_pointers(decoded) ||
       in.meta.category == ZYDIS_CATEGORY_RET)
     control_ = true;
+  if (control_ || loads_mxcsr(decoded)) frozen_ = true;
 
   // With a 32-bit address size the upper halves are lost.
   if (is_string(decoded) && in.address_width == 32)
@@ -352,6 +353,7 @@ bool Steering::accept(const Decoded& decoded, Bytes& bytes, std::uint64_t rip) {
   const bool steps = is_string(decoded) || in.meta.category == ZYDIS_CATEGORY_PUSH ||
                      in.meta.category == ZYDIS_CATEGORY_POP ||
                      in.meta.category == ZYDIS_CATEGORY_CALL;
+  if (steps) moved_ = true;
   for (const ZydisDecodedOperand& operand : decoded.all()) {
     if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
     if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;

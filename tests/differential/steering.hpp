@@ -45,6 +45,8 @@ class Steering {
   Random& random_;
   TestCase& test_;
   bool alone_;
+  bool frozen_ = false;          ///< memory holds a value that must stay
+  bool moved_ = false;           ///< RSP, RSI or RDI may have moved a little
   bool placed_ = false;          ///< the instruction has had a memory operand placed
   bool stored_ = false;          ///< memory may have changed since the start
   bool control_ = false;         ///< something depends on a jump target in memory or a register
