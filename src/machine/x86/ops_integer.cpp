@@ -814,7 +814,7 @@ const Op* set_direction(Core& core, const Op* op) {
   VPMU_NEXT(core, op);
 }
 
-const Op* nothing(Core& core, const Op* op) {
+const Op* nothing([[maybe_unused]] Core& core, const Op* op) {
   VPMU_NEXT(core, op);
 }
 
