@@ -13,8 +13,8 @@
 
 #define PERFEVTSEL0 0x186
 #define COUNT_ALL 0x430000             // EN, OS, USR
+#define NAME_BYTES 25
 #define KERNEL_GS_BASE 0xc0000102      // takes the writes on a CPU without a PMU
-#define UNUSED_PORT 0x80
 
 // Up to the WRMSR that starts counter 0. Clobbers EAX, ECX, EDX, EDI, EBP; keeps EBX.
 .macro prepare_first_counter
@@ -107,27 +107,13 @@ demo_prologue_cycles:
   .endr
 .endm
 
-// To the port in DX.
-.macro send_character code
-  mov $\code, %al
-  out %al, %dx
-.endm
-.macro send_buffer buffer
+// Memory to the port in DX.
+.macro send memory, bytes
   .set column, 0
-  .rept 15
-    mov \buffer + column, %al
+  .rept \bytes
+    mov \memory + column, %al
     out %al, %dx
     .set column, column + 1
-  .endr
-  send_character 10
-.endm
-.macro send_name text
-  .irpc c, "vpmu-demo:"
-    send_character '\c
-  .endr
-  send_character 32
-  .irpc c, "\text"
-    send_character '\c
   .endr
 .endm
 
@@ -161,14 +147,14 @@ demo_finish:
   add 24(%rdi), %rax
   decimal line3
   mov %r11d, %edx
-  send_name "cycles......."
-  send_buffer line0
-  send_name "instructions."
-  send_buffer line1
-  send_name "branches....."
-  send_buffer line2
-  send_name "mispredicts.."
-  send_buffer line3
+  send name0, NAME_BYTES
+  send line0, 16
+  send name1, NAME_BYTES
+  send line1, 16
+  send name2, NAME_BYTES
+  send line2, 16
+  send name3, NAME_BYTES
+  send line3, 16
   mov %r10d, %edx
   xor %eax, %eax
   xor %ecx, %ecx
@@ -180,8 +166,14 @@ demo_finish:
   pop %rbx
   ret
 
-.section .bss
-line0: .skip 16
-line1: .skip 16
-line2: .skip 16
-line3: .skip 16
+.section .rodata
+name0: .ascii "  cycles                 "
+name1: .ascii "  instructions           "
+name2: .ascii "  branches               "
+name3: .ascii "  mispredicted branches  "
+
+.data                                  // 15 columns and the end of the line
+line0: .ascii "               \n"
+line1: .ascii "               \n"
+line2: .ascii "               \n"
+line3: .ascii "               \n"

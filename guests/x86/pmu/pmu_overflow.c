@@ -13,6 +13,11 @@ enum { VECTOR_PMI = 0x60 };
 
 static struct pmu pmu;
 
+/// For the first wrong N: what makes it wrong.
+static void tell(unsigned wrong, uint64_t n, uint64_t is, uint64_t should_be) {
+  if (wrong == 1) print("      (N = %lu: 0x%lx instead of 0x%lx)\n", n, is, should_be);
+}
+
 /// Number of N in 1..limit for which the overflow of `event` over measured_block(), of which it
 /// counts `total`, is not what it should be.
 static unsigned wrong_status(unsigned counter, uint32_t event, uint64_t total, uint64_t limit) {
@@ -21,7 +26,8 @@ static unsigned wrong_status(unsigned counter, uint32_t event, uint64_t total, u
     pmu_program(counter, event, EVENTSEL_COUNT, -n & pmu.gp_mask);
     measured_block(1ULL << counter);
     const bool overflowed = (rdmsr(MSR_PERF_GLOBAL_STATUS) >> counter & 1) != 0;
-    wrong += overflowed != (n <= total) || rdpmc(counter) != ((total - n) & pmu.gp_mask);
+    const uint64_t count = rdpmc(counter), expected = (total - n) & pmu.gp_mask;
+    if (overflowed != (n <= total) || count != expected) tell(++wrong, n, count, expected);
     wrmsr(MSR_PERF_GLOBAL_OVF_CTRL, 1ULL << counter);
   }
   pmu_clear(&pmu);
@@ -79,7 +85,8 @@ static unsigned wrong_interrupts(uint32_t lvt) {
     arm(EVENT_INSTRUCTIONS, n, lvt);
     sled(1);
     // Instruction 1 is the WRMSR, so behind instruction n there are n - 1 NOPs behind us.
-    wrong += pmis != 1 || pmi_rip != (uint64_t)sled_begin + n - 1 || pmi_status != 1;
+    const uint64_t expected = (uint64_t)sled_begin + n - 1;
+    if (pmis != 1 || pmi_rip != expected || pmi_status != 1) tell(++wrong, n, pmi_rip, expected);
   }
   return wrong;
 }
@@ -100,7 +107,7 @@ static void check_interrupts(void) {
     branch_loop(1, 200);  // instructions 2, 4, ... are the DEC of 3 bytes, 3, 5, ... the JNZ
     const bool at_dec = n % 2 == 1;
     const uint64_t expected = (uint64_t)branch_loop_begin + (at_dec ? 0 : 3);
-    wrong += pmis != 1 || pmi_rip != expected;
+    if (pmis != 1 || pmi_rip != expected) tell(++wrong, n, pmi_rip, expected);
   }
   CHECK_EQUAL(wrong, 0,
               "in a loop of two instructions it hits the right one, for every N up to 300");
@@ -108,8 +115,8 @@ static void check_interrupts(void) {
   for (uint64_t n = 1; n <= 200; ++n) {
     arm(EVENT_CONDITIONAL_BRANCHES, n, VECTOR_PMI);
     branch_loop(1, 200);
-    const char* expected = n < 200 ? branch_loop_begin : branch_loop_end;
-    wrong += pmis != 1 || pmi_rip != (uint64_t)expected;
+    const uint64_t expected = (uint64_t)(n < 200 ? branch_loop_begin : branch_loop_end);
+    if (pmis != 1 || pmi_rip != expected) tell(++wrong, n, pmi_rip, expected);
   }
   cli();
   CHECK_EQUAL(wrong, 0, "conditional branches: it comes behind branch N, for every N up to 200");

@@ -28,7 +28,8 @@ const void* boot_information(void) {
 const char* command_line(void) {
   const uint32_t* words = information;
   const char* line = 0;
-  if (protocol == BOOT_MULTIBOOT && (words[0] & 4) != 0) line = (const char*)(uint64_t)words[4];
+  // Freestanding images get multiboot information too.
+  if (protocol != BOOT_PVH && (words[0] & 4) != 0) line = (const char*)(uint64_t)words[4];
   // struct hvm_start_info: magic, version, flags, nr_modules, modlist (8 bytes), cmdline (8 bytes).
   if (protocol == BOOT_PVH) line = (const char*)*(const uint64_t*)(words + 6);
   return line != 0 ? line : "";
