@@ -20,13 +20,20 @@ void Deadlines::disarm(std::uint8_t slot) {
 }
 
 std::uint64_t Deadlines::nearest(RawEvent event, Privilege privilege) const {
-  std::uint64_t nearest = kNever;
+  return nearest(privilege)[static_cast<std::size_t>(event)];
+}
+
+std::array<std::uint64_t, kRawEventCount> Deadlines::nearest(Privilege privilege) const {
+  std::array<std::uint64_t, kRawEventCount> nearest;
+  nearest.fill(kNever);
   for (std::uint64_t left = armed_; left != 0; left &= left - 1) {
     const Slot& slot = slots_[std::countr_zero(left)];
-    if (slot.event != event) continue;
-    const std::uint64_t total = totals_.held(event, slot.privileges);
-    if (total >= slot.due) return 0;
-    if (slot.privileges.contains(privilege)) nearest = std::min(nearest, slot.due - total);
+    std::uint64_t& best = nearest[static_cast<std::size_t>(slot.event)];
+    const std::uint64_t total = totals_.held(slot.event, slot.privileges);
+    if (total >= slot.due)
+      best = 0;
+    else if (slot.privileges.contains(privilege))
+      best = std::min(best, slot.due - total);
   }
   return nearest;
 }

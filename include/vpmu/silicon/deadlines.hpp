@@ -41,6 +41,8 @@ class Deadlines {
   /// How much `event` may still retire at `privilege` before some deadline on it is reached;
   /// `kNever` if none is armed. 0: a deadline is due now. Expects the totals to be handed over.
   [[nodiscard]] std::uint64_t nearest(RawEvent event, Privilege privilege) const;
+  /// The same for all raw events at once, indexed by RawEvent.
+  [[nodiscard]] std::array<std::uint64_t, kRawEventCount> nearest(Privilege privilege) const;
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
 
   [[nodiscard]] bool any() const { return armed_ != 0; }

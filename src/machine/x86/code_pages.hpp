@@ -6,6 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <vector>
 
 namespace vpmu::machine::x86 {
@@ -24,7 +27,10 @@ class CodeListener {
 
 class CodePages {
  public:
-  explicit CodePages(std::size_t pages) : chunks_(pages) {}
+  explicit CodePages(std::size_t pages)
+      : chunks_{static_cast<std::uint64_t*>(std::calloc(pages, sizeof(std::uint64_t)))} {
+    if (chunks_ == nullptr) throw std::bad_alloc{};
+  }
 
   void add_listener(CodeListener& listener) { listeners_.push_back(&listener); }
   void remove_listener(CodeListener& listener) { std::erase(listeners_, &listener); }
@@ -59,7 +65,12 @@ class CodePages {
     return (~std::uint64_t{0} >> (63 - (high - low))) << low;
   }
 
-  std::vector<std::uint64_t> chunks_;
+  struct Free {
+    void operator()(std::uint64_t* chunks) const { std::free(chunks); }
+  };
+
+  /// One word a page of RAM, from calloc: what is never looked at costs no memory.
+  std::unique_ptr<std::uint64_t[], Free> chunks_;
   std::vector<CodeListener*> listeners_;
 };
 

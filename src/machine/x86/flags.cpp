@@ -65,7 +65,7 @@ std::uint64_t all_of(const LazyFlags& lazy) {
 
 }  // namespace
 
-bool carry(const LazyFlags& lazy) {
+bool carry_of_any(const LazyFlags& lazy) {
   switch (lazy.bits) {
     case 8: return carry_of<std::uint8_t>(lazy);
     case 16: return carry_of<std::uint16_t>(lazy);

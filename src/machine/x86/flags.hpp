@@ -32,7 +32,13 @@ std::uint64_t arithmetic_flags(const LazyFlags& lazy);
 }
 
 /// CF alone, without working out the rest.
-bool carry(const LazyFlags& lazy);
+bool carry_of_any(const LazyFlags& lazy);
+[[gnu::always_inline]] inline bool carry(const LazyFlags& lazy) {
+  // Operands are zero-extended, so the usual kinds need not know the size.
+  if (lazy.kind == FlagKind::kSub) return lazy.a < lazy.b;
+  if (lazy.kind == FlagKind::kInc || lazy.kind == FlagKind::kDec) return lazy.b != 0;
+  return carry_of_any(lazy);
+}
 inline bool carry(const Core& core) {
   return carry(core.lazy);
 }

@@ -4,7 +4,7 @@
 // instructions.
 #include <algorithm>
 #include <atomic>
-#include <cassert>
+#include <initializer_list>
 
 #include "machine/x86/block_cache.hpp"
 #include "machine/x86/chain.hpp"
@@ -340,17 +340,18 @@ void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) 
   std::uint64_t branches = budget::kLaneMax;
   std::uint64_t memory = budget::kLaneMax;
   if (deadlines.any()) {
-    const Privilege privilege = privilege_of(core.mode);
-    const auto nearest = [&](RawEvent event) { return deadlines.nearest(event, privilege); };
-    instructions = std::min(instructions, nearest(RawEvent::kInstructions));
-    cycles = std::min({cycles, nearest(RawEvent::kCycles), nearest(RawEvent::kReferenceCycles)});
-    for (const RawEvent event :
-         {RawEvent::kBranches, RawEvent::kConditionalBranches, RawEvent::kTakenBranches,
-          RawEvent::kIndirectBranches, RawEvent::kCalls, RawEvent::kReturns,
-          RawEvent::kMispredictedBranches}) {
-      branches = std::min(branches, nearest(event));
-    }
-    memory = std::min(nearest(RawEvent::kLoads), nearest(RawEvent::kStores));
+    const auto nearest = deadlines.nearest(privilege_of(core.mode));
+    const auto least = [&](std::uint64_t limit, std::initializer_list<RawEvent> events) {
+      for (const RawEvent event : events) limit = std::min(limit, nearest[index(event)]);
+      return limit;
+    };
+    instructions = least(instructions, {RawEvent::kInstructions});
+    cycles = least(cycles, {RawEvent::kCycles, RawEvent::kReferenceCycles});
+    branches =
+        least(branches, {RawEvent::kBranches, RawEvent::kConditionalBranches,
+                         RawEvent::kTakenBranches, RawEvent::kIndirectBranches, RawEvent::kCalls,
+                         RawEvent::kReturns, RawEvent::kMispredictedBranches});
+    memory = least(memory, {RawEvent::kLoads, RawEvent::kStores});
   }
   // Each lane holds one less than may retire: a block that would use up a lane is not entered like
   // any other, so that the CPU stops behind it (run_blocks()).

@@ -285,6 +285,22 @@ bool check_address(Core& core, const Op* op, std::uint64_t linear, unsigned byte
   return true;
 }
 
+/// Puts a translation into a TLB bank. Pages with code are not remembered as writable: writes to
+/// them have to be looked at.
+void remember(Core& core, TlbBank& bank, std::uint64_t linear, const Walk& result) {
+  const std::uint64_t page = result.physical & ~kPageMask;
+  const std::uint8_t* host = core.memory->host(page, 4096);
+  if (host == nullptr) return;
+  TlbEntry& entry = bank.entries[TlbBank::slot(linear)];
+  const std::uint64_t tag = linear & ~kPageMask;
+  if (entry.read_tag != tag) entry.write_tag = TlbEntry::kNoPage;
+  entry.read_tag = tag;
+  entry.addend = reinterpret_cast<std::uintptr_t>(host) - tag;
+  entry.physical = page;
+  const bool has_code = core.code_pages->has_code(core.memory->page_index(page));
+  if (result.may_write && result.dirty && !has_code) entry.write_tag = tag;
+}
+
 /// Translates one page's worth and remembers it in the TLB.
 bool translate_data(Core& core, const Op* op, std::uint64_t linear, MemoryUse use,
                     std::uint64_t& physical) {
@@ -295,18 +311,7 @@ bool translate_data(Core& core, const Op* op, std::uint64_t linear, MemoryUse us
     return fault_at(core, op);
   }
   physical = result.physical;
-  const std::uint64_t page = physical & ~kPageMask;
-  const std::uint8_t* host = core.memory->host(page, 4096);
-  if (host == nullptr || core.tlb == &(*core.banks)[kBankChecked]) return true;
-
-  TlbEntry& entry = core.tlb->entries[TlbBank::slot(linear)];
-  const std::uint64_t tag = linear & ~kPageMask;
-  if (entry.read_tag != tag) entry.write_tag = TlbEntry::kNoPage;
-  entry.read_tag = tag;
-  entry.addend = reinterpret_cast<std::uintptr_t>(host) - tag;
-  entry.physical = page;
-  const bool has_code = core.code_pages->has_code(core.memory->page_index(page));
-  if (result.may_write && result.dirty && !has_code) entry.write_tag = tag;
+  if (core.tlb != &(*core.banks)[kBankChecked]) remember(core, *core.tlb, linear, result);
   return true;
 }
 
@@ -408,8 +413,29 @@ bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes)
 
 namespace {
 
+/// The bank whose entries a requester's accesses may use.
+TlbBank& bank_of(Core& core, Requester requester) {
+  if (requester == Requester::kUser) return (*core.banks)[kBankUser];
+  const bool smap = (core.cr4 & kCr4Smap) != 0;
+  const bool overridden = requester == Requester::kSupervisor && (core.rflags & kAc) != 0;
+  return (*core.banks)[smap && !overridden ? kBankSupervisorNoUser : kBankSupervisor];
+}
+
+/// Null: not one access within a page that the bank has.
+std::uint8_t* remembered(TlbBank& bank, std::uint64_t linear, unsigned bytes, bool write) {
+  const TlbEntry& entry = bank.entries[TlbBank::slot(linear)];
+  if (page_of_last(linear, bytes) != (write ? entry.write_tag : entry.read_tag)) return nullptr;
+  return reinterpret_cast<std::uint8_t*>(linear + entry.addend);
+}
+
 bool access_as(Core& core, Requester requester, std::uint64_t linear, std::uint8_t* buffer,
                unsigned bytes, MemoryUse use) {
+  const bool write = use == MemoryUse::kWrite;
+  TlbBank& bank = bank_of(core, requester);
+  if (std::uint8_t* host = remembered(bank, linear, bytes, write)) {
+    std::memcpy(write ? host : buffer, write ? buffer : host, bytes);
+    return true;
+  }
   while (bytes != 0) {
     const auto piece =
         static_cast<unsigned>(std::min<std::uint64_t>(bytes, 4096 - (linear & kPageMask)));
@@ -422,8 +448,9 @@ bool access_as(Core& core, Requester requester, std::uint64_t linear, std::uint8
       core.exception = {kPageFault, true, result.error, linear};
       return false;
     }
+    remember(core, bank, linear, result);
     if (std::uint8_t* host = core.memory->host(result.physical, piece)) {
-      if (use == MemoryUse::kWrite) {
+      if (write) {
         std::memcpy(host, buffer, piece);
         const std::size_t page = core.memory->page_index(result.physical);
         const auto first = static_cast<unsigned>(result.physical & kPageMask);
@@ -431,7 +458,7 @@ bool access_as(Core& core, Requester requester, std::uint64_t linear, std::uint8
       } else {
         std::memcpy(buffer, host, piece);
       }
-    } else if (use != MemoryUse::kWrite) {
+    } else if (!write) {
       // Tables in a device's addresses: nothing answers.
       std::memset(buffer, 0xff, piece);
     }
@@ -444,6 +471,7 @@ bool access_as(Core& core, Requester requester, std::uint64_t linear, std::uint8
 }
 
 bool write_pages_ok(Core& core, Requester requester, std::uint64_t linear, unsigned bytes) {
+  if (remembered(bank_of(core, requester), linear, bytes, true) != nullptr) return true;
   for (const std::uint64_t at : {linear, linear + bytes - 1}) {
     if (core.long_mode() && !canonical(at)) {
       set_exception(core, kGeneralProtection, 0);

@@ -421,6 +421,10 @@ void set_source(const Instruction& in, Translation& out, unsigned d, unsigned s)
 template <class F>
 void translate_source(const Instruction& in, Translation& out) {
   set_source(in, out, 0, 1);
+  constexpr bool kScans = std::is_same_v<F, Bsf> || std::is_same_v<F, Bsr> ||
+                          std::is_same_v<F, Tzcnt> || std::is_same_v<F, Lzcnt> ||
+                          std::is_same_v<F, Popcnt>;
+  if (kScans) out.instruction_class = silicon::x86::InstructionClass::kBitScan;
   out.op.run =
       pick_wide(in.operands[0].size, [&]<class T>() -> Handler { return &from_source<F, T>; });
 }
@@ -625,8 +629,14 @@ bool translate_bits(const Instruction& in, Translation& out) {
     case ZYDIS_MNEMONIC_SHLX: translate_three<Shlx>(in, out, 1, 2); return true;
     case ZYDIS_MNEMONIC_SHRX: translate_three<Shrx>(in, out, 1, 2); return true;
     case ZYDIS_MNEMONIC_RORX: translate_three<Rorx>(in, out, 1, 2); return true;
-    case ZYDIS_MNEMONIC_PDEP: translate_three<Pdep>(in, out, 2, 1); return true;
-    case ZYDIS_MNEMONIC_PEXT: translate_three<Pext>(in, out, 2, 1); return true;
+    case ZYDIS_MNEMONIC_PDEP:
+      out.instruction_class = silicon::x86::InstructionClass::kBitScan;
+      translate_three<Pdep>(in, out, 2, 1);
+      return true;
+    case ZYDIS_MNEMONIC_PEXT:
+      out.instruction_class = silicon::x86::InstructionClass::kBitScan;
+      translate_three<Pext>(in, out, 2, 1);
+      return true;
     case ZYDIS_MNEMONIC_MULX:
       set_source(in, out, 0, 2);
       op.aux = gpr_offset(in.operands[1].reg.value);

@@ -952,6 +952,7 @@ bool translate_integer(const Instruction& in, Translation& out) {
     case ZYDIS_MNEMONIC_CMPXCHG16B:
       set_memory(op, in, in.operands[0]);
       out.record.loads = out.record.stores = 1;
+      out.instruction_class = silicon::x86::InstructionClass::kExchange;
       op.run = in.mnemonic() == ZYDIS_MNEMONIC_CMPXCHG8B ? &cmpxchg_pair<Pair64, std::uint32_t>
                                                          : &cmpxchg_pair<Pair128, std::uint64_t>;
       return true;
@@ -988,8 +989,17 @@ bool translate_integer(const Instruction& in, Translation& out) {
       op.immediate = in.operands[0].imm.value.u;
       op.run = in.mnemonic() == ZYDIS_MNEMONIC_AAM ? &aam : &aad;
       return true;
-    case ZYDIS_MNEMONIC_NOP:
     case ZYDIS_MNEMONIC_PAUSE:
+      out.instruction_class = silicon::x86::InstructionClass::kPause;
+      op.run = &nothing;
+      return true;
+    case ZYDIS_MNEMONIC_LFENCE:
+    case ZYDIS_MNEMONIC_SFENCE:
+    case ZYDIS_MNEMONIC_MFENCE:
+      out.instruction_class = silicon::x86::InstructionClass::kFence;
+      op.run = &nothing;
+      return true;
+    case ZYDIS_MNEMONIC_NOP:
     case ZYDIS_MNEMONIC_ENDBR32:
     case ZYDIS_MNEMONIC_ENDBR64:
     case ZYDIS_MNEMONIC_PREFETCH:
@@ -997,10 +1007,7 @@ bool translate_integer(const Instruction& in, Translation& out) {
     case ZYDIS_MNEMONIC_PREFETCHNTA:
     case ZYDIS_MNEMONIC_PREFETCHT0:
     case ZYDIS_MNEMONIC_PREFETCHT1:
-    case ZYDIS_MNEMONIC_PREFETCHT2:
-    case ZYDIS_MNEMONIC_LFENCE:
-    case ZYDIS_MNEMONIC_SFENCE:
-    case ZYDIS_MNEMONIC_MFENCE: op.run = &nothing; return true;
+    case ZYDIS_MNEMONIC_PREFETCHT2: op.run = &nothing; return true;
     default: break;
   }
   if (const int code = condition_of(kCmovByCode, in.mnemonic()); code >= 0) {

@@ -225,6 +225,7 @@ bool translate_stack(const Instruction& in, Translation& out) {
         op.reg = segment_number(in.operands[0].reg.value);
         op.segment = kSs;
         out.terminator = true;
+        out.instruction_class = silicon::x86::InstructionClass::kSegmentLoad;
         op.immediate = in.next_rip;
         op.run = pick_wide(width, [&]<class T>() -> Handler { return &pop_segment<T>; });
       } else {

@@ -250,6 +250,9 @@ void translate(const Instruction& in, Translation& out, unsigned bits) {
   }
   op.base = op.index = kZeroRegister;
   op.immediate = in.next_rip;
+  out.instruction_class = K == Kind::kIns || K == Kind::kOuts
+                              ? silicon::x86::InstructionClass::kPortIo
+                              : silicon::x86::InstructionClass::kString;
   constexpr bool kIo = K == Kind::kIns || K == Kind::kOuts;
   out.alone = kIo;
   out.terminator = kIo || repeats;
