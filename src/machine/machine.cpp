@@ -13,7 +13,7 @@ constexpr unsigned kTurnsPerInput = 64;
 
 /// Timers that fire while everybody is halted without waking anybody. After so many in a row nobody
 /// believes that the next one will.
-constexpr unsigned kIdleTimers = 1'000'000;
+constexpr unsigned kIdleTimers = 100'000;
 
 /// A turn also ends after so many cycles for each of its instructions: a guest may fault for ever
 /// without retiring anything.
