@@ -19,8 +19,6 @@ Handler undefined_handler();
 
 namespace {
 
-using silicon::RawEvent;
-
 constexpr unsigned kLongestInstruction = 15;
 
 void set_up(ZydisDecoder& decoder, ZydisMachineMode mode, ZydisStackWidth stack) {
@@ -237,33 +235,16 @@ void finish_record(Decoded& decoded) {
 
 /// Adds up what the whole block retires.
 void sum_up(Block& block, unsigned count) {
-  std::uint64_t instructions = 0;
-  std::uint64_t cycles = 0;
-  std::uint64_t loads = 0;
-  std::uint64_t stores = 0;
+  Retires& sum = block.retires;
   for (unsigned n = 0; n < count; ++n) {
-    instructions += block.records[n].instructions;
-    cycles += block.records[n].cycles;
-    loads += block.records[n].loads;
-    stores += block.records[n].stores;
+    sum.instructions += block.records[n].instructions;
+    sum.cycles += block.records[n].cycles;
+    sum.loads += block.records[n].loads;
+    sum.stores += block.records[n].stores;
   }
-  const auto put = [&](RawEvent event, std::uint64_t value) {
-    block.retires[static_cast<std::size_t>(event)] = static_cast<std::uint32_t>(value);
-  };
-  const BranchKind kind = block.branch;
-  const bool is_branch = kind != BranchKind::kNone;
-  put(RawEvent::kInstructions, instructions);
-  put(RawEvent::kCycles, cycles);
-  put(RawEvent::kReferenceCycles, cycles);
-  put(RawEvent::kLoads, loads);
-  put(RawEvent::kStores, stores);
-  put(RawEvent::kBranches, is_branch);
-  put(RawEvent::kConditionalBranches, kind == BranchKind::kConditional);
-  put(RawEvent::kIndirectBranches,
-      kind == BranchKind::kIndirect || kind == BranchKind::kIndirectCall);
-  put(RawEvent::kCalls, kind == BranchKind::kCall || kind == BranchKind::kIndirectCall);
-  put(RawEvent::kReturns, kind == BranchKind::kReturn);
-  block.cost = budget::lanes(instructions, cycles, is_branch ? 1 : 0, loads + stores);
+  const bool is_branch = block.branch != BranchKind::kNone;
+  block.cost =
+      budget::lanes(sum.instructions, sum.cycles, is_branch ? 1 : 0, sum.loads + sum.stores);
 }
 
 bool reaches_too_far(const Decoded& decoded) {
@@ -361,9 +342,10 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
   drop_dead_flags(run.data(), count);
   count = merge(run.data(), count);
 
+  // An instruction that was looked at and left out may have been the only one to cross.
+  const bool crosses = code.crosses() && offset > code.in_first_page();
   const std::size_t page = core.memory->page_index(physical);
-  const std::size_t last_page =
-      code.crosses() ? core.memory->page_index(code.second_physical()) : page;
+  const std::size_t last_page = crosses ? core.memory->page_index(code.second_physical()) : page;
   const BlockCache::NewBlock made =
       cache.add({physical, core.rip, core.code_base, mode}, count + 1, page, last_page);
   for (unsigned n = 0; n < count; ++n) {
@@ -378,11 +360,11 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
   block.branch_offset = run[count - 1].out.branch_offset;
   block.branch = run[count - 1].out.branch;
   block.taken_rip = run[count - 1].out.op.immediate;
-  block.physical2 = code.crosses() ? code.second_physical() : 0;
+  block.physical2 = crosses ? code.second_physical() : 0;
   sum_up(block, count);
 
   const auto first = static_cast<unsigned>(physical & 0xfff);
-  if (code.crosses()) {
+  if (crosses) {
     core.code_pages->mark(page, first, 4095);
     core.code_pages->mark(last_page, 0, offset - code.in_first_page() - 1);
   } else {
