@@ -42,7 +42,7 @@ void decode_block(benchmark::State& state) {
     core.rip = BareCpu::kFree + at;
     const x86::Block* block = decoder.decode(core, cache, core.mode, core.rip);
     if (block == nullptr) return state.SkipWithError("code that cannot be fetched");
-    instructions += block->retires[static_cast<std::size_t>(silicon::RawEvent::kInstructions)];
+    for (unsigned n = 0; n < block->op_count; ++n) instructions += block->records[n].instructions;
     at += std::max<std::uint64_t>(block->byte_length, 1);
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(instructions));
