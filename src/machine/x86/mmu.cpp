@@ -268,9 +268,7 @@ void note_data_breakpoints(Core& core, std::uint64_t linear, unsigned bytes, boo
 /// Checks that come before translation: canonical form, alignment.
 bool check_address(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
   if (core.long_mode() && (!canonical(linear) || !canonical(linear + bytes - 1))) {
-    // PUSH and POP of memory have two operands: the one at the stack pointer is the stack's.
-    const bool stack = op->segment == kSs || core.gpr[kRsp] - linear + 16 <= 32;
-    set_exception(core, stack ? kStackFault : kGeneralProtection, 0);
+    set_exception(core, op->segment == kSs ? kStackFault : kGeneralProtection, 0);
     return fault_at(core, op);
   }
   const bool alignment_checked =
