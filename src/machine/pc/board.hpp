@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What all vCPUs of a PC share: memory, time, buses and devices, wired up. Where each device is and
-// which interrupt line it has is said by its own header; docs/machine.md has the map.
+// which interrupt line it has is said by its own header.
 #pragma once
 
 #include <cstdint>

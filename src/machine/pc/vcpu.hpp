@@ -79,6 +79,7 @@ class Vcpu final : private x86::Environment,
   std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) override;
   void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) override;
   std::uint64_t now() override;
+  void tsc_moved(std::uint64_t offset) override { apic_.set_tsc_offset(offset); }
   Access hypercall(const std::array<std::uint64_t, 5>& arguments) override;
   bool interrupt_waiting() override;
   std::uint8_t acknowledge_interrupt() override;

@@ -245,6 +245,14 @@ struct Mode {
   friend bool operator==(Mode, Mode) = default;
 };
 
+/// What a whole block retires each time; the branch that ends it is counted by its kind and edge.
+struct Retires {
+  std::uint32_t instructions = 0;
+  std::uint32_t cycles = 0;
+  std::uint32_t loads = 0;
+  std::uint32_t stores = 0;
+};
+
 struct alignas(64) Block {
   // What running it touches: one cache line.
   std::uint64_t cost = 0;  ///< Budget lanes
@@ -258,8 +266,8 @@ struct alignas(64) Block {
 
   std::uint16_t branch_offset = 0;  ///< of the last instruction, in bytes
   std::uint64_t taken_rip = 0;      ///< where edge 1 leads, if that is fixed
-  std::array<std::uint32_t, silicon::kRawEventCount> retires{};  ///< but for taken branches
-  std::uint64_t physical = 0;                                    ///< of the first byte
+  Retires retires;
+  std::uint64_t physical = 0;   ///< of the first byte
   std::uint64_t physical2 = 0;  ///< of the second page, if the last instruction crosses into one
   std::uint64_t cs_base = 0;
   const OpRecord* records = nullptr;

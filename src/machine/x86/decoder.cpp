@@ -35,7 +35,7 @@ void set_up(ZydisDecoder& decoder, ZydisMachineMode mode, ZydisStackWidth stack)
 class CodeBytes {
  public:
   CodeBytes(Core& core, std::uint64_t linear, std::uint64_t physical)
-      : core_{core}, linear_{linear}, physical_{physical} {
+      : core_{core}, linear_{linear} {
     in_page_ = static_cast<unsigned>(4096 - (linear & 0xfff));
     bytes_ = core.memory->host(physical, in_page_);
   }
@@ -74,7 +74,6 @@ class CodeBytes {
  private:
   Core& core_;
   std::uint64_t linear_;
-  std::uint64_t physical_;
   std::uint64_t second_physical_ = 0;
   const std::uint8_t* bytes_;
   unsigned in_page_;

@@ -45,6 +45,9 @@ class Environment {
   /// Machine time in cycles; also the TSC before its per-vCPU offset.
   virtual std::uint64_t now() = 0;
 
+  /// The guest moved this CPU's TSC: it is now now() + `offset`, modulo 2^64.
+  virtual void tsc_moved(std::uint64_t offset) { static_cast<void>(offset); }
+
   /// VMCALL / VMMCALL at CPL 0. `arguments`: RAX, RBX, RCX, RDX, RSI. Result for RAX, or #UD if
   /// not_mine().
   virtual Access hypercall(const std::array<std::uint64_t, 5>& arguments) = 0;

@@ -20,7 +20,6 @@
 namespace vpmu::machine::x86 {
 
 using silicon::kAllPrivileges;
-using silicon::kRawEventCount;
 using silicon::Privilege;
 using silicon::RawEvent;
 
@@ -54,11 +53,28 @@ void hand_over_edges(Core& core) {
     auto& totals = core.totals->of(privilege_of(block.mode));
     const std::uint64_t count = ref.edge().count;
     ref.edge().count = 0;
-    for (std::size_t event = 0; event < kRawEventCount; ++event) {
-      totals[event] += count * block.retires[event];
+    const auto add = [&](RawEvent event, std::uint64_t more) { totals[index(event)] += more; };
+    add(RawEvent::kInstructions, count * block.retires.instructions);
+    add(RawEvent::kCycles, count * block.retires.cycles);
+    add(RawEvent::kReferenceCycles, count * block.retires.cycles);
+    add(RawEvent::kLoads, count * block.retires.loads);
+    add(RawEvent::kStores, count * block.retires.stores);
+    if (block.branch == BranchKind::kNone) continue;
+    add(RawEvent::kBranches, count);
+    if (ref.number() == 1) add(RawEvent::kTakenBranches, count);
+    switch (block.branch) {
+      case BranchKind::kConditional: add(RawEvent::kConditionalBranches, count); break;
+      case BranchKind::kIndirect: add(RawEvent::kIndirectBranches, count); break;
+      case BranchKind::kCall: add(RawEvent::kCalls, count); break;
+      case BranchKind::kIndirectCall:
+        add(RawEvent::kIndirectBranches, count);
+        add(RawEvent::kCalls, count);
+        break;
+      case BranchKind::kReturn: add(RawEvent::kReturns, count); break;
+      case BranchKind::kNone:
+      case BranchKind::kDirect:
+      case BranchKind::kFar: break;
     }
-    if (ref.number() == 1 && block.branch != BranchKind::kNone)
-      totals[index(RawEvent::kTakenBranches)] += count;
   }
   core.pending_count = 0;
 }

@@ -134,11 +134,13 @@ Access write_msr(Core& core, MsrIndex msr, std::uint64_t value) {
       const std::uint64_t offset = value - core.environment->now();
       core.tsc_adjust += offset - core.tsc_offset;
       core.tsc_offset = offset;
+      core.environment->tsc_moved(core.tsc_offset);
       return Access::done();
     }
     case kTscAdjust:
       core.tsc_offset += value - core.tsc_adjust;
       core.tsc_adjust = value;
+      core.environment->tsc_moved(core.tsc_offset);
       return Access::done();
     case kEfer: return write_efer(core, value);
     case kSfmask:

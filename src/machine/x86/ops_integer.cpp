@@ -448,6 +448,7 @@ void translate_exchange(const Instruction& in, Translation& out, Choose choose) 
     op.rm = gpr_offset(in.operands[1 - memory].reg.value);
     out.record.loads = out.record.stores = 1;
   }
+  out.instruction_class = silicon::x86::InstructionClass::kExchange;
   op.run = pick_size(
       bits, [&]<class T>() -> Handler { return choose.template operator()<T>(memory != 2); });
 }
