@@ -66,20 +66,13 @@ void set_memory(Op& op, const Instruction& in, const ZydisDecodedOperand& operan
       displacement += static_cast<std::int64_t>(in.next_rip - in.block_rip);
     }
     op.base = kZeroRegister;
-  } else if (in.zydis.address_width == 32 && in.zydis.raw.sib.offset != 0 &&
+  } else if (in.zydis.address_width != 16 && in.zydis.raw.sib.offset != 0 &&
              in.zydis.raw.modrm.mod == 0 && in.zydis.raw.sib.base == 5) {
     // Here is a displacement and no base, whatever REX.B is; Zydis 4.0 names R13D.
     op.base = kZeroRegister;
     displacement = in.zydis.raw.disp.value;
   } else {
     op.base = gpr_number(mem.base);
-    // No base register if mod is 0 and the SIB byte's base field is 5, whatever REX.B says.
-    const auto& raw = in.zydis.raw;
-    if (raw.modrm.offset != 0 && in.zydis.address_width != 16 && raw.modrm.mod == 0 &&
-        raw.modrm.rm == 4 && raw.sib.base == 5) {
-      op.base = kZeroRegister;
-      displacement = raw.disp.value;
-    }
   }
   if (displacement != static_cast<std::int32_t>(displacement) && (op.flags & kRipBase) == 0) {
     op.flags |= kAbsolute64;
