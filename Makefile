@@ -13,7 +13,7 @@ help:
 	@echo 'make test      build, and run the tests'
 	@echo 'make build     the command build/release/vpmu, the benchmarks, the guests'
 	@echo 'make test-all  the tests, the long ones too'
-	@echo 'make bench     run the benchmarks; the result goes to $(BUILD)/bench.json'
+	@echo 'make bench     run the benchmarks and print the tables of docs/performance.md'
 	@echo 'make deps      install the packages all this needs'
 	@echo 'make clean     remove everything that was built'
 
@@ -36,7 +36,7 @@ demo: build
 	@cmake -DVPMU=$(BUILD)/vpmu -DGUEST=$(BUILD)/guests/x86/demo.elf -P guests/demo.cmake
 
 bench: build
-	$(BUILD)/vpmu_bench --benchmark_out=$(BUILD)/bench.json --benchmark_out_format=json
+	@bench/measure --bench $(BUILD)/vpmu_bench
 
 clean:
 	rm -rf build

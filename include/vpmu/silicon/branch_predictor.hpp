@@ -36,7 +36,7 @@ struct RetiredBranch {
 
 class BranchPredictor {
  public:
-  /// Forgets everything: weakly not taken, no targets, empty return stack.
+  /// Forgets everything: strongly not taken, no targets, empty return stack.
   void reset() { *this = BranchPredictor{}; }
 
   /// Predicts `branch`, learns what it did, and tells whether the prediction was wrong.

@@ -221,7 +221,11 @@ void Vcpu::sipi(std::uint8_t vector) {
 }
 
 void Vcpu::apply_signals() {
-  if (std::exchange(init_pending_, false)) cpu_.init();
+  if (std::exchange(init_pending_, false)) {
+    cpu_.init();
+    // The bootstrap CPU starts over at the reset vector; the others wait for a SIPI.
+    if (apic_.is_bootstrap()) cpu_.core().waiting_for_sipi = false;
+  }
   if (sipi_pending_) cpu_.sipi(*sipi_pending_);
   sipi_pending_.reset();
 }

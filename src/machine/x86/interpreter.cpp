@@ -145,6 +145,7 @@ struct Cpu::Private final : CodeListener {
   std::atomic<bool> exit_requested{false};
   bool alone_next = false;  ///< the next instruction must run in a block of its own
   bool shut_down = false;
+  bool delivered = false;  ///< an event, since run() last cleared it
 };
 
 // ---- Finding and linking blocks -----------------------------------------------------------------
@@ -309,10 +310,11 @@ void Cpu::Private::retire_before(const Op* op) {
 // ---- Between instructions -----------------------------------------------------------------------
 
 bool Cpu::Private::raise_event(EventSource source, const Exception& event) {
-  const bool delivered = deliver(core, source, event);
+  delivered = true;
+  const bool alive = deliver(core, source, event);
   for (const RawEvent cycles : {RawEvent::kCycles, RawEvent::kReferenceCycles})
     core.totals->add(cycles, Privilege::kKernel, silicon::x86::kDeliveryCycles);
-  return delivered;
+  return alive;
 }
 
 /// Takes what is pending at this boundary. False: a triple fault.
@@ -371,7 +373,10 @@ void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) 
   }
   // Each lane holds one less than may retire: a block that would use up a lane is not entered like
   // any other, so that the CPU stops behind it (run_blocks()).
-  const auto lane = [](std::uint64_t left) { return std::min(left, budget::kLaneMax) - 1; };
+  // What is due already (armed while deadlines fired) is looked at behind the next instruction.
+  const auto lane = [](std::uint64_t left) {
+    return std::clamp(left, std::uint64_t{1}, budget::kLaneMax) - 1;
+  };
   core.budget = budget::lanes(lane(instructions), lane(cycles), lane(branches), lane(memory));
 }
 
@@ -392,10 +397,13 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     const std::uint64_t done = core.totals->held(RawEvent::kInstructions, kAllPrivileges) - start;
     const std::uint64_t now = core.environment->now();
     if (done >= instructions || now >= until) return Exit::kBudget;
+    p.delivered = false;
     if (!p.take_events()) {
       p.shut_down = true;
       return Exit::kShutdown;
     }
+    // Delivery takes cycles: something may be due before the handler's first instruction.
+    if (p.delivered) continue;
     if (core.halted) return Exit::kHalted;
 
     const bool observed = core.totals->demanded(RawEvent::kMispredictedBranches);
@@ -408,7 +416,6 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     if (trace || breakpoints || core.interrupt_shadow || p.alone_next) {
       core.interrupt_shadow = false;
       p.alone_next = false;
-      const std::uint64_t rip_before = core.rip;
       core.rflags &= ~kRf;
       core.stack_switch_shadow = false;
       p.run_alone();
@@ -420,8 +427,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
         core.debug_trap = true;
       }
       core.data_breakpoints = 0;
-      if (trace && stepped && !core.stack_switch_shadow &&
-          (core.rip != rip_before || core.stop != Stop::kAgain)) {
+      if (trace && stepped && !core.stack_switch_shadow) {
         core.dr6 |= 1 << 14;
         core.debug_trap = true;
       }
@@ -437,8 +443,9 @@ void observe_branch(Core& core, bool taken, std::uint64_t to) {
   const silicon::RetiredBranch branch{
       static_cast<silicon::PredictedKind>(static_cast<int>(block.branch) - 1), taken,
       block.rip + block.branch_offset, block.rip + block.byte_length, to};
-  if (core.predictor->predict_and_train(branch))
-    core.totals->add(RawEvent::kMispredictedBranches, privilege_of(block.mode), 1);
+  // Added without a branch of its own: the host would mispredict it.
+  const std::uint64_t wrong = core.predictor->predict_and_train(branch) ? 1 : 0;
+  core.totals->add(RawEvent::kMispredictedBranches, privilege_of(block.mode), wrong);
 }
 static_assert(static_cast<int>(BranchKind::kDirect) - 1 ==
               static_cast<int>(silicon::PredictedKind::kDirect));
