@@ -32,7 +32,8 @@ test: build
 test-all: build
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
 
-demo: build
+demo: deps $(BUILD)/build.ninja
+	@cmake --build $(BUILD) --parallel $(JOBS) --target vpmu guests_x86
 	@cmake -DVPMU=$(BUILD)/vpmu -DGUEST=$(BUILD)/guests/x86/demo.elf -P guests/demo.cmake
 
 bench: build

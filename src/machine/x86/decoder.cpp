@@ -24,8 +24,9 @@ constexpr unsigned kLongestInstruction = 15;
 void set_up(ZydisDecoder& decoder, ZydisMachineMode mode, ZydisStackWidth stack) {
   ZydisDecoderInit(&decoder, mode, stack);
   // What CPUID does not offer decodes as what its encoding was before.
-  for (const ZydisDecoderMode off : {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
-                                     ZYDIS_DECODER_MODE_CLDEMOTE, ZYDIS_DECODER_MODE_KNC}) {
+  for (const ZydisDecoderMode off :
+       {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_CLDEMOTE,
+        ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_KNC}) {
     ZydisDecoderEnableMode(&decoder, off, ZYAN_FALSE);
   }
 }
