@@ -218,17 +218,23 @@ namespace {
 /// A stack to push to or pop from before it is known whether the transfer succeeds.
 class StackCursor {
  public:
+  /// `error_code`: of the stack fault that an address makes which is not canonical.
   StackCursor(Core& core, std::uint64_t pointer, std::uint64_t base, std::uint64_t mask,
-              unsigned cpl)
-      : core_{core}, pointer_{pointer}, base_{base}, mask_{mask}, cpl_{cpl} {}
+              unsigned cpl, std::uint32_t error_code = 0)
+      : core_{core},
+        pointer_{pointer},
+        base_{base},
+        mask_{mask},
+        cpl_{cpl},
+        error_code_{error_code} {}
 
   bool push(std::uint64_t value, unsigned bytes) {
     pointer_ = (pointer_ & ~mask_) | ((pointer_ - bytes) & mask_);
-    return write_as(core_, cpl_, linear(), &value, bytes);
+    return write_as(core_, cpl_, linear(), &value, bytes) || refused();
   }
   bool pop(std::uint64_t& value, unsigned bytes) {
     value = 0;
-    if (!read_as(core_, cpl_, linear(), &value, bytes)) return false;
+    if (!read_as(core_, cpl_, linear(), &value, bytes)) return refused();
     skip(bytes);
     return true;
   }
@@ -240,12 +246,17 @@ class StackCursor {
     const std::uint64_t at = (pointer_ & mask_) + base_;
     return core_.long_mode() && mask_ == ~std::uint64_t{0} ? at : static_cast<std::uint32_t>(at);
   }
+  [[nodiscard]] bool refused() const {
+    if (core_.exception.vector == kPageFault) return false;
+    return fault(core_, kStackFault, error_code_);
+  }
 
   Core& core_;
   std::uint64_t pointer_;
   std::uint64_t base_;
   std::uint64_t mask_;
   unsigned cpl_;
+  std::uint32_t error_code_;
 };
 
 StackCursor current_stack(Core& core) {
@@ -505,10 +516,11 @@ bool valid_gate_type(const Core& core, const Gate& gate) {
 }
 
 /// The stack pointer that the TSS has for a privilege level (64-bit TSS: or for an IST entry).
-bool stack_from_tss64(Core& core, unsigned slot_offset, std::uint64_t& rsp) {
-  if (slot_offset + 7 > core.tr.limit) return fault(core, kInvalidTss, core.tr.selector & ~3U);
+bool stack_from_tss64(Core& core, unsigned slot_offset, std::uint32_t ext, std::uint64_t& rsp) {
+  if (slot_offset + 7 > core.tr.limit)
+    return fault(core, kInvalidTss, (core.tr.selector & ~3U) | ext);
   if (!read_system(core, core.tr.base + slot_offset, &rsp, 8)) return false;
-  if (!canonical(rsp)) return fault(core, kStackFault, 0);
+  if (!canonical(rsp)) return fault(core, kStackFault, ext);
   return true;
 }
 
@@ -526,7 +538,10 @@ bool stack_from_tss32(Core& core, unsigned level, std::uint32_t ext, std::uint64
     return false;
   const std::uint32_t error = (selector & ~3U) | ext;
   if ((selector & ~3U) == 0) return fault(core, kInvalidTss, ext);
-  if (!fetch_descriptor(core, selector, kInvalidTss, ss)) return false;
+  if (!fetch_descriptor(core, selector, kInvalidTss, ss)) {
+    if (core.exception.vector == kInvalidTss) core.exception.error_code |= ext;
+    return false;
+  }
   if ((selector & 3U) != level || ss.dpl != level || !is_writable_data(ss))
     return fault(core, kInvalidTss, error);
   if (!ss.present) return fault(core, kStackFault, error);
@@ -592,11 +607,11 @@ bool deliver_once(Core& core, EventSource source, const Exception& event,
   if (core.long_mode()) {
     std::uint64_t rsp = old_rsp;
     if (gate.ist != 0) {
-      if (!stack_from_tss64(core, 36 + 8 * (gate.ist - 1U), rsp)) return false;
+      if (!stack_from_tss64(core, 36 + 8 * (gate.ist - 1U), ext, rsp)) return false;
     } else if (inward) {
-      if (!stack_from_tss64(core, 4 + 8 * new_cpl, rsp)) return false;
+      if (!stack_from_tss64(core, 4 + 8 * new_cpl, ext, rsp)) return false;
     }
-    StackCursor stack{core, rsp & ~std::uint64_t{15}, 0, ~std::uint64_t{0}, new_cpl};
+    StackCursor stack{core, rsp & ~std::uint64_t{15}, 0, ~std::uint64_t{0}, new_cpl, ext};
     if (!stack.push(old_ss.selector, 8) || !stack.push(old_rsp, 8) || !stack.push(flags, 8) ||
         !stack.push(core.segment[kCs].selector, 8) || !stack.push(return_rip, 8))
       return false;

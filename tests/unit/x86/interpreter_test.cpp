@@ -175,7 +175,8 @@ using DeadlineCase = std::tuple<RawEvent, unsigned>;  // event, CPL
 struct Deadline : testing::TestWithParam<DeadlineCase> {};
 
 TEST_P(Deadline, FiresAtTheFirstBoundaryWhereItIsDue) {
-  const auto [event, cpl] = GetParam();
+  const RawEvent event = std::get<0>(GetParam());
+  const unsigned cpl = std::get<1>(GetParam());
   const PrivilegeSet mine{cpl == 3, cpl == 0};
   const std::vector<Snapshot> steps = [&] {
     Guest run{cpl};
