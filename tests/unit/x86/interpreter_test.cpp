@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
+#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -122,6 +124,82 @@ TEST(Interpreter, PiecesOfAnySizeAddUpToTheSameRun) {
     while (exit == Exit::kBudget) exit = run.t.cpu.run(piece, kForever);
     EXPECT_EQ(exit, Exit::kHalted);
     EXPECT_EQ(run.snapshot(), whole.snapshot()) << piece;
+  }
+}
+
+/// A loop of random pieces of code, none of which faults. RET is at kCode + 0x800.
+Bytes random_loop(std::mt19937& random) {
+  static const Bytes kPieces[] = {
+      {0xff, 0xc0},                                      // inc eax
+      {0x90},                                            // nop
+      {0x0f, 0x1f, 0x44, 0x00, 0x00},                    // nop [rax + rax]
+      {0x01, 0x06},                                      // add [rsi], eax
+      {0x48, 0x8b, 0x5e, 0x08},                          // mov rbx, [rsi + 8]
+      {0x48, 0x89, 0x46, 0x08},                          // mov [rsi + 8], rax
+      {0x39, 0xd8, 0x77, 0x02, 0xff, 0xc3},              // cmp eax, ebx; ja; inc ebx
+      {0x3b, 0x06, 0x74, 0x01, 0x90},                    // cmp eax, [rsi]; jz; nop
+      {0x90, 0x85, 0xc0, 0x78, 0x02, 0xff, 0xc2},        // nop; test eax, eax; js; inc edx
+      {0xb9, 3, 0, 0, 0, 0x48, 0x89, 0xf7, 0xf3, 0xaa},  // mov ecx, 3; mov rdi, rsi; rep stosb
+      {0xb9, 2, 0, 0, 0, 0xff, 0xc2, 0xe2, 0xfc},        // mov ecx, 2; inc edx; loop
+      {0x9c, 0x5a},                                      // pushfq; pop rdx
+      {0x50, 0x5b},                                      // push rax; pop rbx
+      {0x48, 0x8d, 0x3d, 2, 0, 0, 0, 0xff, 0xe7},        // lea rdi, [rip + 2]; jmp rdi
+      {0xeb, 0x00},                                      // jmp to the next
+  };
+  Bytes code = {0xbd, 3, 0, 0, 0};  // mov ebp, 3
+  const std::size_t top = code.size();
+  const unsigned pieces = 5 + random() % 40;
+  for (unsigned n = 0; n < pieces; ++n) {
+    const unsigned pick = random() % (std::size(kPieces) + 1);
+    if (pick == std::size(kPieces)) {
+      const auto distance = static_cast<std::int32_t>(0x800 - code.size() - 5);
+      code.push_back(0xe8);  // call
+      for (unsigned byte = 0; byte < 4; ++byte)
+        code.push_back(static_cast<std::uint8_t>(distance >> 8 * byte));
+    } else {
+      code.insert(code.end(), kPieces[pick].begin(), kPieces[pick].end());
+    }
+  }
+  const auto back = static_cast<std::int32_t>(top) - static_cast<std::int32_t>(code.size() + 8);
+  for (const std::uint8_t byte : {0xff, 0xcd, 0x0f, 0x85}) code.push_back(byte);  // dec ebp; jnz
+  for (unsigned byte = 0; byte < 4; ++byte)
+    code.push_back(static_cast<std::uint8_t>(back >> 8 * byte));
+  code.push_back(0xf4);
+  return code;
+}
+
+TEST(Interpreter, RandomProgramsDoNotDependOnHowTheyAreCut) {
+  std::mt19937 random{1};
+  for (unsigned program = 0; program < 60; ++program) {
+    const Bytes code = random_loop(random);
+    const unsigned cpl = program % 2 == 0 ? 0 : 3;
+    const bool observed = program % 3 == 0;
+    const auto prepare = [&](Guest& guest) {
+      guest.t.put<std::uint8_t>(kCode + 0x800, 0xc3);
+      guest.t.core().gpr[kRsi] = kData;
+      if (observed) guest.t.totals.demand(RawEvent::kMispredictedBranches);
+    };
+    Guest whole{cpl, code};
+    prepare(whole);
+    ASSERT_EQ(whole.t.run(), Exit::kHalted);
+    ASSERT_EQ(whole.t.caught().has_value(), cpl == 3);  // users may not halt
+    for (const std::uint64_t most : {1U, 2U, 3U, 7U, 31U, 100U}) {
+      Guest cut{cpl, code};
+      prepare(cut);
+      Exit exit = Exit::kBudget;
+      std::uint64_t expected = 0;
+      while (exit == Exit::kBudget) {
+        const std::uint64_t piece = 1 + random() % most;
+        exit = cut.t.cpu.run(piece, kForever);
+        expected += piece;
+        if (exit == Exit::kBudget) {
+          ASSERT_EQ(cut.t.instructions(), expected) << program;
+        }
+      }
+      ASSERT_EQ(cut.snapshot(), whole.snapshot()) << "program " << program << " by " << most;
+      ASSERT_EQ(cut.t.take<std::uint64_t>(kData), whole.t.take<std::uint64_t>(kData));
+      ASSERT_EQ(cut.t.take<std::uint64_t>(kData + 8), whole.t.take<std::uint64_t>(kData + 8));
+    }
   }
 }
 
