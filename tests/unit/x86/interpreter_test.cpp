@@ -294,6 +294,45 @@ TEST_P(Deadline, FiresAtTheFirstBoundaryWhereItIsDue) {
   }
 }
 
+TEST(Interpreter, DeadlinesInRandomProgramsFireWhereSingleStepsReachThem) {
+  std::mt19937 random{2};
+  for (unsigned n = 0; n < 600; ++n) {
+    const Bytes code = random_loop(random);
+    const unsigned cpl = n % 2 == 0 ? 0 : 3;
+    const auto event = static_cast<RawEvent>(random() % silicon::kRawEventCount);
+    const PrivilegeSet privileges{cpl == 3, cpl == 0};
+    const std::uint64_t due = 1 + random() % 60;
+    const auto prepare = [&](Guest& guest) {
+      guest.t.put<std::uint8_t>(kCode + 0x800, 0xc3);
+      guest.t.core().gpr[kRsi] = kData;
+      guest.t.totals.demand(event);
+    };
+    Guest stepped{cpl, code};
+    prepare(stepped);
+    Exit exit = Exit::kBudget;
+    Snapshot before = stepped.snapshot();
+    Snapshot after = before;
+    while (exit == Exit::kBudget && total(after, event, privileges) < due) {
+      before = after;
+      exit = stepped.t.cpu.run(1, kForever);
+      after = stepped.snapshot();
+    }
+    const bool reached = total(after, event, privileges) >= due;
+
+    Guest run{cpl, code};
+    prepare(run);
+    Recorder recorder{run};
+    run.t.deadlines.arm(0, event, privileges, due, recorder);
+    EXPECT_EQ(run.t.run(), Exit::kHalted);
+    ASSERT_EQ(recorder.fired, reached) << n;
+    if (!reached || recorder.at == after) continue;
+    // Within a REP instruction, then, and not an iteration late.
+    ASSERT_EQ(recorder.at.rip, before.rip) << "program " << n << ", " << silicon::name(event);
+    ASSERT_EQ(run.t.take<std::uint8_t>(before.rip), 0xf3) << n;
+    ASSERT_EQ(total(recorder.at, event, privileges), due) << n;
+  }
+}
+
 std::string deadline_name(const testing::TestParamInfo<DeadlineCase>& info) {
   std::string text = silicon::name(std::get<0>(info.param));
   std::replace_if(
