@@ -625,11 +625,10 @@ const Op* software_interrupt(Core& core, const Op* op) {
   if (!deliver_software(core, vector, behind)) return raise_prepared(core, op);
   return far_done(core);
 }
-/// INT1: a debug trap without a DR6 bit.
-const Op* icebp(Core& core, const Op* op) {
-  const std::uint64_t behind = core.block->rip + core.block->byte_length;
-  if (!deliver_software(core, kDebug, behind)) return raise_prepared(core, op);
-  return far_done(core);
+/// INT1: a debug trap without a DR6 bit. Unlike INT n, it does not ask for the gate's permission.
+const Op* icebp(Core& core, const Op*) {
+  core.debug_trap = true;
+  return finish(core, core.block->rip + core.block->byte_length, true);
 }
 
 }  // namespace

@@ -654,6 +654,20 @@ TEST_F(Delivery, IntNeedsTheGatesPermission) {
   EXPECT_EQ(caught->rip, kCode);
 }
 
+TEST_F(Delivery, Int1NeedsNoPermission) {
+  for (const unsigned cpl : {0U, 3U}) {
+    t.start_long_mode(cpl);
+    t.code_pages.written(kCode / 4096);
+    t.code({0xf1});
+    t.run();
+    const auto caught = t.caught();
+    ASSERT_TRUE(caught);
+    EXPECT_EQ(caught->vector, unsigned{kDebug});
+    EXPECT_EQ(caught->rip, kCode + 1);
+    EXPECT_EQ(core.dr6, 0xffff0ff0U);
+  }
+}
+
 TEST_F(Delivery, IntOfAVectorWithErrorCodePushesNone) {
   t.set_gate64(kGeneralProtection, gate(kCode64, TestCpu::handler(kGeneralProtection), 0xee));
   t.start_long_mode();
