@@ -8,8 +8,8 @@
 #include "machine/guest_memory.hpp"
 #include "machine/x86/code_pages.hpp"
 #include "machine/x86/cpu.hpp"
-#include "machine/x86/environment.hpp"
 #include "machine/x86/flags.hpp"
+#include "machine/x86/no_devices.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
@@ -44,25 +44,6 @@ std::uint64_t physical_of(std::uint64_t linear) {
 bool has_error_code(unsigned vector) {
   return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
 }
-
-/// A machine without devices.
-class Nothing final : public x86::Environment {
- public:
-  x86::CpuidResult cpuid(std::uint32_t, std::uint32_t) override { return {}; }
-  Access read_msr(MsrIndex) override { return Access::not_mine(); }
-  Access write_msr(MsrIndex, std::uint64_t) override { return Access::not_mine(); }
-  Access rdpmc(std::uint32_t, bool) override { return Access::fault(); }
-  std::uint32_t read_port(std::uint16_t, unsigned) override { return 0; }
-  void write_port(std::uint16_t, unsigned, std::uint32_t) override {}
-  std::uint64_t read_mmio(std::uint64_t, unsigned) override { return 0; }
-  void write_mmio(std::uint64_t, unsigned, std::uint64_t) override {}
-  std::uint64_t now() override { return 0; }
-  Access hypercall(const std::array<std::uint64_t, 5>&) override { return Access::not_mine(); }
-  bool interrupt_waiting() override { return false; }
-  std::uint8_t acknowledge_interrupt() override { return 0; }
-  std::uint8_t task_priority() override { return 0; }
-  void set_task_priority(std::uint8_t) override {}
-};
 
 x86::Segment flat(std::uint16_t selector, std::uint8_t dpl, bool code) {
   x86::Segment segment;
@@ -107,7 +88,7 @@ struct GuestCpu::Private {
   Outcome captured();
 
   machine::GuestMemory memory;
-  Nothing nothing;
+  x86::NoDevices nothing;
   x86::CodePages code_pages;
   silicon::RetireTotals totals;
   silicon::Deadlines deadlines;

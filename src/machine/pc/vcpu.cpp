@@ -79,7 +79,7 @@ x86::CpuidResult Vcpu::cpuid(std::uint32_t leaf, std::uint32_t subleaf) {
   pmu_->adjust_cpuid(leaf, result);
   constexpr std::uint32_t kApic = 1u << 9;
   if (leaf == 1 && !apic_.enabled()) result.edx &= ~kApic;
-  return {result.eax, result.ebx, result.ecx, result.edx};
+  return result;
 }
 
 Access Vcpu::dispatch_read_msr(MsrIndex msr) {

@@ -12,15 +12,11 @@
 
 #include "vpmu/base/access.hpp"
 #include "vpmu/base/numbers.hpp"
+#include "vpmu/silicon/x86/cpu_model.hpp"
 
 namespace vpmu::machine::x86 {
 
-struct CpuidResult {
-  std::uint32_t eax = 0;
-  std::uint32_t ebx = 0;
-  std::uint32_t ecx = 0;
-  std::uint32_t edx = 0;
-};
+using silicon::x86::CpuidResult;
 
 class Environment {
  public:
