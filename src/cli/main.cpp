@@ -3,6 +3,7 @@
 // The vpmu command: what its options are called, and who does the work.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <string>
 
 #include <fmt/format.h>
@@ -67,9 +68,7 @@ int show_cpu(const std::string& name) {
   }
   return print(vpmu::cli::show_cpu(**model));
 }
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_command_line(int argc, char** argv) {
   CLI::App app{"Runs guests on a machine whose performance counters work", "vpmu"};
   app.set_version_flag("--version", std::string{"vpmu "} + vpmu::cli::kVersion);
   app.require_subcommand(1);
@@ -106,4 +105,15 @@ int main(int argc, char** argv) {
   if (list->parsed()) return print(vpmu::cli::list_cpus());
   if (show->parsed()) return show_cpu(model);
   return vpmu::cli::kStatusBadInput;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_command_line(argc, argv);
+  } catch (const std::exception& error) {
+    // Nothing here throws on purpose: what is left is the host's memory.
+    std::fprintf(stderr, "vpmu: %s; give the guest less memory or the host more\n", error.what());
+    return vpmu::cli::kStatusBadInput;
+  }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cli/terminal.hpp"
 
-#include <signal.h>
 #include <termios.h>
 #include <unistd.h>
+#include <csignal>
 
 namespace vpmu::cli {
 
