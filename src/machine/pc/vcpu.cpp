@@ -40,7 +40,7 @@ void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& pe
   if (!apic_.is_bootstrap()) cpu_.init();
 }
 
-/// An overflow makes the CPU leave run() at its instruction's end; this is the way back in.
+/// What the PMU has put off until the guest goes on: before a run, and right behind an overflow.
 void Vcpu::enter_pmu() {
   if (pmu_->has_entry_work()) pmu_->before_entry();
 }

@@ -79,6 +79,7 @@ class Vcpu final : private x86::Environment,
   std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) override;
   void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) override;
   std::uint64_t now() override;
+  void before_entry() override { enter_pmu(); }
   void tsc_moved(std::uint64_t offset) override { apic_.set_tsc_offset(offset); }
   Access hypercall(const std::array<std::uint64_t, 5>& arguments) override;
   bool interrupt_waiting() override;
@@ -94,7 +95,7 @@ class Vcpu final : private x86::Environment,
 
   // virt::x86::PmiSink
   virt::x86::PmiOutcome raise_pmi(virt::x86::LvtpcAfterPmi after) override;
-  void request_entry_work() override { cpu_.request_exit(); }
+  void request_entry_work() override {}  // before_entry() follows at the same boundary
 
   Access dispatch_read_msr(MsrIndex msr);
   Access dispatch_write_msr(MsrIndex msr, std::uint64_t value);

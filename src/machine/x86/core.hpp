@@ -415,6 +415,14 @@ struct Core {
     bool user = false;
   };
   std::array<FetchEntry, 64> fetch_tlb{};
+  /// The device page that was accessed last.
+  struct DeviceEntry {
+    std::uint64_t tag = TlbEntry::kNoPage;
+    std::uint64_t physical = 0;
+    const TlbBank* bank = nullptr;
+    bool may_write = false;  ///< and the dirty bit is set
+  };
+  DeviceEntry device_tlb;
   /// Edges that lead to another page: valid until translations change.
   std::vector<EdgeRef> cross_page_edges;
   EdgeRef left_through;  ///< with Stop::kLookup: the edge to link; none for indirect branches

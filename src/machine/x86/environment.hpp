@@ -41,6 +41,10 @@ class Environment {
   /// Machine time in cycles; also the TSC before its per-vCPU offset.
   virtual std::uint64_t now() = 0;
 
+  /// Deadlines have been reached at this boundary and their listeners told: what they put off until
+  /// the guest goes on is to be done now. Interrupts that it raises are taken at this boundary.
+  virtual void before_entry() {}
+
   /// The guest moved this CPU's TSC: it is now now() + `offset`, modulo 2^64.
   virtual void tsc_moved(std::uint64_t offset) { static_cast<void>(offset); }
 

@@ -254,8 +254,15 @@ void Cpu::Private::run_blocks() {
       return;
     }
     run_from(block);
+    const bool go_on = stopped();
+    if (core.stop == Stop::kAlone) {
+      // What the block did before this instruction was within the budget: nothing is due here.
+      alone_next = false;
+      run_alone();
+      return;
+    }
     // A budget of zero is spent (or as good as): whatever is next, the outer loop decides.
-    if (!stopped() || core.budget == 0) return;
+    if (!go_on || core.budget == 0) return;
     block = find_block(core.mode);
     if (block != nullptr) link_to(block);
   }
@@ -387,7 +394,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
   const std::uint64_t start = core.totals->held(RawEvent::kInstructions, kAllPrivileges);
   for (;;) {
     hand_over_edges(core);
-    if (p.deadlines.any()) p.deadlines.fire_due();
+    if (p.deadlines.any() && p.deadlines.fire_due() != 0) core.environment->before_entry();
     if (p.exit_requested.load(std::memory_order_relaxed)) {
       p.exit_requested.store(false, std::memory_order_relaxed);
       return Exit::kRequested;

@@ -302,6 +302,13 @@ void remember(Core& core, TlbBank& bank, std::uint64_t linear, const Walk& resul
 /// Translates one page's worth and remembers it in the TLB.
 bool translate_data(Core& core, const Op* op, std::uint64_t linear, MemoryUse use,
                     std::uint64_t& physical) {
+  const std::uint64_t page = linear & ~kPageMask;
+  Core::DeviceEntry& device = core.device_tlb;
+  if (device.tag == page && device.bank == core.tlb &&
+      (use != MemoryUse::kWrite || device.may_write)) {
+    physical = device.physical | (linear & kPageMask);
+    return true;
+  }
   const auto requester = core.cpl == 3 ? Requester::kUser : Requester::kSupervisor;
   const Walk result = walk(core, linear, use, requester);
   if (!result.ok) {
@@ -309,6 +316,9 @@ bool translate_data(Core& core, const Op* op, std::uint64_t linear, MemoryUse us
     return fault_at(core, op);
   }
   physical = result.physical;
+  if (core.memory->host(physical, 1) == nullptr) {
+    device = {page, physical & ~kPageMask, core.tlb, result.may_write && result.dirty};
+  }
   if (core.tlb != &(*core.banks)[kBankChecked]) remember(core, *core.tlb, linear, result);
   return true;
 }
@@ -529,6 +539,7 @@ void forget_jumps(Core& core) {
 void flush_tlb(Core& core) {
   for (TlbBank& bank : *core.banks) bank.entries.fill(TlbEntry{});
   core.fetch_tlb.fill(Core::FetchEntry{});
+  core.device_tlb = {};
   forget_jumps(core);
 }
 
