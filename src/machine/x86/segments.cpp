@@ -374,6 +374,17 @@ void load_stack_segment(Core& core, const Segment& segment) {
 
 }  // namespace
 
+namespace {
+/// The stack pointer behind a return that popped one: RSP, ESP or SP of the stack that is returned
+/// to.
+std::uint64_t returned_stack(const Core& core, const Segment& code, const Segment& data,
+                             unsigned bytes, std::uint64_t pointer) {
+  if (to_code64(core, code) || bytes == 8) return pointer;
+  if (data.big) return static_cast<std::uint32_t>(pointer);
+  return (core.gpr[kRsp] & ~std::uint64_t{0xffff}) | (pointer & 0xffff);
+}
+}  // namespace
+
 bool far_return(Core& core, unsigned bytes, std::uint16_t release) {
   StackCursor stack = current_stack(core);
   std::uint64_t rip = 0;
@@ -404,7 +415,7 @@ bool far_return(Core& core, unsigned bytes, std::uint16_t release) {
       return false;
     if (!set_code_segment(core, code, rpl)) return false;
     load_stack_segment(core, data);
-    core.gpr[kRsp] = rsp + release;
+    core.gpr[kRsp] = returned_stack(core, code, data, bytes, rsp + release);
     drop_segments(core);
   }
   core.rip = rip;
@@ -413,6 +424,8 @@ bool far_return(Core& core, unsigned bytes, std::uint16_t release) {
 }
 
 bool interrupt_return(Core& core, unsigned bytes) {
+  // Also if it faults then (SDM vol. 3A 6.7.1).
+  core.nmi_blocked = false;
   const bool protection = protected_mode(core);
   if (protection && (core.rflags & kNt)) {
     // Task returns are not offered; in long mode NT is an error anyway.
@@ -453,8 +466,7 @@ bool interrupt_return(Core& core, unsigned bytes) {
       const bool outward = rpl != core.cpl;
       if (!set_code_segment(core, code, rpl)) return false;
       load_stack_segment(core, data);
-      const bool wide = to_code64(core, code) || data.big || bytes == 8;
-      core.gpr[kRsp] = wide ? rsp : (core.gpr[kRsp] & ~std::uint64_t{0xffff}) | (rsp & 0xffff);
+      core.gpr[kRsp] = returned_stack(core, code, data, bytes, rsp);
       if (outward) drop_segments(core);
     } else {
       if (!set_code_segment(core, code, rpl)) return false;
@@ -467,7 +479,6 @@ bool interrupt_return(Core& core, unsigned bytes) {
       (core.rflags & ~(changed & ~kArithmeticFlags)) | (flags & changed & ~kArithmeticFlags);
   set_arithmetic_flags(core, flags);
   core.rip = rip;
-  core.nmi_blocked = false;
   update_mode(core);
   return true;
 }

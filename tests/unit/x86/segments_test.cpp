@@ -395,6 +395,22 @@ TEST_F(Segments, IretInProtectedModePopsAStackOnlyToUsers) {
   EXPECT_EQ(core.segment[kDs].selector, 0);
 }
 
+TEST_F(Segments, FarReturnsToUsersStayWithinTheStackPointersWidth) {
+  t.start_protected_mode();
+  for (const std::uint32_t value : {std::uint32_t{kUserData}, 0xffff'fff8U}) push32(value);
+  core.gpr[kRsp] -= 0x10;  // parameters
+  for (const std::uint32_t value : {std::uint32_t{kUserCode32}, 0x6000U}) push32(value);
+  EXPECT_TRUE(far_return(core, 4, 0x10));
+  EXPECT_EQ(core.gpr[kRsp], 8U);
+}
+
+TEST_F(Segments, IretUnblocksNmisEvenIfItFaults) {
+  core.nmi_blocked = true;
+  core.rflags |= kNt;
+  EXPECT_FALSE(interrupt_return(core, 8));
+  EXPECT_FALSE(core.nmi_blocked);
+}
+
 TEST_F(Segments, AStackThatIsNotCanonicalIsAStackFault) {
   core.gpr[kRsp] = kBadAddress;
   EXPECT_EQ(outcome(interrupt_return(core, 8)), (Outcome{kStackFault, 0}));
