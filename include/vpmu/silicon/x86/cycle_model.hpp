@@ -8,7 +8,8 @@
 //   cycles(instruction) = cycles(class)
 //                       + kLoadCycles per memory operand read + kStoreCycles per one written
 //                       + kLockCycles if LOCKed (or XCHG with memory)
-//                       + kStringCycles per iteration of a REP string instruction, its accesses included
+//                       + kStringCycles per iteration of a REP string instruction, its accesses
+//                       included
 //
 // Nothing is added for mispredicted branches, TLB misses or page walks: cycles must not depend on
 // who counts what.
