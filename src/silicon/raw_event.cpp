@@ -4,7 +4,7 @@
 namespace vpmu::silicon {
 
 const char* name(RawEvent event) {
-  static constexpr const char* kNames[kRawEventCount] = {
+  static constexpr const char* kNames[kNamedRawEventCount] = {
       "instructions",
       "cycles",
       "ref-cycles",
@@ -17,8 +17,21 @@ const char* name(RawEvent event) {
       "mispredicted-branches",
       "loads",
       "stores",
+      "memory-accesses",
+      "read-modify-writes",
+      "slots",
+      "backend-bound-slots",
+      "l1d-misses",
+      "l1d-load-misses",
+      "llc-references",
+      "llc-misses",
+      "dtlb-misses",
+      "dtlb-load-walks",
+      "dtlb-store-walks",
+      "dtlb-walks",
   };
-  return kNames[static_cast<std::size_t>(event)];
+  const auto index = static_cast<std::size_t>(event);
+  return index < kNamedRawEventCount ? kNames[index] : "condition";
 }
 
 }  // namespace vpmu::silicon

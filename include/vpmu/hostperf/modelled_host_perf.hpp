@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "vpmu/hostperf/host_perf.hpp"
+#include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
@@ -27,6 +28,8 @@ namespace vpmu::hostperf {
 struct ModelledVcpu {
   silicon::RetireTotals* totals;
   silicon::Deadlines* deadlines;
+  /// Null: events with CMASK, INV or EDGE cannot be counted.
+  silicon::CycleConditions* conditions = nullptr;
 };
 
 class ModelledHostPerf final : public HostPerf {

@@ -22,8 +22,31 @@ enum class RawEvent : std::uint8_t {
   kMispredictedBranches,  ///< branches that the modelled predictor got wrong
   kLoads,                 ///< data reads from memory by retired instructions
   kStores,                ///< data writes to memory by retired instructions
+  kMemoryAccesses,        ///< loads and stores
+  kReadModifyWrites,      ///< instructions that read a memory operand and write it back
+  kSlots,                 ///< issue slots: cycles times what the model issues per cycle
+  kBackendBoundSlots,     ///< issue slots that no instruction retired through
+  kL1dMisses,             ///< lines brought into the first-level data cache
+  kL1dLoadMisses,         ///< loads that missed it
+  kLlcReferences,         ///< accesses that missed the second-level cache
+  kLlcMisses,             ///< ... and the last-level one
+  kDtlbMisses,            ///< accesses whose page the first-level data TLB did not have
+  kDtlbLoadWalks,         ///< page walks for loads: neither TLB level had the page
+  kDtlbStoreWalks,        ///< ... for stores
+  kDtlbWalks,             ///< both
+  /// Cycles or edges of a condition, by slot: see cycle_conditions.hpp. Means something else for
+  /// every slot and time, so nothing reports these by name.
+  kCondition0,
 };
-inline constexpr std::size_t kRawEventCount = 12;
+/// How many conditions on cycles a vCPU can count at a time: as many as it has counters.
+inline constexpr std::size_t kConditionSlots = 8;
+/// The events that have a meaning of their own, first in the enumeration.
+inline constexpr std::size_t kNamedRawEventCount = static_cast<std::size_t>(RawEvent::kCondition0);
+inline constexpr std::size_t kRawEventCount = kNamedRawEventCount + kConditionSlots;
+
+constexpr RawEvent condition_event(std::size_t slot) {
+  return static_cast<RawEvent>(kNamedRawEventCount + slot);
+}
 
 /// The privilege an instruction retired at. x86: user is CPL 1 to 3. Arm: user is EL0.
 enum class Privilege : std::uint8_t { kUser, kKernel };

@@ -60,6 +60,7 @@ const char* name(CounterStatus status) {
     case CounterStatus::kCounting: return "counting";
     case CounterStatus::kUnsupportedEvent: return "unsupported event";
     case CounterStatus::kStarved: return "starved";
+    case CounterStatus::kDenied: return "denied";
   }
   return "?";
 }

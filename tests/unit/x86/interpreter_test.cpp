@@ -299,7 +299,7 @@ TEST(Interpreter, DeadlinesInRandomProgramsFireWhereSingleStepsReachThem) {
   for (unsigned n = 0; n < 600; ++n) {
     const Bytes code = random_loop(random);
     const unsigned cpl = n % 2 == 0 ? 0 : 3;
-    const auto event = static_cast<RawEvent>(random() % silicon::kRawEventCount);
+    const auto event = static_cast<RawEvent>(random() % silicon::kNamedRawEventCount);
     const PrivilegeSet privileges{cpl == 3, cpl == 0};
     const std::uint64_t due = 1 + random() % 60;
     const auto prepare = [&](Guest& guest) {

@@ -34,9 +34,27 @@ struct CpuidRow {
   CpuidResult result;
 };
 
+/// A set-associative cache of 64-byte lines with least-recently-used replacement.
+struct CacheGeometry {
+  std::uint32_t sets = 0;  ///< a power of two
+  std::uint32_t ways = 0;
+};
+/// A set-associative TLB of 4 KiB pages; larger pages take an entry for each 4 KiB used.
+struct TlbGeometry {
+  std::uint16_t sets = 0;  ///< a power of two
+  std::uint16_t ways = 0;
+};
+/// What the modelled memory hierarchy looks like (silicon/memory_model.hpp). First and second level
+/// are the core's own, the last level is the package's.
+struct MemoryHierarchy {
+  CacheGeometry l1d, l2, llc;
+  TlbGeometry dtlb, stlb;
+};
+
 /// The performance monitoring unit of the silicon, before a hypervisor takes its share.
 struct PmuModel {
-  std::uint8_t version = 0;  ///< CPUID.0AH:EAX[7:0]; 0 on AMD before PerfMonV2
+  /// Intel: CPUID.0AH:EAX[7:0]. AMD: 1 with core extension counters, 2 with PerfMonV2.
+  std::uint8_t version = 0;
   std::uint8_t gp_counters = 0;
   std::uint8_t gp_width = 0;  ///< bits
   std::uint8_t fixed_counters = 0;
@@ -57,6 +75,9 @@ struct CpuModel {
   std::span<const CpuidRow> cpuid;
   PmuModel pmu;
   std::span<const EventRow> events;
+  MemoryHierarchy memory{};
+  std::uint8_t slots_per_cycle = 4;  ///< issue slots
+  bool tsx = false;                  ///< CPUID.07H:EBX HLE and RTM; every transaction aborts
 };
 
 /// All models, sorted by name. Static storage.

@@ -34,6 +34,10 @@ struct EventRow {
   std::int8_t fixed;
   CountedOn counted_on;
   const char* note;  ///< how the raw event differs from the hardware's; empty if it does not
+  /// Where the encoding was taken from, e.g. "SDM 3B 20.2.1.2" or "Intel event file ICX".
+  const char* source = "";
+  /// Which general-purpose counters can count it, by bit.
+  std::uint8_t counters = 0xff;
 };
 
 /// The row of a selector; null if the model cannot count it.

@@ -48,6 +48,7 @@ enum class CounterStatus : std::uint8_t {
   kCounting,          ///< what the guest asked for
   kUnsupportedEvent,  ///< enabled, but the host cannot count the event: stands still
   kStarved,           ///< enabled, but the host has no counter for it: stands still
+  kDenied,            ///< enabled, but the guest may not count the event: stands still
 };
 /// The name that reports use, e.g. "unsupported event". Never null.
 const char* name(CounterStatus status);

@@ -12,7 +12,8 @@ namespace vpmu::virt::x86 {
 
 struct PmuConfig {
   silicon::x86::Vendor vendor = silicon::x86::Vendor::kIntel;
-  std::uint8_t version = 0;  ///< 0: no PMU
+  /// 0: no PMU. Intel: 1 to 5, as in CPUID.0AH. AMD: 1 (K7 and core extension), 2 (PerfMonV2).
+  std::uint8_t version = 0;
   std::uint8_t gp_counters = 0;
   std::uint8_t gp_width = 0;  ///< bits
   std::uint8_t fixed_counters = 0;
@@ -22,6 +23,16 @@ struct PmuConfig {
   /// IA32_PERF_CAPABILITIES; the MSR exists if `has_perf_capabilities` (CPUID.01H:ECX.PDCM).
   std::uint64_t perf_capabilities = 0;
   bool has_perf_capabilities = false;
+  /// AMD: CPUID 80000001H:ECX.PerfCtrExtCore; without it there are the four K7 counters.
+  bool core_extension = false;
+  /// CPUID.0AH:EDX[15]; versions 3 and 4 without it have AnyThread bits.
+  bool any_thread_deprecated = true;
+  /// IA32_DEBUGCTL.FREEZE_PERFMON_ON_PMI may be set: legacy freeze up to version 3, streamlined
+  /// freeze from version 4 on. KVM's guests do not get it.
+  bool freeze_on_pmi = false;
+  bool tsx = false;  ///< IN_TX and IN_TXCP may be set
+  /// AMD: Host-Only and Guest-Only bits have a meaning; otherwise they are dropped.
+  bool host_guest_only = false;
 
   friend bool operator==(const PmuConfig&, const PmuConfig&) = default;
 };

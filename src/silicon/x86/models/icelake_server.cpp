@@ -149,6 +149,12 @@ const CpuModel kIcelakeServer{
     .cpuid = kCpuid,
     .pmu = kPmu,
     .events = kEvents,
+    .memory = {.l1d = {kL1d.sets, kL1d.ways},
+               .l2 = {kL2.sets, kL2.ways},
+               .llc = {kL3.sets, kL3.ways},
+               .dtlb = {16, 4},
+               .stlb = {256, 8}},
+    .slots_per_cycle = 5,
 };
 
 }  // namespace vpmu::silicon::x86
