@@ -101,6 +101,10 @@ BENCHMARK_CAPTURE(workload_guest, four_counters_pmi_10000, "mispredicts=off pmi=
     ->Iterations(1)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(workload_guest, all_counters, "mispredicts=off counters=all")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(workload_guest, four_counters_mispredicts, "")
     ->Iterations(1)
     ->UseManualTime()

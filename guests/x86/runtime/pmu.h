@@ -38,6 +38,7 @@ enum {
   EVENT_BRANCHES = 0x00c4,
   EVENT_MISPREDICTS = 0x00c5,
   EVENT_CONDITIONAL_BRANCHES = 0x11c4,  // Ice Lake
+  EVENT_TAKEN_BRANCHES = 0x20c4,        // Ice Lake
   EVENT_LOADS = 0x81d0,                 // Ice Lake
   EVENT_STORES = 0x82d0,                // Ice Lake
 };
