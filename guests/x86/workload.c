@@ -24,8 +24,8 @@ static uint32_t events[ALL_COUNTERS] = {
     EVENT_INSTRUCTIONS,   EVENT_CYCLES, EVENT_BRANCHES,         EVENT_MISPREDICTS,
     EVENT_TAKEN_BRANCHES, EVENT_STORES, EVENT_REFERENCE_CYCLES, EVENT_CONDITIONAL_BRANCHES};
 static const char* names[ALL_COUNTERS] = {
-    "instructions", "cycles", "branches",         "mispredicts",
-    "loads",        "stores", "reference cycles", "conditional branches"};
+    "instructions",   "cycles", "branches",         "mispredicts",
+    "taken branches", "stores", "reference cycles", "conditional branches"};
 static unsigned counters = COUNTERS;
 
 /// Counter 0 is counted down from its period again; the others run on.
