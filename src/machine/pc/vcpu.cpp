@@ -26,7 +26,8 @@ Vcpu::Vcpu(const Config& config, Board& board)
     : config_{config},
       board_{board},
       plain_msrs_{config.model->hz},
-      cpu_{board.memory, *this, board.code_pages, totals_, deadlines_},
+      cpu_{board.memory, *this,      board.code_pages,
+           totals_,      deadlines_, {config.model->slots_per_cycle}},
       apic_{apic_config(config), board.clock, board.apic_bus, *this,
             config.topology.apic_id == 0 ? &board.pic : nullptr} {
   if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);

@@ -194,6 +194,7 @@ struct OpRecord {
   std::uint8_t cycles = 1;
   std::uint8_t loads = 0;
   std::uint8_t stores = 0;
+  std::uint8_t modifies = 0;  ///< instructions that write back the memory operand they read
 };
 
 enum class BranchKind : std::uint8_t {
@@ -251,6 +252,7 @@ struct Retires {
   std::uint32_t cycles = 0;
   std::uint32_t loads = 0;
   std::uint32_t stores = 0;
+  std::uint32_t modifies = 0;
 };
 
 struct alignas(64) Block {
@@ -393,6 +395,7 @@ struct Core {
   CodePages* code_pages = nullptr;
   silicon::RetireTotals* totals = nullptr;
   silicon::BranchPredictor* predictor = nullptr;
+  std::uint32_t slots_per_cycle = 0;
 
   std::unique_ptr<std::array<TlbBank, kBankCount>> banks;
 

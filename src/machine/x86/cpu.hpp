@@ -24,11 +24,17 @@ namespace vpmu::machine::x86 {
 
 class BlockCache;
 
+/// What of the CPU model the CPU needs for what it counts.
+struct ModelledSilicon {
+  std::uint8_t slots_per_cycle = 4;
+};
+
 class Cpu final : public silicon::RetireSource {
  public:
   /// Everything passed must outlive the CPU. `totals` gets this CPU as its source.
   Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
-      silicon::RetireTotals& totals, silicon::Deadlines& deadlines);
+      silicon::RetireTotals& totals, silicon::Deadlines& deadlines,
+      const ModelledSilicon& modelled = {});
   ~Cpu();
   Cpu(const Cpu&) = delete;
   Cpu& operator=(const Cpu&) = delete;

@@ -222,6 +222,18 @@ unsigned merge(Decoded* run, unsigned count) {
   return kept;
 }
 
+/// One of its operands is memory that it reads and writes.
+bool modifies_memory(const Decoded& decoded) {
+  if (decoded.out.record.loads == 0 || decoded.out.record.stores == 0) return false;
+  for (unsigned n = 0; n < decoded.in.zydis.operand_count; ++n) {
+    const ZydisOperandActions actions = decoded.in.operands[n].actions;
+    if (decoded.in.is_memory(n) && (actions & ZYDIS_OPERAND_ACTION_MASK_READ) &&
+        (actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+      return true;
+  }
+  return false;
+}
+
 void finish_record(Decoded& decoded) {
   namespace model = silicon::x86;
   OpRecord& record = decoded.out.record;
@@ -231,6 +243,7 @@ void finish_record(Decoded& decoded) {
   const bool implicit_lock = decoded.in.mnemonic() == ZYDIS_MNEMONIC_XCHG && record.stores != 0;
   if ((attributes & ZYDIS_ATTRIB_HAS_LOCK) || implicit_lock) cycles += model::kLockCycles;
   record.cycles = static_cast<std::uint8_t>(std::min<std::uint32_t>(cycles, 255));
+  if (modifies_memory(decoded)) record.modifies = 1;
 }
 
 /// Adds up what the whole block retires.
@@ -241,6 +254,7 @@ void sum_up(Block& block, unsigned count) {
     sum.cycles += block.records[n].cycles;
     sum.loads += block.records[n].loads;
     sum.stores += block.records[n].stores;
+    sum.modifies += block.records[n].modifies;
   }
   const bool is_branch = block.branch != BranchKind::kNone;
   block.cost =
@@ -353,7 +367,7 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
     made.records[n] = run[n].out.record;
   }
   made.ops[count].run = go_on_handler();
-  made.records[count] = {static_cast<std::uint16_t>(offset), 0, 0, 0, 0, 0, 0};
+  made.records[count] = {static_cast<std::uint16_t>(offset), 0, 0, 0, 0, 0, 0, 0};
   Block& block = *made.block;
   block.op_count = static_cast<std::uint16_t>(count);
   block.byte_length = static_cast<std::uint16_t>(offset);

@@ -44,6 +44,22 @@ Block& nowhere() {
   return block;
 }
 
+/// Brings totals that follow from others up to date: before anybody looks at them.
+void derive(silicon::RetireTotals& all, std::uint32_t slots_per_cycle) {
+  for (const Privilege privilege : {Privilege::kUser, Privilege::kKernel}) {
+    auto& totals = all.of(privilege);
+    const std::uint64_t cycles = totals[index(RawEvent::kCycles)];
+    // Nothing retires without a cycle.
+    if (totals[index(RawEvent::kReferenceCycles)] == cycles) continue;
+    totals[index(RawEvent::kReferenceCycles)] = cycles;
+    totals[index(RawEvent::kMemoryAccesses)] =
+        totals[index(RawEvent::kLoads)] + totals[index(RawEvent::kStores)];
+    totals[index(RawEvent::kSlots)] = cycles * slots_per_cycle;
+    totals[index(RawEvent::kBackendBoundSlots)] =
+        cycles * slots_per_cycle - totals[index(RawEvent::kInstructions)];
+  }
+}
+
 }  // namespace
 
 void hand_over_edges(Core& core) {
@@ -56,9 +72,9 @@ void hand_over_edges(Core& core) {
     const auto add = [&](RawEvent event, std::uint64_t more) { totals[index(event)] += more; };
     add(RawEvent::kInstructions, count * block.retires.instructions);
     add(RawEvent::kCycles, count * block.retires.cycles);
-    add(RawEvent::kReferenceCycles, count * block.retires.cycles);
     add(RawEvent::kLoads, count * block.retires.loads);
     add(RawEvent::kStores, count * block.retires.stores);
+    add(RawEvent::kReadModifyWrites, count * block.retires.modifies);
     if (block.branch == BranchKind::kNone) continue;
     add(RawEvent::kBranches, count);
     if (ref.number() == 1) add(RawEvent::kTakenBranches, count);
@@ -302,15 +318,14 @@ void Cpu::Private::retire_before(const Op* op) {
     const OpRecord& record = block.records[n];
     totals[index(RawEvent::kInstructions)] += record.instructions;
     totals[index(RawEvent::kCycles)] += record.cycles;
-    totals[index(RawEvent::kReferenceCycles)] += record.cycles;
     totals[index(RawEvent::kLoads)] += record.loads;
     totals[index(RawEvent::kStores)] += record.stores;
+    totals[index(RawEvent::kReadModifyWrites)] += record.modifies;
   }
   // Instructions that the stopped Op stands for beside its own: they have no operands to fault on.
   const OpRecord& record = block.records[count];
   totals[index(RawEvent::kInstructions)] += record.lead;
   totals[index(RawEvent::kCycles)] += record.lead;
-  totals[index(RawEvent::kReferenceCycles)] += record.lead;
   core.rip = block.rip + record.offset;
 }
 
@@ -319,8 +334,7 @@ void Cpu::Private::retire_before(const Op* op) {
 bool Cpu::Private::raise_event(EventSource source, const Exception& event) {
   delivered = true;
   const bool alive = deliver(core, source, event);
-  for (const RawEvent cycles : {RawEvent::kCycles, RawEvent::kReferenceCycles})
-    core.totals->add(cycles, Privilege::kKernel, silicon::x86::kDeliveryCycles);
+  core.totals->add(RawEvent::kCycles, Privilege::kKernel, silicon::x86::kDeliveryCycles);
   return alive;
 }
 
@@ -372,11 +386,17 @@ void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) 
     };
     instructions = least(instructions, {RawEvent::kInstructions});
     cycles = least(cycles, {RawEvent::kCycles, RawEvent::kReferenceCycles});
+    // In so many cycles there are as many slots, and no more of them can be without instruction.
+    for (const RawEvent slots : {RawEvent::kSlots, RawEvent::kBackendBoundSlots}) {
+      const std::uint64_t left = nearest[index(slots)];
+      cycles = std::min(cycles, left / core.slots_per_cycle + (left % core.slots_per_cycle != 0));
+    }
     branches =
         least(branches, {RawEvent::kBranches, RawEvent::kConditionalBranches,
                          RawEvent::kTakenBranches, RawEvent::kIndirectBranches, RawEvent::kCalls,
                          RawEvent::kReturns, RawEvent::kMispredictedBranches});
-    memory = least(memory, {RawEvent::kLoads, RawEvent::kStores});
+    memory = least(memory, {RawEvent::kLoads, RawEvent::kStores, RawEvent::kMemoryAccesses,
+                            RawEvent::kReadModifyWrites});
   }
   // Each lane holds one less than may retire: a block that would use up a lane is not entered like
   // any other, so that the CPU stops behind it (run_blocks()).
@@ -394,7 +414,10 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
   const std::uint64_t start = core.totals->held(RawEvent::kInstructions, kAllPrivileges);
   for (;;) {
     hand_over_edges(core);
-    if (p.deadlines.any() && p.deadlines.fire_due() != 0) core.environment->before_entry();
+    if (p.deadlines.any()) {
+      derive(*core.totals, core.slots_per_cycle);
+      if (p.deadlines.fire_due() != 0) core.environment->before_entry();
+    }
     if (p.exit_requested.load(std::memory_order_relaxed)) {
       p.exit_requested.store(false, std::memory_order_relaxed);
       return Exit::kRequested;
@@ -462,11 +485,13 @@ static_assert(static_cast<int>(BranchKind::kFar) - 1 ==
 // ---- The public face ----------------------------------------------------------------------------
 
 Cpu::Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
-         silicon::RetireTotals& totals, silicon::Deadlines& deadlines) {
+         silicon::RetireTotals& totals, silicon::Deadlines& deadlines,
+         const ModelledSilicon& modelled) {
   core_.memory = &memory;
   core_.environment = &environment;
   core_.code_pages = &code_pages;
   core_.totals = &totals;
+  core_.slots_per_cycle = modelled.slots_per_cycle;
   core_.banks = std::make_unique<std::array<TlbBank, kBankCount>>();
   core_.pending_edges = std::make_unique<std::array<EdgeRef, Core::kPendingEdges>>();
   core_.jumps = std::make_unique<std::array<Block*, Core::kJumpEntries>>();
@@ -484,6 +509,7 @@ Cpu::~Cpu() {
 
 void Cpu::hand_over() {
   hand_over_edges(core_);
+  derive(*core_.totals, core_.slots_per_cycle);
 }
 
 void Cpu::Private::enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip) {
@@ -563,7 +589,8 @@ bool Cpu::runnable() {
 }
 
 std::uint64_t Cpu::cycles() {
-  return core_.totals->read(RawEvent::kCycles, kAllPrivileges);
+  hand_over_edges(core_);
+  return core_.totals->held(RawEvent::kCycles, kAllPrivileges);
 }
 
 void Cpu::state_changed() {

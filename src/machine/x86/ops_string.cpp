@@ -156,7 +156,6 @@ void retire_iterations(Core& core, std::uint64_t count) {
   const auto privilege = core.cpl != 0 ? silicon::Privilege::kUser : silicon::Privilege::kKernel;
   const std::uint64_t cycles = count * silicon::x86::kStringCycles;
   core.totals->add(RawEvent::kCycles, privilege, cycles);
-  core.totals->add(RawEvent::kReferenceCycles, privilege, cycles);
   core.totals->add(RawEvent::kLoads, privilege, count * loads(K));
   core.totals->add(RawEvent::kStores, privilege, count * stores(K));
   charge(core, cycles, count * (loads(K) + stores(K)));

@@ -145,6 +145,12 @@ Bytes random_loop(std::mt19937& random) {
       {0x50, 0x5b},                                      // push rax; pop rbx
       {0x48, 0x8d, 0x3d, 2, 0, 0, 0, 0xff, 0xe7},        // lea rdi, [rip + 2]; jmp rdi
       {0xeb, 0x00},                                      // jmp to the next
+      {0xf0, 0x0f, 0xc1, 0x06},                          // lock xadd [rsi], eax
+      {0x48, 0x87, 0x5e, 0x08},                          // xchg [rsi + 8], rbx
+      {0xc1, 0x66, 0x04, 0x03, 0x90},                    // shl dword [rsi + 4], 3; nop
+      {0xff, 0x36, 0x8f, 0x46, 0x08},                    // push [rsi]; pop [rsi + 8]
+      {0xf7, 0x16, 0xff, 0x0e},                          // not dword [rsi]; dec dword [rsi]
+      {0x48, 0x89, 0xf7, 0xa4, 0x48, 0xff, 0xce},        // mov rdi, rsi; movsb; dec rsi
   };
   Bytes code = {0xbd, 3, 0, 0, 0};  // mov ebp, 3
   const std::size_t top = code.size();
@@ -244,6 +250,16 @@ struct Recorder final : silicon::DeadlineListener {
   std::function<void()> also;
 };
 
+/// What one iteration of a REP instruction that moves memory adds at most.
+std::uint64_t most_per_iteration(RawEvent event) {
+  switch (event) {
+    case RawEvent::kSlots:
+    case RawEvent::kBackendBoundSlots: return 4;
+    case RawEvent::kMemoryAccesses: return 2;
+    default: return 1;
+  }
+}
+
 std::uint64_t total(const Snapshot& s, RawEvent event, PrivilegeSet privileges) {
   const auto n = static_cast<std::size_t>(event);
   return (privileges.user ? s.user[n] : 0) + (privileges.kernel ? s.kernel[n] : 0);
@@ -275,7 +291,7 @@ TEST_P(Deadline, FiresAtTheFirstBoundaryWhereItIsDue) {
     ASSERT_TRUE(recorder.fired) << due;
     ASSERT_FALSE(run.t.deadlines.armed(3));
     // Either a boundary between instructions, the first of those where it is due, or (within a REP
-    // instruction) exactly where it is due.
+    // instruction) behind the iteration with which it is due.
     const auto first = std::find_if(steps.begin(), steps.end(), [&](const Snapshot& s) {
       return total(s, event, mine) >= due;
     });
@@ -287,7 +303,8 @@ TEST_P(Deadline, FiresAtTheFirstBoundaryWhereItIsDue) {
       const std::uint64_t before = total(*(first - 1), event, mine);
       ASSERT_EQ(recorder.at.rip, (first - 1)->rip) << due;
       ASSERT_EQ(run.t.take<std::uint8_t>(recorder.at.rip), 0xf3) << due;
-      ASSERT_EQ(reached, due) << before;
+      ASSERT_GE(reached, due) << before;
+      ASSERT_LT(reached, due + most_per_iteration(event)) << before;
     }
     // Being asked changes nothing.
     ASSERT_EQ(run.snapshot(), steps.back()) << due;
@@ -329,7 +346,8 @@ TEST(Interpreter, DeadlinesInRandomProgramsFireWhereSingleStepsReachThem) {
     // Within a REP instruction, then, and not an iteration late.
     ASSERT_EQ(recorder.at.rip, before.rip) << "program " << n << ", " << silicon::name(event);
     ASSERT_EQ(run.t.take<std::uint8_t>(before.rip), 0xf3) << n;
-    ASSERT_EQ(total(recorder.at, event, privileges), due) << n;
+    ASSERT_GE(total(recorder.at, event, privileges), due) << n;
+    ASSERT_LT(total(recorder.at, event, privileges), due + most_per_iteration(event)) << n;
   }
 }
 
@@ -348,9 +366,88 @@ INSTANTIATE_TEST_SUITE_P(
                                      RawEvent::kConditionalBranches, RawEvent::kTakenBranches,
                                      RawEvent::kIndirectBranches, RawEvent::kCalls,
                                      RawEvent::kReturns, RawEvent::kMispredictedBranches,
-                                     RawEvent::kLoads, RawEvent::kStores),
+                                     RawEvent::kLoads, RawEvent::kStores, RawEvent::kMemoryAccesses,
+                                     RawEvent::kReadModifyWrites, RawEvent::kSlots,
+                                     RawEvent::kBackendBoundSlots),
                      testing::Values(0U, 3U)),
     deadline_name);
+
+// ---- Totals that follow from others -------------------------------------------------------------
+
+TEST(Interpreter, SlotsAndMemoryAccessesFollowFromOtherTotals) {
+  std::mt19937 random{3};
+  for (unsigned n = 0; n < 100; ++n) {
+    Guest run{n % 2 == 0 ? 0U : 3U, random_loop(random)};
+    run.t.put<std::uint8_t>(kCode + 0x800, 0xc3);
+    run.t.core().gpr[kRsi] = kData;
+    for (Exit exit = Exit::kBudget; exit == Exit::kBudget;) {
+      exit = run.t.cpu.run(1 + random() % 50, kForever);
+      for (const PrivilegeSet who : {PrivilegeSet{true, false}, PrivilegeSet{false, true}}) {
+        const auto count = [&](RawEvent event) { return run.t.count(event, who); };
+        ASSERT_EQ(count(RawEvent::kReferenceCycles), count(RawEvent::kCycles));
+        ASSERT_EQ(count(RawEvent::kMemoryAccesses),
+                  count(RawEvent::kLoads) + count(RawEvent::kStores));
+        ASSERT_EQ(count(RawEvent::kSlots), 4 * count(RawEvent::kCycles));
+        ASSERT_EQ(count(RawEvent::kBackendBoundSlots) + count(RawEvent::kInstructions),
+                  count(RawEvent::kSlots));
+      }
+    }
+  }
+}
+
+struct ModifyCase {
+  const char* name;
+  Bytes code;
+  unsigned modifies;
+};
+
+// RSI points to data. Every program ends with HLT.
+TEST(Interpreter, InstructionsThatWriteBackTheirMemoryOperandAreReadModifyWrites) {
+  const ModifyCase cases[] = {
+      {"add mem", {0x01, 0x06}, 1},
+      {"adc mem", {0x11, 0x06}, 1},
+      {"lock or mem", {0xf0, 0x09, 0x06}, 1},
+      {"inc mem", {0xff, 0x06}, 1},
+      {"lock dec mem", {0xf0, 0xff, 0x0e}, 1},
+      {"neg mem", {0xf7, 0x1e}, 1},
+      {"not mem", {0xf7, 0x16}, 1},
+      {"shl mem, 3", {0xc1, 0x26, 3}, 1},
+      {"ror mem, cl", {0xd3, 0x0e}, 1},
+      {"shld mem, eax, 3", {0x0f, 0xa4, 0x06, 3}, 1},
+      {"bts mem, 3", {0x0f, 0xba, 0x2e, 3}, 1},
+      {"lock btr mem, eax", {0xf0, 0x0f, 0xb3, 0x06}, 1},
+      {"xadd mem", {0x0f, 0xc1, 0x06}, 1},
+      {"xchg mem", {0x87, 0x06}, 1},
+      {"cmpxchg mem", {0x0f, 0xb1, 0x06}, 1},
+      {"lock cmpxchg8b mem", {0xf0, 0x0f, 0xc7, 0x0e}, 1},
+      {"cmpxchg16b mem", {0x48, 0x0f, 0xc7, 0x0e}, 1},
+      {"two of them", {0xff, 0x06, 0x01, 0x06}, 2},
+      {"add from mem", {0x03, 0x06}, 0},
+      {"cmp mem", {0x39, 0x06}, 0},
+      {"test mem", {0x85, 0x06}, 0},
+      {"bt mem, 3", {0x0f, 0xba, 0x26, 3}, 0},
+      {"mov to mem", {0x89, 0x06}, 0},
+      {"setz mem", {0x0f, 0x94, 0x06}, 0},
+      {"push mem", {0xff, 0x36}, 0},
+      {"push mem; pop mem", {0xff, 0x36, 0x8f, 0x46, 0x08}, 0},
+      {"movsb", {0x48, 0x89, 0xf7, 0xa4}, 0},
+      {"fxsave", {0x0f, 0xae, 0x06}, 0},
+      {"add in registers", {0x01, 0xc3}, 0},
+      {"xchg in registers", {0x87, 0xc3}, 0},
+      {"lea", {0x8d, 0x06}, 0},
+  };
+  for (const ModifyCase& one : cases) {
+    Bytes code = one.code;
+    code.push_back(0xf4);
+    Guest run{0, code};
+    run.t.core().gpr[kRsi] = kData;
+    EXPECT_EQ(run.t.run(), Exit::kHalted);
+    EXPECT_FALSE(run.t.caught().has_value()) << one.name;
+    EXPECT_EQ(run.t.count(RawEvent::kReadModifyWrites), one.modifies) << one.name;
+  }
+}
+
+// ---- Deadlines and privileges -------------------------------------------------------------------
 
 TEST(Interpreter, ADeadlineOfTheOtherPrivilegeWaits) {
   Guest run{3};

@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 
+#include "vpmu/silicon/memory_hierarchy.hpp"
 #include "vpmu/silicon/x86/event_table.hpp"
 
 namespace vpmu::silicon::x86 {
@@ -32,23 +33,6 @@ struct CpuidRow {
   std::uint32_t leaf;
   std::uint32_t subleaf;
   CpuidResult result;
-};
-
-/// A set-associative cache of 64-byte lines with least-recently-used replacement.
-struct CacheGeometry {
-  std::uint32_t sets = 0;  ///< a power of two
-  std::uint32_t ways = 0;
-};
-/// A set-associative TLB of 4 KiB pages; larger pages take an entry for each 4 KiB used.
-struct TlbGeometry {
-  std::uint16_t sets = 0;  ///< a power of two
-  std::uint16_t ways = 0;
-};
-/// What the modelled memory hierarchy looks like (silicon/memory_model.hpp). First and second level
-/// are the core's own, the last level is the package's.
-struct MemoryHierarchy {
-  CacheGeometry l1d, l2, llc;
-  TlbGeometry dtlb, stlb;
 };
 
 /// The performance monitoring unit of the silicon, before a hypervisor takes its share.
@@ -75,7 +59,7 @@ struct CpuModel {
   std::span<const CpuidRow> cpuid;
   PmuModel pmu;
   std::span<const EventRow> events;
-  MemoryHierarchy memory{};
+  MemoryHierarchy memory{};          ///< what silicon/memory_model.hpp models
   std::uint8_t slots_per_cycle = 4;  ///< issue slots
   bool tsx = false;                  ///< CPUID.07H:EBX HLE and RTM; every transaction aborts
 };
