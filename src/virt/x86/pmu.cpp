@@ -245,8 +245,23 @@ bool Pmu::start(CounterIndex index, Programme wanted) {
   return on;
 }
 
+namespace {
+
+/// Whether host perf takes that for a fixed counter's event (EventAttr::config). To a guest, event
+/// select 0 is no event of a general-purpose counter, and must not take its fixed counter away.
+bool names_fixed_counter(silicon::x86::Vendor vendor, std::uint64_t config) {
+  return vendor == silicon::x86::Vendor::kIntel &&
+         EventSelect{{config}}.get(EventSelect::kEvent) == 0;
+}
+
+}  // namespace
+
 bool Pmu::open_event(CounterIndex index, Programme wanted) {
   Counter& target = counter(index);
+  if (!is_fixed(index) && names_fixed_counter(config_.vendor, wanted.config)) {
+    target.status = CounterStatus::kUnsupportedEvent;
+    return false;
+  }
   const hostperf::EventAttr attr{
       .config = wanted.config,
       .period = mask(index) - target.value + 1,

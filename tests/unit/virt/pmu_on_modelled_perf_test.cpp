@@ -137,5 +137,17 @@ TEST_F(PmuOnModelledPerf, UnknownEventCountsNothingAndSaysSo) {
   EXPECT_EQ(pmu.status(gp_counter(0)), CounterStatus::kUnsupportedEvent);
 }
 
+TEST_F(PmuOnModelledPerf, FixedCountersEventOnAGeneralPurposeCounterTakesNothingAway) {
+  constexpr std::uint64_t kReferenceCyclesForLinux = 0x0300;
+  wrmsr(msr::IA32_PERFEVTSEL0, kReferenceCyclesForLinux | kEnOsUsr);
+  wrmsr(msr::IA32_FIXED_CTR_CTRL, 0x300);
+  wrmsr(msr::IA32_PERF_GLOBAL_CTRL, 1 | 1ULL << 34);
+  steps(10);
+  EXPECT_EQ(pmu.rdpmc(0, true), Access::done(0));
+  EXPECT_EQ(pmu.status(gp_counter(0)), CounterStatus::kUnsupportedEvent);
+  EXPECT_EQ(pmu.rdpmc(0x40000002, true), Access::done(22));  // with the WRMSR
+  EXPECT_EQ(pmu.status(fixed_counter(2)), CounterStatus::kCounting);
+}
+
 }  // namespace
 }  // namespace vpmu::virt::x86
