@@ -10,6 +10,7 @@
 
 #include "cli/atomic_file.hpp"
 #include "cli/cpu_command.hpp"
+#include "cli/doctor/doctor_command.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/run_command.hpp"
 #include "cli/version.hpp"
@@ -84,6 +85,11 @@ int run_command_line(int argc, char** argv) {
   std::string model;
   show->add_option("MODEL", model, "Name of the model")->required();
 
+  CLI::App* doctor = app.add_subcommand("doctor", "Say what this machine has of what vpmu can use");
+  bool as_json = false;
+  doctor->add_flag("--json", as_json, "As JSON (docs/doctor.md)");
+  doctor->footer("Exit status: 0 if guests run here, whatever else is missing; 1 if they do not.");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -91,17 +97,19 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    if (argc > 1 && !run->parsed() && !cpu->parsed()) {
+    if (argc > 1 && !run->parsed() && !cpu->parsed() && !doctor->parsed()) {
       fmt::print(stderr, "vpmu: '{}' is not a command; see `vpmu --help`\n", argv[1]);
       return vpmu::cli::kStatusBadInput;
     }
     fmt::print(stderr, "vpmu: {}; see `vpmu {}--help`\n", error.what(),
-               run->parsed()   ? "run "
-               : cpu->parsed() ? "cpu "
-                               : "");
+               run->parsed()      ? "run "
+               : cpu->parsed()    ? "cpu "
+               : doctor->parsed() ? "doctor "
+                                  : "");
     return vpmu::cli::kStatusBadInput;
   }
   if (run->parsed()) return vpmu::cli::run_guest(options);
+  if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (list->parsed()) return print(vpmu::cli::list_cpus());
   if (show->parsed()) return show_cpu(model);
   return vpmu::cli::kStatusBadInput;
