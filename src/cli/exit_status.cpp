@@ -14,7 +14,8 @@ int exit_status(const machine::Outcome& outcome, int signal) {
     case Reason::kCrash: return kStatusCrash;
     case Reason::kInstructions:
     case Reason::kHalted: return kStatusBudget;
-    case Reason::kStopped: break;
+    case Reason::kStopped:
+    case Reason::kPaused: break;
   }
   return signal == SIGALRM || signal == 0 ? kStatusBudget : 128 + signal;
 }

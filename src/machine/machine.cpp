@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cassert>
+#include <string>
 #include <utility>
+
+#include "machine/cannot_hold.hpp"
 
 namespace vpmu::machine {
 
@@ -30,6 +33,7 @@ const char* name(Outcome::Reason reason) {
     case Outcome::Reason::kInstructions: return "instruction-limit";
     case Outcome::Reason::kHalted: return "halted";
     case Outcome::Reason::kStopped: return "stopped";
+    case Outcome::Reason::kPaused: return "paused";
   }
   return "?";
 }
@@ -89,52 +93,78 @@ std::uint64_t Machine::instructions() const {
 
 Outcome Machine::run(const RunLimits& limits) {
   outcome_.reset();
-  for (unsigned turn = 0; !outcome_; ++turn) {
-    bool ran = false;
-    for (const auto& vcpu : vcpus_) {
-      if (!vcpu->runnable()) continue;
-      ran = true;
-      idle_timers_ = 0;
-      run_turn(*vcpu, limits);
-      if (outcome_) break;
-    }
-    if (turn % kTurnsPerInput == 0 || !ran) take_input();
-    if (!outcome_ && !ran) idle();
-    if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
-  }
+  while (!outcome_) run_round(limits);
   console_.flush();
   return *outcome_;
 }
 
+/// Goes on with the round that schedule_ is in. Returns at its end, or with an outcome.
+void Machine::run_round(const RunLimits& limits) {
+  for (; schedule_.vcpu < vcpus_.size(); ++schedule_.vcpu) {
+    Vcpu& vcpu = *vcpus_[schedule_.vcpu];
+    if (!schedule_.in_turn && !vcpu.runnable()) continue;
+    run_turn(vcpu, limits);
+    if (outcome_) return;
+  }
+  const bool ran = schedule_.ran;
+  if (schedule_.round % kTurnsPerInput == 0 || !ran) take_input();
+  ++schedule_.round;
+  schedule_.vcpu = 0;
+  schedule_.ran = false;
+  if (!ran) idle();
+  if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
+}
+
 void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
-  vcpu.scheduled_in();
+  if (!schedule_.in_turn) {
+    schedule_.in_turn = schedule_.ran = true;
+    schedule_.idle_timers = 0;
+    vcpu.scheduled_in();
+    schedule_.turn_begin = vcpu.instructions();
+    schedule_.turn_end = board_.clock.now() + longest_turn();
+  }
   running_ = &vcpu.cpu();
   const std::uint64_t others = instructions() - vcpu.instructions();
-  const std::uint64_t begin = vcpu.instructions();
-  const std::uint64_t turn_end =
-      board_.clock.now() + std::min(config_.quantum, kLongestTurn) * kCyclesPerInstruction;
   for (;;) {
     board_.clock.run_due();
+    if (turn_is_over(vcpu, limits)) break;
     const std::uint64_t mine = vcpu.instructions();
-    if (limits.instructions <= others + mine + stalled_) end(Outcome::Reason::kInstructions, 0);
-    if (outcome_ || stop_ || mine - begin >= config_.quantum) break;
-    if (board_.clock.now() >= turn_end) {
-      if (mine == begin) stalled_ += config_.quantum;
+    const std::uint64_t left = std::min({config_.quantum - (mine - schedule_.turn_begin),
+                                         limits.instructions - others - mine - schedule_.stalled,
+                                         limits.pause_at - others - mine});
+    const x86::Cpu::Exit exit =
+        vcpu.run(left, std::min(board_.clock.next_due(), schedule_.turn_end));
+    if (exit == x86::Cpu::Exit::kShutdown) end(Outcome::Reason::kCrash, vcpu.index());
+    if (exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting) {
+      schedule_.in_turn = false;
       break;
     }
-    const std::uint64_t left =
-        std::min(config_.quantum - (mine - begin), limits.instructions - others - mine - stalled_);
-    const x86::Cpu::Exit exit = vcpu.run(left, std::min(board_.clock.next_due(), turn_end));
-    if (exit == x86::Cpu::Exit::kShutdown) end(Outcome::Reason::kCrash, vcpu.index());
-    if (exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting) break;
   }
   running_ = nullptr;
+}
+
+bool Machine::turn_is_over(const Vcpu& vcpu, const RunLimits& limits) {
+  const std::uint64_t all = instructions();
+  if (limits.instructions <= all + schedule_.stalled) end(Outcome::Reason::kInstructions, 0);
+  if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
+  if (!outcome_ && limits.pause_at <= all) end(Outcome::Reason::kPaused, 0);
+  if (outcome_) return true;
+  const std::uint64_t mine = vcpu.instructions();
+  const bool used_up = mine - schedule_.turn_begin >= config_.quantum;
+  if (!used_up && board_.clock.now() < schedule_.turn_end) return false;
+  if (mine == schedule_.turn_begin) schedule_.stalled += config_.quantum;
+  schedule_.in_turn = false;
+  return true;
+}
+
+std::uint64_t Machine::longest_turn() const {
+  return std::min(config_.quantum, kLongestTurn) * kCyclesPerInstruction;
 }
 
 void Machine::idle() {
   console_.flush();
   const std::uint64_t next = board_.clock.next_due();
-  if (next != Timer::kNever && ++idle_timers_ <= kIdleTimers) {
+  if (next != Timer::kNever && ++schedule_.idle_timers <= kIdleTimers) {
     board_.clock.set_now(std::max(next, board_.clock.now()));
     board_.clock.run_due();
     return;
@@ -146,9 +176,35 @@ void Machine::take_input() {
   while (board_.com1.can_receive()) {
     const auto byte = console_.next_input();
     if (!byte) return;
-    idle_timers_ = 0;
+    schedule_.idle_timers = 0;
     board_.com1.receive(*byte);
   }
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+MachineState Machine::save() const {
+  MachineState state{
+      .protocol = boot_state_.protocol, .schedule = schedule_, .board = board_.save(), .vcpus = {}};
+  for (const auto& vcpu : vcpus_) state.vcpus.push_back(vcpu->save());
+  return state;
+}
+
+Result<void> Machine::restore(const MachineState& state) {
+  if (state.vcpus.size() != vcpus_.size()) return cannot_hold("vCPUs", state.vcpus.size());
+  if (state.schedule.vcpu >= vcpus_.size()) return cannot_hold("turn", state.schedule.vcpu);
+  if (auto board = board_.restore(state.board); !board) return board;
+  for (std::size_t n = 0; n < vcpus_.size(); ++n) {
+    auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
+    if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
+  }
+  const auto& schedule = state.schedule;
+  if (schedule.in_turn && schedule.turn_end > board_.clock.now() + longest_turn()) {
+    return cannot_hold("end of the turn", schedule.turn_end);
+  }
+  schedule_ = schedule;
+  boot_state_.protocol = state.protocol;
+  return {};
 }
 
 void Machine::stop() {

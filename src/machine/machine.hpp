@@ -52,6 +52,7 @@ struct Outcome {
     kInstructions,  ///< the limit was reached
     kHalted,        ///< all vCPUs are halted, and nothing can wake one any more
     kStopped,       ///< stop()
+    kPaused,        ///< RunLimits::pause_at was reached
   };
   Reason reason = Reason::kStopped;
   std::uint32_t value = 0;
@@ -63,6 +64,31 @@ const char* name(Outcome::Reason reason);
 struct RunLimits {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
   std::uint64_t instructions = kNone;  ///< of all vCPUs together, exact
+  /// Return when all vCPUs together have retired this many, exact. Whatever ends run(), the next
+  /// call goes on as if there had been no pause; so does a machine restored from what save() gave.
+  std::uint64_t pause_at = kNone;
+};
+
+/// Everything of a machine but its memory and configuration.
+struct MachineState {
+  /// Whose turn it is, and how far it has come.
+  struct Schedule {
+    std::uint64_t round = 0;        ///< of turns; input is asked for in some of them only
+    std::uint32_t vcpu = 0;         ///< whose turn it is
+    bool in_turn = false;           ///< its turn has begun
+    bool ran = false;               ///< some vCPU has run in this round
+    std::uint64_t turn_begin = 0;   ///< instructions it had retired when its turn began
+    std::uint64_t turn_end = 0;     ///< machine time at which its turn ends at the latest
+    std::uint64_t stalled = 0;      ///< charged for turns in which nothing retired
+    std::uint32_t idle_timers = 0;  ///< fired in a row without waking anybody
+    friend bool operator==(const Schedule&, const Schedule&) = default;
+  };
+
+  boot::Protocol protocol{};
+  Schedule schedule;
+  BoardState board;
+  std::vector<VcpuState> vcpus;
+  friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 
 class Machine final : private MachineControl {
@@ -80,6 +106,13 @@ class Machine final : private MachineControl {
 
   /// Runs the guest until it ends or a limit is reached. Flushes the console.
   Outcome run(const RunLimits& limits);
+
+  /// Between two runs, whose course it does not change. Memory is the caller's part: see
+  /// machine/snapshot.
+  [[nodiscard]] MachineState save() const;
+  /// On a machine of the same configuration that has neither loaded nor run, with the memory in
+  /// place. If it is refused the machine is of no use any more.
+  Result<void> restore(const MachineState& state);
 
   /// Ends run() soon: at an instruction boundary of the vCPU that runs. Async-signal-safe.
   void stop();
@@ -104,7 +137,12 @@ class Machine final : private MachineControl {
 
   void start(const boot::BootState& state);
   void end(Outcome::Reason reason, std::uint32_t value);
+  /// A turn's length in cycles, at most.
+  [[nodiscard]] std::uint64_t longest_turn() const;
+  void run_round(const RunLimits& limits);
   void run_turn(Vcpu& vcpu, const RunLimits& limits);
+  /// False: the turn goes on.
+  bool turn_is_over(const Vcpu& vcpu, const RunLimits& limits);
   /// Nobody can run: time goes on to the next timer, or input is waited for.
   void idle();
   void take_input();
@@ -118,9 +156,7 @@ class Machine final : private MachineControl {
   boot::BootState boot_state_;
 
   std::optional<Outcome> outcome_;
-  /// Charged against the instruction limit for turns in which nothing retired.
-  std::uint64_t stalled_ = 0;
-  unsigned idle_timers_ = 0;  ///< fired in a row without waking anybody
+  MachineState::Schedule schedule_;
   std::atomic<bool> stop_{false};
   std::atomic<x86::Cpu*> running_{nullptr};
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "vpmu/silicon/branch_predictor.hpp"
 
+#include <algorithm>
+
 namespace vpmu::silicon {
 
 bool BranchPredictor::predict_and_train(const RetiredBranch& branch) {
@@ -22,31 +24,41 @@ bool BranchPredictor::predict_direction(std::uint64_t from, bool taken) {
   // Without a branch of its own: the host would mispredict it as often as the guest does.
   // strength * 2 + taken gives the next strength, four bits each.
   constexpr std::uint32_t kNext = 0x3231'2010;
-  std::uint8_t& strength = strength_[(from ^ history_) % kDirections];
+  std::uint8_t& strength = state_.strength[(from ^ state_.history) % kDirections];
   const std::uint32_t old = strength, outcome = taken ? 1 : 0;
   strength = static_cast<std::uint8_t>(kNext >> (old * 2 + outcome) * 4 & 3);
-  history_ = history_ << 1 | outcome;
+  state_.history = state_.history << 1 | outcome;
   return (old >> 1) != outcome;
 }
 
 bool BranchPredictor::predict_target(std::uint64_t from, std::uint64_t to) {
-  Target& target = targets_[from % kTargets];
+  Target& target = state_.targets[from % kTargets];
   const bool right = target.from == from && target.to == to;
   target = {from, to};
   return !right;
 }
 
 void BranchPredictor::push_return(std::uint64_t to) {
-  returns_[return_top_] = to;
-  return_top_ = (return_top_ + 1) % kReturns;
-  if (return_depth_ < kReturns) ++return_depth_;
+  state_.returns[state_.return_top] = to;
+  state_.return_top = static_cast<std::uint8_t>((state_.return_top + 1) % kReturns);
+  if (state_.return_depth < kReturns) ++state_.return_depth;
 }
 
 std::uint64_t BranchPredictor::pop_return() {
-  if (return_depth_ == 0) return kNoBranch;
-  --return_depth_;
-  return_top_ = (return_top_ + kReturns - 1) % kReturns;
-  return returns_[return_top_];
+  if (state_.return_depth == 0) return kNoBranch;
+  --state_.return_depth;
+  state_.return_top = static_cast<std::uint8_t>((state_.return_top + kReturns - 1) % kReturns);
+  return state_.returns[state_.return_top];
+}
+
+Result<void> BranchPredictor::restore(const State& state) {
+  const bool strengths_fit =
+      std::all_of(state.strength.begin(), state.strength.end(), [](auto s) { return s <= 3; });
+  if (!strengths_fit || state.return_top >= kReturns || state.return_depth > kReturns) {
+    return fail("the branch predictor cannot hold this");
+  }
+  state_ = state;
+  return {};
 }
 
 }  // namespace vpmu::silicon

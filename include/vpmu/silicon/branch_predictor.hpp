@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "vpmu/base/result.hpp"
+
 namespace vpmu::silicon {
 
 /// How a retired branch finds its target.
@@ -42,7 +44,6 @@ class BranchPredictor {
   /// Predicts `branch`, learns what it did, and tells whether the prediction was wrong.
   bool predict_and_train(const RetiredBranch& branch);
 
- private:
   static constexpr std::size_t kDirections = 4096;
   static constexpr std::size_t kTargets = 1024;
   static constexpr std::size_t kReturns = 16;
@@ -51,19 +52,29 @@ class BranchPredictor {
   struct Target {
     std::uint64_t from = kNoBranch;
     std::uint64_t to = 0;
+    friend bool operator==(const Target&, const Target&) = default;
   };
 
+  struct State {
+    std::array<std::uint8_t, kDirections> strength{};  ///< 0, 1: not taken; 2, 3: taken
+    std::array<Target, kTargets> targets{};
+    std::array<std::uint64_t, kReturns> returns{};
+    std::uint8_t return_top = 0;    ///< where the next return address goes
+    std::uint8_t return_depth = 0;  ///< how many of `returns` there are
+    std::uint64_t history = 0;      ///< of conditional branches, the last one in bit 0
+    friend bool operator==(const State&, const State&) = default;
+  };
+
+  [[nodiscard]] State save() const { return state_; }
+  Result<void> restore(const State& state);
+
+ private:
   bool predict_direction(std::uint64_t from, bool taken);
   bool predict_target(std::uint64_t from, std::uint64_t to);
   void push_return(std::uint64_t to);
   std::uint64_t pop_return();
 
-  std::array<std::uint8_t, kDirections> strength_{};  ///< 0, 1: taken less often; 2, 3: more often
-  std::array<Target, kTargets> targets_{};
-  std::array<std::uint64_t, kReturns> returns_{};
-  std::size_t return_top_ = 0;  ///< where the next return address goes
-  std::size_t return_depth_ = 0;
-  std::uint64_t history_ = 0;  ///< of conditional branches, the last one in bit 0
+  State state_;
 };
 
 }  // namespace vpmu::silicon

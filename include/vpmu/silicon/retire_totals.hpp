@@ -56,6 +56,19 @@ class RetireTotals {
     return total;
   }
 
+  /// By privilege and RawEvent.
+  using State = std::array<std::array<std::uint64_t, kRawEventCount>, kPrivilegeCount>;
+
+  /// The totals, handed over. What is demanded is not among it: that follows from who counts.
+  [[nodiscard]] State save() const {
+    if (source_ != nullptr) source_->hand_over();
+    return totals_;
+  }
+  void restore(const State& state) {
+    if (source_ != nullptr) source_->hand_over();
+    totals_ = state;
+  }
+
   /// Some events cost something to know (mispredicted branches need a predictor). Whoever counts an
   /// event demands it for as long as it counts; the CPU may skip events that nobody demands, whose
   /// totals then stand still.
@@ -69,7 +82,7 @@ class RetireTotals {
     return static_cast<std::size_t>(privilege);
   }
 
-  std::array<std::array<std::uint64_t, kRawEventCount>, kPrivilegeCount> totals_{};
+  State totals_{};
   std::array<std::uint32_t, kRawEventCount> demand_{};
   RetireSource* source_ = nullptr;
 };

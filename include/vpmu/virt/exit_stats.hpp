@@ -83,8 +83,12 @@ class ExitStats {
   /// In core cycles.
   [[nodiscard]] std::uint64_t total_cost() const;
 
+  using State = std::array<std::uint64_t, kExitReasonCount>;  ///< counts by reason
+  [[nodiscard]] State save() const { return counts_; }
+  void restore(const State& state) { counts_ = state; }
+
  private:
-  std::array<std::uint64_t, kExitReasonCount> counts_{};
+  State counts_{};
 };
 
 }  // namespace vpmu::virt

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/apic_bus.hpp"
 
+#include "machine/cannot_hold.hpp"
 #include "machine/devices/local_apic.hpp"
 
 namespace vpmu::machine {
@@ -39,6 +40,12 @@ bool ApicBus::deliver(const InterruptMessage& message) {
 
 bool ApicBus::deliver_to_all(const InterruptMessage& message, const LocalApic* except) {
   return deliver_where(message, [&](const LocalApic& apic) { return &apic != except; });
+}
+
+Result<void> ApicBus::restore(const State& state) {
+  if (state.next > apics_.size()) return cannot_hold("next in turn", state.next);
+  state_ = state;
+  return {};
 }
 
 }  // namespace vpmu::machine

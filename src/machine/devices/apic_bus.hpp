@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "vpmu/base/result.hpp"
+
 namespace vpmu::machine {
 
 class LocalApic;
@@ -71,10 +73,13 @@ class ApicBus {
     if (eoi_listener_ != nullptr) eoi_listener_->on_eoi(vector);
   }
 
-  /// For save and restore: who is next among equals in lowest-priority delivery.
   struct State {
-    std::size_t next = 0;
+    std::uint64_t next = 0;  ///< who is asked first among equals in lowest-priority delivery
+    friend bool operator==(const State&, const State&) = default;
   };
+
+  [[nodiscard]] State save() const { return state_; }
+  Result<void> restore(const State& state);
 
  private:
   template <class Predicate>

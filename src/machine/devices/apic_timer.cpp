@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/apic_timer.hpp"
 
+#include "machine/cannot_hold.hpp"
 #include "machine/devices/ticks.hpp"
 
 namespace vpmu::machine {
@@ -153,6 +154,22 @@ void ApicTimer::schedule() {
     const std::uint64_t due = state_.origin + std::uint64_t{state_.loaded} * divider();
     arm(first_cycle_of(clock_, due, timer_hz_));
   }
+}
+
+ApicTimer::State ApicTimer::save() const {
+  State state = state_;
+  state.due = due();
+  return state;
+}
+
+Result<void> ApicTimer::restore(const State& state) {
+  if (state.mode > Mode::kReserved) return cannot_hold("mode", static_cast<unsigned>(state.mode));
+  if ((state.divide & ~kDivideBits) != 0) return cannot_hold("divide", state.divide);
+  if (state.running && state.initial == 0) return cannot_hold("initial count", state.initial);
+  if (state.origin > ticks()) return cannot_hold("start of the count", state.origin);
+  state_ = state;
+  arm(state.due);
+  return {};
 }
 
 }  // namespace vpmu::machine

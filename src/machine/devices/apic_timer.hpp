@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "machine/clock.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -38,12 +39,18 @@ class ApicTimer final : private Timer {
     std::uint64_t origin = 0;      ///< undivided ticks since power-on
     std::uint64_t deadline = 0;    ///< IA32_TSC_DEADLINE; 0: not armed
     std::uint64_t tsc_offset = 0;  ///< what the guest's TSC is ahead of machine time, modulo 2^64
+    std::uint64_t due = kNever;    ///< of the clock's timer; only in what save() gives
+    friend bool operator==(const State&, const State&) = default;
   };
 
   /// `timer_hz` 0: the clock's frequency.
   ApicTimer(Clock& clock, std::uint64_t timer_hz, ApicTimerListener& listener);
 
   void reset();
+
+  [[nodiscard]] State save() const;
+  /// The clock must have its time already.
+  Result<void> restore(const State& state);
 
   /// Changing between one-shot and periodic keeps the count; from or to TSC-deadline disarms.
   void set_mode(Mode mode);

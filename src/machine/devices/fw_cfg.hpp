@@ -22,12 +22,16 @@ class FwCfg final : public PortDevice {
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
 
- private:
   struct State {
     std::uint16_t key = 0;
     std::uint32_t offset = 0;
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const { return state_; }
+  void restore(const State& state) { state_ = state; }
+
+ private:
   [[nodiscard]] std::string_view item(std::uint16_t key) const;
   std::uint8_t next_byte();
 

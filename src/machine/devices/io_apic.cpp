@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/io_apic.hpp"
 
+#include "machine/cannot_hold.hpp"
+
 namespace vpmu::machine {
 
 namespace {
@@ -112,6 +114,17 @@ void IoApic::write_mmio(std::uint64_t offset, unsigned /*bytes*/, std::uint64_t 
     case kEoiOffset: on_eoi(static_cast<std::uint8_t>(value)); break;
     default: break;
   }
+}
+
+Result<void> IoApic::restore(const State& state) {
+  constexpr std::uint64_t kEntryBits = Redirection::kWritable | mask_of(Redirection::kRemoteIrr);
+  if (state.id > 0xf) return cannot_hold("ID", state.id);
+  if (state.high >> kPins != 0) return cannot_hold("lines", state.high);
+  for (const Redirection& entry : state.entry) {
+    if ((entry.raw & ~kEntryBits) != 0) return cannot_hold("redirection entry", entry.raw);
+  }
+  state_ = state;
+  return {};
 }
 
 }  // namespace vpmu::machine

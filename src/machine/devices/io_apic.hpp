@@ -16,6 +16,7 @@
 #include "machine/bus.hpp"
 #include "machine/devices/apic_bus.hpp"
 #include "vpmu/base/register.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -38,7 +39,6 @@ class IoApic final : public MmioDevice, public EoiListener {
 
   void on_eoi(std::uint8_t vector) override;
 
- private:
   struct Redirection : Register<std::uint64_t> {
     static constexpr Field<7, 0> kVector{};
     static constexpr Field<10, 8> kDeliveryMode{};
@@ -58,8 +58,13 @@ class IoApic final : public MmioDevice, public EoiListener {
     std::uint8_t id = 0;     ///< 4 bits; also the arbitration ID
     std::uint32_t high = 0;  ///< lines, bit per pin
     std::array<Redirection, kPins> entry;
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const { return state_; }
+  Result<void> restore(const State& state);
+
+ private:
   [[nodiscard]] std::uint32_t read_register() const;
   void write_register(std::uint32_t value);
   void send(unsigned pin);

@@ -21,15 +21,19 @@ class KeyboardController final : public PortDevice {
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
 
- private:
   struct State {
     std::uint8_t command_byte = 0x10;  ///< keyboard disabled
     std::uint8_t output_port = 0x03;   ///< A20 open, not in reset
     std::uint8_t output = 0;
     bool output_full = false;
     std::uint8_t awaits_data_of = 0;  ///< the command whose parameter comes next; 0: none
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const { return state_; }
+  void restore(const State& state) { state_ = state; }
+
+ private:
   void command(std::uint8_t value);
   void data(std::uint8_t value);
   void answer(std::uint8_t value);

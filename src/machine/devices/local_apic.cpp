@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "machine/cannot_hold.hpp"
+
 namespace vpmu::machine {
 
 using apic::Base;
@@ -50,7 +52,7 @@ void LocalApic::init() {
   fresh.spurious.raw = 0xff;
   for (Lvt& lvt : fresh.lvt) lvt.set(Lvt::kMask, 1);
   // Levels of the pins are the wires', not the APIC's.
-  std::copy(std::begin(state_.lint_high), std::end(state_.lint_high), fresh.lint_high);
+  fresh.lint_high = state_.lint_high;
   state_ = fresh;
   timer_.reset();
   update();
@@ -527,11 +529,14 @@ Access LocalApic::write_x2apic(std::uint32_t offset, std::uint64_t value) {
   return Access::done();
 }
 
-Access LocalApic::write_base(std::uint64_t value) {
+std::uint64_t LocalApic::base_bits() const {
   const std::uint64_t physical = (std::uint64_t{1} << config_.physical_bits) - 1;
-  std::uint64_t allowed = mask_of(Base::kBsp, Base::kEn) | (mask_of(Base::kAddress) & physical);
-  if (config_.x2apic) allowed |= mask_of(Base::kExtd);
-  if ((value & ~allowed) != 0) return Access::fault();
+  const std::uint64_t bits = mask_of(Base::kBsp, Base::kEn) | (mask_of(Base::kAddress) & physical);
+  return config_.x2apic ? bits | mask_of(Base::kExtd) : bits;
+}
+
+Access LocalApic::write_base(std::uint64_t value) {
+  if ((value & ~base_bits()) != 0) return Access::fault();
 
   Base wanted;
   wanted.raw = value;
@@ -551,6 +556,41 @@ Access LocalApic::write_base(std::uint64_t value) {
   }
   update();
   return Access::done();
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+LocalApic::State LocalApic::save() const {
+  State state = state_;
+  state.timer = timer_.save();
+  return state;
+}
+
+Result<void> LocalApic::restore(const State& state) {
+  constexpr std::uint32_t kLvtBits =
+      mask_of(Lvt::kVector, Lvt::kDeliveryMode, Lvt::kPolarity, Lvt::kRemoteIrr, Lvt::kLevel,
+              Lvt::kMask, Lvt::kTimerMode);
+  constexpr std::uint64_t kCommandBits = Command::kLowBits | mask_of(Command::kDestination);
+  constexpr std::uint32_t kErrors =
+      apic::kSendIllegalVector | apic::kReceiveIllegalVector | apic::kIllegalRegister;
+  const std::uint64_t base = state.base.raw;
+  const bool extended = state.base.get(Base::kExtd) != 0;
+  if ((base & ~base_bits()) != 0 || (extended && state.base.get(Base::kEn) == 0)) {
+    return cannot_hold("IA32_APIC_BASE", base);
+  }
+  if (state.destination_format > 0xf) return cannot_hold("DFR", state.destination_format);
+  if ((state.spurious.raw & ~Spurious::kBits) != 0) return cannot_hold("SVR", state.spurious.raw);
+  if ((state.command.raw & ~kCommandBits) != 0) return cannot_hold("ICR", state.command.raw);
+  for (const Lvt& lvt : state.lvt) {
+    if ((lvt.raw & ~kLvtBits) != 0) return cannot_hold("LVT entry", lvt.raw);
+  }
+  if (((state.errors_shown | state.errors_pending) & ~kErrors) != 0) {
+    return cannot_hold("ESR", state.errors_shown | state.errors_pending);
+  }
+  if (auto timer = timer_.restore(state.timer); !timer) return timer;
+  state_ = state;
+  update();
+  return {};
 }
 
 }  // namespace vpmu::machine

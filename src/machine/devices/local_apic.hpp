@@ -18,6 +18,7 @@
 // Clock::next_due().
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "machine/bus.hpp"
@@ -29,6 +30,7 @@
 #include "machine/devices/vector_set.hpp"
 #include "vpmu/base/access.hpp"
 #include "vpmu/base/numbers.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -108,7 +110,6 @@ class LocalApic final : public MmioDevice, private ApicTimerListener {
   /// Takes a message addressed to it; false if it is dropped.
   bool accept(DeliveryMode mode, std::uint8_t vector, bool level_triggered);
 
- private:
   enum LvtIndex : std::uint8_t { kCmci, kTimer, kThermal, kPerformance, kLint0, kLint1, kError };
   static constexpr unsigned kLvtCount = 7;
 
@@ -124,11 +125,18 @@ class LocalApic final : public MmioDevice, private ApicTimerListener {
     std::uint32_t errors_shown = 0;
     std::uint32_t errors_pending = 0;
     apic::Command command;
-    apic::Lvt lvt[kLvtCount];
-    bool lint_high[2] = {};
+    std::array<apic::Lvt, kLvtCount> lvt;
+    std::array<bool, 2> lint_high{};
     bool ext_int_pending = false;  ///< by message; LINT0 is looked at directly
+    ApicTimer::State timer;        ///< only in what save() gives
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const;
+  /// The clock must have its time already. Levels of the pins come with it: the wires tell nothing.
+  Result<void> restore(const State& state);
+
+ private:
   void on_apic_timer() override;
 
   [[nodiscard]] bool exists(std::uint32_t offset) const;
@@ -137,6 +145,8 @@ class LocalApic final : public MmioDevice, private ApicTimerListener {
   void write_register(std::uint32_t offset, std::uint32_t value);
   Access read_x2apic(std::uint32_t offset) const;
   Access write_x2apic(std::uint32_t offset, std::uint64_t value);
+  /// What IA32_APIC_BASE may have set.
+  [[nodiscard]] std::uint64_t base_bits() const;
   Access write_base(std::uint64_t value);
 
   static int lvt_index(std::uint32_t offset);

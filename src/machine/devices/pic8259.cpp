@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/pic8259.hpp"
 
+#include "machine/cannot_hold.hpp"
+
 namespace vpmu::machine {
 
 namespace {
@@ -231,6 +233,16 @@ void Pic8259::write_port(std::uint16_t port, unsigned bytes, std::uint32_t value
   for (unsigned i = 0; i < bytes; ++i) {
     write_byte(static_cast<std::uint16_t>(port + i), static_cast<std::uint8_t>(value >> (8 * i)));
   }
+}
+
+Result<void> Pic8259::restore(const State& state) {
+  for (const Chip& chip : state.chip) {
+    if (chip.step > Step::kIcw4) return cannot_hold("step", static_cast<unsigned>(chip.step));
+    if (chip.highest > 7) return cannot_hold("highest priority", chip.highest);
+    if ((chip.vector_base & 7) != 0) return cannot_hold("vector base", chip.vector_base);
+  }
+  state_ = state;
+  return {};
 }
 
 }  // namespace vpmu::machine

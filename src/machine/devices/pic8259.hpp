@@ -13,6 +13,7 @@
 
 #include "machine/bus.hpp"
 #include "machine/devices/cpu_signals.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -40,7 +41,6 @@ class Pic8259 final : public PortDevice, public ExtIntSource {
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
 
- private:
   /// What the data port expects next.
   enum class Step : std::uint8_t { kOperational, kIcw2, kIcw3, kIcw4 };
 
@@ -62,13 +62,19 @@ class Pic8259 final : public PortDevice, public ExtIntSource {
     bool special_nested = false;
     bool auto_eoi = false;
     bool rotate_on_auto_eoi = false;
+    friend bool operator==(const Chip&, const Chip&) = default;
   };
 
   struct State {
     std::array<Chip, 2> chip;  ///< master, slave
     bool output = false;
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const { return state_; }
+  Result<void> restore(const State& state);
+
+ private:
   static constexpr unsigned kMaster = 0, kSlave = 1, kCascadeLine = 2;
 
   static void set_line(Chip& chip, unsigned line, bool high);

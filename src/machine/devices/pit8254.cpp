@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/pit8254.hpp"
 
+#include "machine/cannot_hold.hpp"
 #include "machine/devices/ticks.hpp"
 
 namespace vpmu::machine {
@@ -253,6 +254,30 @@ void Pit8254::write_port(std::uint16_t port, unsigned bytes, std::uint32_t value
   for (unsigned i = 0; i < bytes; ++i) {
     write_byte(static_cast<std::uint16_t>(port + i), static_cast<std::uint8_t>(value >> (8 * i)));
   }
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+Pit8254::State Pit8254::save() const {
+  State state = state_;
+  state.due = due();
+  return state;
+}
+
+Result<void> Pit8254::restore(const State& state) {
+  const std::uint64_t now = ticks_now(clock_, kHz);
+  for (const Channel& channel : state.channel) {
+    const auto bytes = static_cast<unsigned>(channel.bytes);
+    if (channel.mode > 5) return cannot_hold("mode", channel.mode);
+    if (bytes < 1 || bytes > 3) return cannot_hold("access mode", bytes);
+    if (channel.count == 0 || channel.count > 0x10000) return cannot_hold("count", channel.count);
+    if (channel.start > now) return cannot_hold("start", channel.start);
+    if (channel.held > now) return cannot_hold("ticks gone", channel.held);
+  }
+  if (state.control > 0xf) return cannot_hold("system control", state.control);
+  state_ = state;
+  arm(state.due);
+  return {};
 }
 
 }  // namespace vpmu::machine

@@ -16,6 +16,7 @@
 #include "machine/bus.hpp"
 #include "machine/clock.hpp"
 #include "machine/devices/interrupt_lines.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -30,7 +31,6 @@ class Pit8254 final : public PortDevice, private Timer {
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
 
- private:
   /// Which bytes of a count go through the port.
   enum class Bytes : std::uint8_t { kLow = 1, kHigh = 2, kBoth = 3 };
 
@@ -52,13 +52,21 @@ class Pit8254 final : public PortDevice, private Timer {
     std::uint16_t latched_count = 0;
     bool status_latched = false;
     std::uint8_t latched_status = 0;
+    friend bool operator==(const Channel&, const Channel&) = default;
   };
 
   struct State {
     std::array<Channel, 3> channel;
-    std::uint8_t control = 0;  ///< port 0x61, bits 3:0
+    std::uint8_t control = 0;    ///< port 0x61, bits 3:0
+    std::uint64_t due = kNever;  ///< of the clock's timer; only in what save() gives
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const;
+  /// The clock must have its time already.
+  Result<void> restore(const State& state);
+
+ private:
   void on_timer() override;
 
   [[nodiscard]] std::uint64_t gone(const Channel& channel) const;

@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include "machine/cannot_hold.hpp"
+
 namespace vpmu::machine {
 
 namespace {
@@ -53,6 +55,15 @@ void PowerPorts::write_shutdown(char byte) {
     state_.matched = 0;
     control_.power_off();
   }
+}
+
+Result<void> PowerPorts::restore(const State& state) {
+  if (state.matched >= kShutdown.size()) return cannot_hold("bytes matched", state.matched);
+  if ((state.reset_control & ~(kSystemReset | kResetCpu)) != 0) {
+    return cannot_hold("reset control", state.reset_control);
+  }
+  state_ = state;
+  return {};
 }
 
 }  // namespace vpmu::machine

@@ -10,6 +10,7 @@
 
 #include "machine/bus.hpp"
 #include "machine/devices/machine_control.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -21,12 +22,16 @@ class PowerPorts final : public PortDevice {
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
 
- private:
   struct State {
     std::uint8_t matched = 0;  ///< bytes of "Shutdown" seen
     std::uint8_t reset_control = 0;
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const { return state_; }
+  Result<void> restore(const State& state);
+
+ private:
   void write_shutdown(char byte);
 
   MachineControl& control_;

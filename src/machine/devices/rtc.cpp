@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "machine/cannot_hold.hpp"
 #include "machine/devices/ticks.hpp"
 
 namespace vpmu::machine {
@@ -327,6 +328,31 @@ void Rtc::write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) {
   } else if (port == kDataPort && bytes == 1) {
     write_cell(state_.index, static_cast<std::uint8_t>(value));
   }
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+Rtc::State Rtc::save() const {
+  State state = state_;
+  state.due = due();
+  return state;
+}
+
+Result<void> Rtc::restore(const State& state) {
+  // From the year 0 to the last that the registers can say, in seconds since 1970.
+  constexpr std::int64_t kEarliest = -62'167'219'200, kLatest = 800'000'000'000;
+  const std::uint64_t now = ticks_now(clock_, kHz);
+  if (state.index >= kCells) return cannot_hold("index", state.index);
+  if ((state.flags & ~kFlags) != 0) return cannot_hold("register C", state.flags);
+  if ((state.cells[kA] & kUpdateInProgress) != 0) return cannot_hold("register A", state.cells[kA]);
+  if (state.base_second < kEarliest || state.base_second > kLatest) {
+    return cannot_hold("time", static_cast<std::uint64_t>(state.base_second));
+  }
+  if (state.base_tick > now) return cannot_hold("start of the time", state.base_tick);
+  if (state.seen_tick > now) return cannot_hold("time of the flags", state.seen_tick);
+  state_ = state;
+  arm(state.due);
+  return {};
 }
 
 }  // namespace vpmu::machine

@@ -16,6 +16,7 @@
 #include "machine/bus.hpp"
 #include "machine/clock.hpp"
 #include "machine/devices/interrupt_lines.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -38,10 +39,7 @@ class Rtc final : public PortDevice, private Timer {
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
 
- private:
   static constexpr unsigned kCells = 128;
-  /// Values of the time registers, by register number; only those of kTimeRegisters are used.
-  using TimeFields = std::array<std::uint8_t, kCells>;
 
   struct State {
     std::uint8_t index = 0;
@@ -50,7 +48,17 @@ class Rtc final : public PortDevice, private Timer {
     std::int64_t base_second = kPowerOn;       ///< since 1970, at base_tick
     std::uint64_t base_tick = 0;               ///< 32768 Hz ticks since power-on
     std::uint64_t seen_tick = 0;               ///< up to which `flags` is worked out
+    std::uint64_t due = kNever;                ///< of the clock's timer; only in what save() gives
+    friend bool operator==(const State&, const State&) = default;
   };
+
+  [[nodiscard]] State save() const;
+  /// The clock must have its time already.
+  Result<void> restore(const State& state);
+
+ private:
+  /// Values of the time registers, by register number; only those of kTimeRegisters are used.
+  using TimeFields = std::array<std::uint8_t, kCells>;
 
   void on_timer() override;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/uart16550.hpp"
 
+#include "machine/cannot_hold.hpp"
+
 namespace vpmu::machine {
 
 namespace {
@@ -199,6 +201,20 @@ void Uart16550::write_port(std::uint16_t port, unsigned bytes, std::uint32_t val
     write_byte(port - first_port_ + i, static_cast<std::uint8_t>(value >> (8 * i)));
   }
   update();
+}
+
+Result<void> Uart16550::restore(const State& state) {
+  const unsigned room = (state.fifo_control & kFifoEnable) != 0 ? kFifoSize : 1;
+  if (state.interrupt_enable > 0xf) return cannot_hold("IER", state.interrupt_enable);
+  if ((state.fifo_control & ~kFifoBits) != 0) return cannot_hold("FCR", state.fifo_control);
+  if ((state.modem_control & ~kModemControlBits) != 0) {
+    return cannot_hold("MCR", state.modem_control);
+  }
+  if (state.modem_delta > 0xf) return cannot_hold("MSR", state.modem_delta);
+  if (state.first >= kFifoSize) return cannot_hold("FIFO position", state.first);
+  if (state.received > room) return cannot_hold("number of bytes received", state.received);
+  state_ = state;
+  return {};
 }
 
 }  // namespace vpmu::machine

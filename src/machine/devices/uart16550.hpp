@@ -12,6 +12,7 @@
 #include "machine/bus.hpp"
 #include "machine/devices/byte_sink.hpp"
 #include "machine/devices/interrupt_lines.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -32,7 +33,6 @@ class Uart16550 final : public PortDevice {
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
 
- private:
   struct State {
     std::uint8_t interrupt_enable = 0;
     std::uint8_t fifo_control = 0;
@@ -46,8 +46,13 @@ class Uart16550 final : public PortDevice {
     std::array<std::uint8_t, kFifoSize> fifo{};
     std::uint8_t first = 0;     ///< oldest byte in `fifo`
     std::uint8_t received = 0;  ///< bytes in `fifo`
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const { return state_; }
+  Result<void> restore(const State& state);
+
+ private:
   [[nodiscard]] bool fifo_enabled() const { return (state_.fifo_control & 1) != 0; }
   [[nodiscard]] unsigned capacity() const { return fifo_enabled() ? kFifoSize : 1; }
   [[nodiscard]] unsigned trigger_level() const;

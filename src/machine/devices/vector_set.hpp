@@ -31,6 +31,10 @@ class VectorSet {
     return static_cast<std::uint32_t>(words_[index / 2 % 4] >> (index % 2 * 32));
   }
 
+  /// All of it, lowest vectors first: for save and restore.
+  [[nodiscard]] const std::array<std::uint64_t, 4>& words() const { return words_; }
+  [[nodiscard]] std::array<std::uint64_t, 4>& words() { return words_; }
+
   friend bool operator==(const VectorSet&, const VectorSet&) = default;
 
  private:

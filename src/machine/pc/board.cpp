@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "machine/pc/board.hpp"
 
+#include <string>
 #include <utility>
+
+#include "machine/cannot_hold.hpp"
 
 namespace vpmu::machine {
 
@@ -30,6 +33,41 @@ Board::Board(GuestMemory ram, std::uint64_t hz, unsigned vcpus, MachineControl& 
   keyboard.add_to(bus);
   test_lines.add_to(bus);
   bus.add_mmio(IoApic::kDefaultAddress, IoApic::kLength, io_apic);
+}
+
+BoardState Board::save() const {
+  return {.now = clock.now(),
+          .apic_bus = apic_bus.save(),
+          .pic = pic.save(),
+          .io_apic = io_apic.save(),
+          .pit = pit.save(),
+          .rtc = rtc.save(),
+          .com1 = com1.save(),
+          .fw_cfg = fw_cfg.save(),
+          .power_ports = power_ports.save(),
+          .keyboard = keyboard.save()};
+}
+
+Result<void> Board::restore(const BoardState& state) {
+  // Time and its sums and products with rates must stay within 64 bits.
+  if (state.now >> 63 != 0) return cannot_hold("machine time", state.now);
+  clock.set_now(state.now);
+  fw_cfg.restore(state.fw_cfg);
+  keyboard.restore(state.keyboard);
+  Result<void> restored;
+  const auto restore = [&restored](const char* name, auto& device, const auto& from) {
+    if (!restored) return;
+    restored = device.restore(from).map_error(
+        [name](Error error) { return Error{std::string{name} + ": " + error.message}; });
+  };
+  restore("APIC bus", apic_bus, state.apic_bus);
+  restore("8259", pic, state.pic);
+  restore("I/O APIC", io_apic, state.io_apic);
+  restore("8254", pit, state.pit);
+  restore("RTC", rtc, state.rtc);
+  restore("serial port", com1, state.com1);
+  restore("power ports", power_ports, state.power_ports);
+  return restored;
 }
 
 }  // namespace vpmu::machine

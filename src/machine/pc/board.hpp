@@ -26,12 +26,31 @@
 
 namespace vpmu::machine {
 
+/// Everything of a board but its memory. TestLines, the router and the exit port have no state.
+struct BoardState {
+  std::uint64_t now = 0;  ///< machine time in cycles
+  ApicBus::State apic_bus;
+  Pic8259::State pic;
+  IoApic::State io_apic;
+  Pit8254::State pit;
+  Rtc::State rtc;
+  Uart16550::State com1;
+  FwCfg::State fw_cfg;
+  PowerPorts::State power_ports;
+  KeyboardController::State keyboard;
+  friend bool operator==(const BoardState&, const BoardState&) = default;
+};
+
 struct Board {
   /// `control` and `console` must outlive the board.
   Board(GuestMemory ram, std::uint64_t hz, unsigned vcpus, MachineControl& control,
         ByteSink& console);
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
+
+  [[nodiscard]] BoardState save() const;
+  /// After all local APICs are on the bus.
+  Result<void> restore(const BoardState& state);
 
   GuestMemory memory;
   x86::CodePages code_pages;

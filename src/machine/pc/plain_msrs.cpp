@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include "machine/cannot_hold.hpp"
+
 namespace vpmu::machine {
 
 namespace {
@@ -38,6 +40,14 @@ constexpr std::uint64_t kAddressBits = 0x3fff'ffff'f000;
 bool is_variable_range(bool mask, std::uint64_t value) {
   const std::uint64_t allowed = kAddressBits | (mask ? 0x800 : 0xff);
   return (value & ~allowed) == 0 && (mask || is_memory_type(value & 0xff));
+}
+
+bool is_default_type(std::uint64_t value) {
+  return (value & ~std::uint64_t{0xcff}) == 0 && is_memory_type(value & 0xff);
+}
+
+bool is_mcg_status(std::uint64_t value) {
+  return (value & ~std::uint64_t{7}) == 0;
 }
 }  // namespace
 
@@ -85,13 +95,29 @@ Access PlainMsrs::write(MsrIndex msr, std::uint64_t value) {
     case kMtrrCap: return Access::fault();  // read-only
     case kMicrocodeUpdate:
     case kMicrocodeRevision: return Access::done();  // nothing to update; written before CPUID
-    case kMcgStatus: return store(state_.mcg_status, (value & ~std::uint64_t{7}) == 0);
+    case kMcgStatus: return store(state_.mcg_status, is_mcg_status(value));
     case kPat: return store(state_.pat, are_memory_types(value, true));
-    case kMtrrDefaultType:
-      return store(state_.mtrr_default_type,
-                   (value & ~std::uint64_t{0xcff}) == 0 && is_memory_type(value & 0xff));
+    case kMtrrDefaultType: return store(state_.mtrr_default_type, is_default_type(value));
     default: return Access::not_mine();
   }
+}
+
+Result<void> PlainMsrs::restore(const State& state) {
+  if (!are_memory_types(state.pat, true)) return cannot_hold("PAT", state.pat);
+  for (unsigned n = 0; n < state.mtrr_variable.size(); ++n) {
+    if (!is_variable_range(n % 2 != 0, state.mtrr_variable[n])) {
+      return cannot_hold("variable MTRR", state.mtrr_variable[n]);
+    }
+  }
+  for (const std::uint64_t fixed : state.mtrr_fixed) {
+    if (!are_memory_types(fixed, false)) return cannot_hold("fixed MTRR", fixed);
+  }
+  if (!is_default_type(state.mtrr_default_type)) {
+    return cannot_hold("MTRR default type", state.mtrr_default_type);
+  }
+  if (!is_mcg_status(state.mcg_status)) return cannot_hold("MCG_STATUS", state.mcg_status);
+  state_ = state;
+  return {};
 }
 
 }  // namespace vpmu::machine

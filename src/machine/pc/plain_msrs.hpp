@@ -10,6 +10,7 @@
 
 #include "vpmu/base/access.hpp"
 #include "vpmu/base/numbers.hpp"
+#include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
@@ -24,7 +25,6 @@ class PlainMsrs {
   [[nodiscard]] Access read(MsrIndex msr) const;
   Access write(MsrIndex msr, std::uint64_t value);
 
- private:
   struct State {
     std::uint64_t pat = 0x0007040600070406;
     /// Write-back, enabled: as firmware leaves it.
@@ -32,8 +32,13 @@ class PlainMsrs {
     std::array<std::uint64_t, 2 * kVariableRanges> mtrr_variable{};
     std::array<std::uint64_t, 11> mtrr_fixed{};
     std::uint64_t mcg_status = 0;
+    friend bool operator==(const State&, const State&) = default;
   };
 
+  [[nodiscard]] State save() const { return state_; }
+  Result<void> restore(const State& state);
+
+ private:
   std::uint64_t hz_;
   State state_;
 };

@@ -2,6 +2,7 @@
 #include "machine/pc/vcpu.hpp"
 
 #include <cassert>
+#include <string>
 #include <utility>
 
 namespace vpmu::machine {
@@ -191,6 +192,29 @@ void Vcpu::record(ExitReason reason) {
 
 TraceSink::Where Vcpu::where() {
   return {index(), now(), cpu_.core().rip};
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+VcpuState Vcpu::save() const {
+  return {.retired = totals_.save(),
+          .exits = exits_.save(),
+          .cpu = cpu_.save(),
+          .apic = apic_.save(),
+          .plain_msrs = plain_msrs_.save()};
+}
+
+Result<void> Vcpu::restore(const VcpuState& state) {
+  const auto part = [](Result<void> restored, const char* name) {
+    return restored.map_error(
+        [name](Error error) { return Error{std::string{name} + ": " + error.message}; });
+  };
+  // First: everything else is as of these totals.
+  totals_.restore(state.retired);
+  exits_.restore(state.exits);
+  if (auto cpu = part(cpu_.restore(state.cpu), "CPU"); !cpu) return cpu;
+  if (auto apic = part(apic_.restore(state.apic), "local APIC"); !apic) return apic;
+  return part(plain_msrs_.restore(state.plain_msrs), "MSRs");
 }
 
 // ---- Signals ------------------------------------------------------------------------------------

@@ -27,6 +27,16 @@
 
 namespace vpmu::machine {
 
+/// Everything of a vCPU. INIT and SIPI are never pending between two runs.
+struct VcpuState {
+  silicon::RetireTotals::State retired{};
+  virt::ExitStats::State exits{};
+  x86::CpuState cpu;
+  LocalApic::State apic;
+  PlainMsrs::State plain_msrs;
+  friend bool operator==(const VcpuState&, const VcpuState&) = default;
+};
+
 class Vcpu final : private x86::Environment,
                    private CpuSignals,
                    private TimeSource,
@@ -67,6 +77,10 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] silicon::Deadlines& deadlines() { return deadlines_; }
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
+
+  [[nodiscard]] VcpuState save() const;
+  /// On a vCPU that has not run yet, with the clock and the board restored before.
+  Result<void> restore(const VcpuState& state);
 
  private:
   // x86::Environment

@@ -73,11 +73,13 @@ struct Segment {
   bool big = false;         ///< D/B
   std::uint32_t limit = 0;  ///< in bytes, inclusive
   std::uint64_t base = 0;
+  friend bool operator==(const Segment&, const Segment&) = default;
 };
 
 struct DescriptorTable {
   std::uint64_t base = 0;
   std::uint16_t limit = 0;
+  friend bool operator==(const DescriptorTable&, const DescriptorTable&) = default;
 };
 
 /// 128 bits of an XMM register, or of memory.

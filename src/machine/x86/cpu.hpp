@@ -17,6 +17,8 @@
 
 #include "machine/x86/code_pages.hpp"
 #include "machine/x86/core.hpp"
+#include "machine/x86/cpu_state.hpp"
+#include "vpmu/base/result.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
@@ -76,6 +78,11 @@ class Cpu final : public silicon::RetireSource {
   void state_changed();
   [[nodiscard]] Core& core() { return core_; }
   [[nodiscard]] const Core& core() const { return core_; }
+
+  /// At an instruction boundary, which is whenever run() does not run. Changes nothing.
+  [[nodiscard]] CpuState save() const;
+  /// On a CPU that has the memory the state was saved with. Nothing has changed if it is refused.
+  Result<void> restore(const CpuState& state);
 
   /// Reads guest memory at a linear address with the guest's own page tables, changing nothing (no
   /// accessed bits); false if unmapped or not RAM. For crash reports, profilers and debuggers.

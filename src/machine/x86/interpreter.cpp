@@ -600,6 +600,25 @@ void Cpu::state_changed() {
   update_mode(core_);
 }
 
+CpuState Cpu::save() const {
+  CpuState state = save_core(core_);
+  state.shut_down = private_->shut_down;
+  state.predictor = private_->predictor.save();
+  return state;
+}
+
+Result<void> Cpu::restore(const CpuState& state) {
+  silicon::BranchPredictor predictor;
+  if (auto restored = predictor.restore(state.predictor); !restored) return restored;
+  if (auto restored = restore_core(core_, state); !restored) return restored;
+  private_->predictor = predictor;
+  private_->shut_down = state.shut_down;
+  private_->alone_next = false;
+  private_->exit_requested = false;
+  state_changed();
+  return {};
+}
+
 bool Cpu::peek(std::uint64_t linear, void* to, std::size_t bytes) const {
   auto* out = static_cast<std::uint8_t*>(to);
   while (bytes != 0) {

@@ -43,9 +43,10 @@ constexpr PlainMsr kPlain[] = {
 constexpr std::uint32_t kTsc = 0x10, kTscAdjust = 0x3b, kEfer = 0xc0000080, kSfmask = 0xc0000084,
                         kFsBase = 0xc0000100, kGsBase = 0xc0000101, kTscAux = 0xc0000103;
 
+constexpr std::uint64_t kEferKnown = kEferSce | kEferLme | kEferLma | kEferNxe;
+
 Access write_efer(Core& core, std::uint64_t value) {
-  constexpr std::uint64_t kKnown = kEferSce | kEferLme | kEferLma | kEferNxe;
-  if (value & ~kKnown) return Access::fault();
+  if (value & ~kEferKnown) return Access::fault();
   const bool changes_lme = ((value ^ core.efer) & kEferLme) != 0;
   if (changes_lme && (core.cr0 & kCr0Pg)) return Access::fault();
   core.efer = (value & ~kEferLma) | (core.efer & kEferLma);
@@ -54,6 +55,16 @@ Access write_efer(Core& core, std::uint64_t value) {
 }
 
 }  // namespace
+
+bool fit_together(std::uint64_t cr0, std::uint64_t cr4, std::uint64_t efer) {
+  if ((cr0 & ~kCr0Known) != 0 || (cr4 & ~kCr4Known) != 0 || (efer & ~kEferKnown) != 0) return false;
+  const bool paging = (cr0 & kCr0Pg) != 0;
+  if (paging && (cr0 & kCr0Pe) == 0) return false;
+  if ((cr0 & kCr0Nw) != 0 && (cr0 & kCr0Cd) == 0) return false;
+  const bool long_mode = paging && (efer & kEferLme) != 0;
+  if (long_mode != ((efer & kEferLma) != 0)) return false;
+  return !long_mode || (cr4 & kCr4Pae) != 0;
+}
 
 bool write_cr0(Core& core, std::uint64_t value) {
   if (value >> 32) return false;

@@ -15,6 +15,9 @@ bool write_cr0(Core& core, std::uint64_t value);
 bool write_cr3(Core& core, std::uint64_t value);
 bool write_cr4(Core& core, std::uint64_t value);
 
+/// True if a CPU can have these values at the same time.
+bool fit_together(std::uint64_t cr0, std::uint64_t cr4, std::uint64_t efer);
+
 /// not_mine() and fault() both mean #GP to a guest.
 Access read_msr(Core& core, MsrIndex msr);
 Access write_msr(Core& core, MsrIndex msr, std::uint64_t value);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "unit/machine/machine_fixture.hpp"
 
 namespace vpmu::test {
@@ -115,6 +117,30 @@ TEST_F(MachineTest, QuantumDoesNotChangeWhatOneVcpuDoes) {
   EXPECT_EQ(machine->now(), cycles);
 }
 
+TEST_F(MachineTest, PausesAreExactAndChangeNothing) {
+  // Prints as long as a counter in EBX has not wrapped: exits, time and turns in every round.
+  const Code code = print('x') + Code{0xfe, 0xc3, 0x75, 0xf1} + debug_exit(5);
+  config.quantum = 100;
+  ASSERT_EQ(run(code).reason, Reason::kDebugExit);
+  const std::string output = std::exchange(console.output, {});
+  const std::uint64_t instructions = machine->instructions();
+  const auto unpaused = machine->save();
+  for (const std::uint64_t step : {1u, 7u, 99u, 100u, 101u}) {
+    load(code);
+    Outcome outcome{Reason::kPaused, 0};
+    for (std::uint64_t at = 0; outcome.reason == Reason::kPaused; at += step) {
+      outcome = machine->run({.pause_at = at});
+      if (outcome.reason == Reason::kPaused) {
+        ASSERT_EQ(machine->instructions(), at);
+      }
+    }
+    EXPECT_EQ(outcome.reason, Reason::kDebugExit);
+    EXPECT_EQ(machine->instructions(), instructions);
+    EXPECT_EQ(std::exchange(console.output, {}), output);
+    EXPECT_TRUE(machine->save() == unpaused) << "a pause every " << step;
+  }
+}
+
 TEST_F(MachineTest, BadConfigurationsAreErrors) {
   const auto error = [this] {
     const auto created = machine::Machine::create(config, console);
@@ -133,7 +159,7 @@ TEST_F(MachineTest, BadConfigurationsAreErrors) {
 }
 
 TEST_F(MachineTest, EveryReasonHasAName) {
-  for (int i = 0; i <= static_cast<int>(Reason::kStopped); ++i) {
+  for (int i = 0; i <= static_cast<int>(Reason::kPaused); ++i) {
     EXPECT_STRNE(machine::name(static_cast<Reason>(i)), "?");
   }
 }
