@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Any sequence of MSR, port, MMIO and RDPMC accesses. Each record of the input becomes the
-// instructions of one access; a handler skips those that raise #GP, and interrupts are taken.
+// Any sequence of MSR, port, MMIO and RDPMC accesses, on any CPU model. Each record of the input
+// becomes the instructions of one access; a handler skips those that raise #GP, and interrupts are
+// taken.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -32,9 +33,11 @@ constexpr std::size_t kRecordBytes = 13;
 
 /// What makes sense to be hit often: known places, with the input choosing among and near them.
 std::uint32_t msr_of(std::uint32_t where) {
-  constexpr std::uint32_t kRanges[] = {
-      0x10,  0x1b,  0xc1,  0x174, 0x186, 0x1a0, 0x1d9, 0x200, 0x277, 0x309,      0x345,
-      0x38d, 0x4c1, 0x600, 0x6e0, 0x800, 0x820, 0x830, 0x838, 0x83e, 0xc0000080, 0xc0000100};
+  constexpr std::uint32_t kRanges[] = {0x10, 0x1b, 0xc1, 0x174, 0x186, 0x1a0, 0x1d9, 0x200, 0x277,
+                                       0x309, 0x345, 0x38d, 0x4c1, 0x600, 0x6e0, 0x800, 0x820,
+                                       0x830, 0x838, 0x83e, 0xc0000080, 0xc0000100,
+                                       // Where AMD has performance monitoring.
+                                       0xc0000300, 0xc0010000, 0xc0010200};
   if ((where & 0x80000000) != 0) return where & 0x7fffffff;
   return kRanges[(where & 0xff) % std::size(kRanges)] + (where >> 8 & 0xf);
 }
@@ -125,6 +128,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     emit_access(code, record);
   }
   emit(code, {0xe7, 0xf4});  // debug exit
-  vpmu::fuzz::run(code, 1 + (data[0] & 1), true, 5'000);
+  const auto models = vpmu::silicon::x86::cpu_models();
+  vpmu::fuzz::run(code, 1 + (data[0] & 1), true, 5'000, *models[(data[0] >> 1) % models.size()]);
   return 0;
 }

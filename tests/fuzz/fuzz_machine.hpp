@@ -24,10 +24,11 @@ inline constexpr std::uint64_t kEntry = 0x100000;
 
 /// Runs `code` on `vcpus` vCPUs; registers point into RAM. Any way to end is fine.
 inline void run(std::span<const std::uint8_t> code, unsigned vcpus, bool pmu,
-                std::uint64_t instructions) {
+                std::uint64_t instructions,
+                const silicon::x86::CpuModel& model = *silicon::x86::cpu_models().front()) {
   NoConsole console;
   machine::MachineConfig config;
-  config.model = silicon::x86::find_cpu_model("icelake-server");
+  config.model = &model;
   config.vcpus = vcpus;
   config.memory_bytes = std::uint64_t{4} << 20;
   config.pmu = pmu;
