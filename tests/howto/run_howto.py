@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+#
+# Runs the commands of a howto and compares what they print with what the howto says:
+#
+#   run_howto.py HOWTO.md --vpmu VPMU --guests FOLDER --source FOLDER
+#
+# * A ```sh block whose lines start with `build/release/vpmu`: each line is run by a shell, in a folder
+#   where build/release is what it is in a built tree. It must end with status 0 or 1 (what a guest that
+#   has passed ends with), or with N if the line ends with `# status N`.
+# * The ```text block behind it: each line appears in what the commands printed, in this order. A line
+#   `...` stands for anything.
+# * A ```c block: these lines are in some file below guests/, but for spaces and line breaks.
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+COMMAND = "build/release/vpmu"
+
+
+def blocks(text):
+    """(language, content, line number) of every fenced block."""
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield match[1], match[2], text.count("\n", 0, match.start()) + 2
+
+
+def run(line, folder):
+    wanted = re.search(r"# status (\d+)\s*$", line)
+    done = subprocess.run(["bash", "-c", line], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60)
+    right = [int(wanted[1])] if wanted else [0, 1]
+    problem = f"ends with status {done.returncode}" if done.returncode not in right else None
+    if not wanted and re.search(r"^(FAIL|PANIC):", done.stdout, re.MULTILINE):
+        problem = "the guest reports a failure"
+    return done.stdout, problem
+
+
+def first_missing(expected, output):
+    """The first line of `expected` that does not follow in `output`."""
+    lines = iter(line.strip() for line in output.replace("\r", "").split("\n"))
+    for line in expected.strip("\n").split("\n"):
+        if line.strip() != "..." and not any(line.strip() == seen for seen in lines):
+            return line
+    return None
+
+
+def normal(text):
+    """As if all of it were one line."""
+    return " ".join(text.split())
+
+
+def check(howto, folder, sources):
+    problems, commands, output = [], 0, ""
+    for language, content, number in blocks(howto.read_text()):
+        where = f"{howto.name}:{number}"
+        if language == "sh" and content.startswith(COMMAND):
+            output = ""
+            for line in re.sub(r"\\\n", " ", content).strip().split("\n"):
+                printed, problem = run(line, folder)
+                commands += 1
+                output += printed
+                if problem:
+                    problems.append(f"{where}: {line}\n  {problem}\n{printed}")
+        elif language == "text":
+            missing = first_missing(content, output)
+            if missing is not None:
+                problems.append(f"{where}: not printed: {missing}\n{output}")
+        elif language == "c" and not any(normal(content) in source for source in sources):
+            problems.append(f"{where}: no guest has these lines")
+    return commands, problems
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("howto", type=pathlib.Path)
+    parser.add_argument("--vpmu", type=pathlib.Path, required=True)
+    parser.add_argument("--guests", type=pathlib.Path, required=True)
+    parser.add_argument("--source", type=pathlib.Path, required=True)
+    arguments = parser.parse_args()
+
+    sources = [normal(path.read_text()) for path in (arguments.source / "guests").rglob("*.[ch]")]
+    with tempfile.TemporaryDirectory() as folder:
+        release = pathlib.Path(folder) / "build" / "release"
+        release.mkdir(parents=True)
+        os.symlink(arguments.vpmu.resolve(), release / "vpmu")
+        os.symlink(arguments.guests.resolve(), release / "guests")
+        commands, problems = check(arguments.howto, folder, sources)
+    print(f"{arguments.howto.name}: {commands} commands")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
