@@ -1,125 +1,189 @@
 // SPDX-License-Identifier: MIT
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 
-#include "hostperf/modelled_vcpu.hpp"
+#include <algorithm>
+
+#include "hostperf/event_context.hpp"
+#include "hostperf/host_cpu.hpp"
+#include "hostperf/programme.hpp"
 #include "vpmu/base/ensure.hpp"
-#include "vpmu/silicon/x86/pmu_registers.hpp"
 
 namespace vpmu::hostperf {
 namespace {
 
-using silicon::x86::EventSelect;
+constexpr std::uint32_t kIdsPerContext = ModelledHostPerf::kEventsPerVcpu;
+static_assert(ModelledHostPerf::kEventsPerHostCpu <= kIdsPerContext);
+static_assert(ModelledHostPerf::kEventsPerVcpu + ModelledHostPerf::kEventsPerHostCpu <=
+              silicon::Deadlines::kSlots);
+
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 
 constexpr std::uint8_t slot_of(EventId event) {
-  return static_cast<std::uint8_t>(static_cast<std::uint32_t>(event) %
-                                   ModelledHostPerf::kEventsPerVcpu);
+  return static_cast<std::uint8_t>(static_cast<std::uint32_t>(event) % kIdsPerContext);
 }
 
-constexpr std::size_t vcpu_of(EventId event) {
-  return static_cast<std::uint32_t>(event) / ModelledHostPerf::kEventsPerVcpu;
+constexpr std::size_t context_of(EventId event) {
+  return static_cast<std::uint32_t>(event) / kIdsPerContext;
 }
 
 /// Exact for any count; a PMU's clock is below 18 GHz.
-constexpr std::uint64_t to_ns(std::uint64_t cycles, std::uint64_t hz) {
-  constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
-  return cycles / hz * kNsPerSecond + cycles % hz * kNsPerSecond / hz;
-}
-
-/// The row that a config means; null if the model cannot count it.
-const silicon::x86::EventRow* find_row(const silicon::x86::CpuModel& model, std::uint64_t config) {
-  EventSelect select{{config}};
-  const silicon::x86::EventSelector selector{
-      static_cast<std::uint16_t>(select.get(EventSelect::kEvent)),
-      static_cast<std::uint8_t>(select.get(EventSelect::kUnitMask))};
-  select.set(EventSelect::kEvent, 0);
-  select.set(EventSelect::kUnitMask, 0);
-  if (select.raw != 0) return nullptr;
-  return silicon::x86::find_event(model.events, selector);
-}
-
-/// All that a vCPU retires is the guest's.
-constexpr silicon::PrivilegeSet counted_privileges(const EventAttr& attr) {
-  return {.user = !attr.exclude_guest && !attr.exclude_user,
-          .kernel = !attr.exclude_guest && !attr.exclude_kernel};
+constexpr std::uint64_t scale(std::uint64_t count, std::uint64_t to, std::uint64_t from) {
+  return count / from * to + count % from * to / from;
 }
 
 }  // namespace
 
 ModelledHostPerf::ModelledHostPerf(const silicon::x86::CpuModel& model,
-                                   std::span<const ModelledVcpu> vcpus)
-    : model_{model} {
-  vcpus_.reserve(vcpus.size());
-  for (const ModelledVcpu& vcpu : vcpus) {
-    vcpus_.push_back(
-        std::make_unique<Vcpu>(model.pmu, vcpu, static_cast<std::uint32_t>(vcpus_.size())));
+                                   std::span<const ModelledVcpu> vcpus, const ModelledHost& host)
+    : model_{model},
+      time_{std::make_unique<Time>(host.clock, vcpus)},
+      rotation_cycles_{std::max<std::uint64_t>(scale(host.rotation_ns, model.hz, kNsPerSecond), 1)},
+      vcpus_{vcpus.size()} {
+  const auto add_context = [this](std::uint8_t events, std::uint8_t first_deadline,
+                                  const ModelledVcpu* task) {
+    const auto first_id = static_cast<std::uint32_t>(contexts_.size()) * kIdsPerContext;
+    contexts_.push_back(
+        std::make_unique<Context>(Context::Config{first_id, events, first_deadline, task}, *time_));
+  };
+  for (const ModelledVcpu& vcpu : time_->vcpus()) add_context(kEventsPerVcpu, 0, &vcpu);
+  const std::size_t cpus = host.cpus == 0 ? vcpus_ : host.cpus;
+  for (std::size_t n = 0; n < cpus; ++n) {
+    add_context(kEventsPerHostCpu, kEventsPerVcpu, nullptr);
+    cpus_.push_back(std::make_unique<Cpu>(static_cast<HostCpu>(n), *contexts_.back()));
+    if (n < vcpus_) cpus_.back()->switch_to(contexts_[n].get());
   }
 }
 
 ModelledHostPerf::~ModelledHostPerf() = default;
 
+unsigned ModelledHostPerf::host_cpus() const {
+  return static_cast<unsigned>(cpus_.size());
+}
+
+// ---- Who is where -------------------------------------------------------------------------------
+
+ModelledHostPerf::Cpu& ModelledHostPerf::cpu_of(HostCpu cpu) const {
+  const auto number = static_cast<std::size_t>(cpu);
+  ensure(number < cpus_.size());
+  return *cpus_[number];
+}
+
+void ModelledHostPerf::switch_in(VcpuIndex vcpu, HostCpu cpu) {
+  ensure(static_cast<std::size_t>(vcpu) < vcpus_);
+  Context& task = *contexts_[static_cast<std::size_t>(vcpu)];
+  Cpu& to = cpu_of(cpu);
+  if (task.cpu() == &to) return;
+  switch_out(vcpu);
+  // Whose counting ends or begins is asked first: handlers may run while it hands over.
+  if (to.task() != nullptr) to.task()->vcpu()->totals->hand_over();
+  task.vcpu()->totals->hand_over();
+  to.switch_to(&task);
+}
+
+void ModelledHostPerf::switch_out(VcpuIndex vcpu) {
+  ensure(static_cast<std::size_t>(vcpu) < vcpus_);
+  const Context& task = *contexts_[static_cast<std::size_t>(vcpu)];
+  if (task.cpu() == nullptr) return;
+  task.vcpu()->totals->hand_over();
+  task.cpu()->switch_to(nullptr);
+}
+
+void ModelledHostPerf::tick(HostCpu cpu) {
+  Cpu& ticking = cpu_of(cpu);
+  if (!ticking.anybody_waits()) return;
+  if (ticking.task() != nullptr) ticking.task()->vcpu()->totals->hand_over();
+  ticking.rotate(time_->now() / rotation_cycles_);
+}
+
+Rotation ModelledHostPerf::rotation(HostCpu cpu) const {
+  return cpu_of(cpu).own().rotation();
+}
+
+void ModelledHostPerf::set_rotation(HostCpu cpu, const Rotation& rotation) {
+  Cpu& set = cpu_of(cpu);
+  if (set.task() != nullptr) set.task()->vcpu()->totals->hand_over();
+  set.own().set_rotation(rotation);
+  set.schedule();
+}
+
+// ---- Events -------------------------------------------------------------------------------------
+
+ModelledHostPerf::Context& ModelledHostPerf::context(EventId id) const {
+  ensure(context_of(id) < contexts_.size());
+  return *contexts_[context_of(id)];
+}
+
 ModelledHostPerf::Event& ModelledHostPerf::event(EventId id) const {
-  ensure(vcpu_of(id) < vcpus_.size());
-  Event& event = vcpus_[vcpu_of(id)]->event(slot_of(id));
+  Context& context = this->context(id);
+  ensure(slot_of(id) < context.size());
+  Event& event = context.event(slot_of(id));
   ensure(event.handler != nullptr);
   return event;
 }
 
+bool ModelledHostPerf::hand_over(EventId id) {
+  const Event& event = this->event(id);
+  if (const ModelledVcpu* vcpu = context(id).vcpu()) vcpu->totals->hand_over();
+  return event.handler != nullptr;
+}
+
 tl::expected<EventId, OpenError> ModelledHostPerf::open(const EventAttr& attr, Target target,
                                                         OverflowHandler& handler) {
-  if (target.kind != Target::Kind::kVcpu || target.index >= vcpus_.size()) {
+  const bool task = target.kind == Target::Kind::kVcpu;
+  if (target.index >= (task ? vcpus_ : cpus_.size())) {
     return tl::make_unexpected(OpenError::kNoSuchTarget);
   }
-  if (attr.exclusive) return tl::make_unexpected(OpenError::kNotSupported);
-  const silicon::x86::EventRow* row = find_row(model_, attr.config);
-  if (row == nullptr) return tl::make_unexpected(OpenError::kNoSuchEvent);
+  const auto programme = hostperf::programme(attr, model_);
+  if (!programme || programme->condition) {
+    return tl::make_unexpected(OpenError::kNoSuchEvent);
+  }
+  Context& context = *contexts_[task ? target.index : vcpus_ + target.index];
+  const std::uint8_t slot = context.free_slot();
+  if (slot == context.size()) return tl::make_unexpected(OpenError::kNoSpace);
+  context.event(slot) =
+      Event{.attr = attr, .handler = &handler, .programme = *programme, .left = attr.period};
+  return context.id(slot);
+}
 
-  Vcpu& vcpu = *vcpus_[target.index];
-  const std::uint8_t slot = vcpu.free_slot();
-  if (slot == kEventsPerVcpu) return tl::make_unexpected(OpenError::kNoSpace);
-  vcpu.event(slot) = Event{.attr = attr,
-                           .handler = &handler,
-                           .row = row,
-                           .privileges = counted_privileges(attr),
-                           .left = attr.period};
-  return static_cast<EventId>(target.index * kEventsPerVcpu + slot);
+bool ModelledHostPerf::watches_conditions(Target target) const {
+  const auto& vcpus = time_->vcpus();
+  if (target.kind == Target::Kind::kVcpu) return vcpus[target.index].conditions != nullptr;
+  return std::ranges::all_of(vcpus, [](const auto& vcpu) { return vcpu.conditions != nullptr; });
 }
 
 void ModelledHostPerf::close(EventId id) {
-  Event& closing = event(id);
-  vcpus_[vcpu_of(id)]->disable(slot_of(id));
-  closing = Event{};
+  if (!hand_over(id)) return;
+  context(id).disable(slot_of(id));
+  event(id) = Event{};
 }
 
 void ModelledHostPerf::enable(EventId id) {
-  event(id);
-  vcpus_[vcpu_of(id)]->enable(slot_of(id));
+  if (hand_over(id)) context(id).enable(slot_of(id));
 }
 
 void ModelledHostPerf::disable(EventId id) {
-  event(id);
-  vcpus_[vcpu_of(id)]->disable(slot_of(id));
+  if (hand_over(id)) context(id).disable(slot_of(id));
 }
 
 void ModelledHostPerf::pause(EventId id) {
-  vcpus_[vcpu_of(id)]->pause(event(id), slot_of(id));
+  if (hand_over(id)) context(id).pause(slot_of(id));
 }
 
 void ModelledHostPerf::resume(EventId id) {
-  vcpus_[vcpu_of(id)]->resume(event(id), slot_of(id));
-}
-
-std::optional<EventCount> ModelledHostPerf::read(EventId id) {
-  Event& read = event(id);
-  if (read.state == EventState::kError) return std::nullopt;
-  Vcpu& vcpu = *vcpus_[vcpu_of(id)];
-  vcpu.account(read);
-  return EventCount{.value = vcpu.value(read),
-                    .time_enabled_ns = to_ns(read.time_enabled, model_.hz),
-                    .time_running_ns = to_ns(read.time_running, model_.hz)};
+  if (hand_over(id)) context(id).resume(slot_of(id));
 }
 
 void ModelledHostPerf::set_period(EventId id, std::uint64_t period) {
-  vcpus_[vcpu_of(id)]->set_period(event(id), slot_of(id), period);
+  if (hand_over(id)) context(id).set_period(slot_of(id), period);
+}
+
+std::optional<EventCount> ModelledHostPerf::read(EventId id) {
+  if (!hand_over(id)) return std::nullopt;
+  Event& event = this->event(id);
+  context(id).account(event);
+  return EventCount{.value = context(id).value(event),
+                    .time_enabled_ns = scale(event.time_enabled, kNsPerSecond, model_.hz),
+                    .time_running_ns = scale(event.time_running, kNsPerSecond, model_.hz)};
 }
 
 EventState ModelledHostPerf::state(EventId id) const {
@@ -127,8 +191,7 @@ EventState ModelledHostPerf::state(EventId id) const {
 }
 
 HostCpu ModelledHostPerf::cpu(EventId id) const {
-  if (event(id).state != EventState::kActive) return kNoHostCpu;
-  return static_cast<HostCpu>(vcpu_of(id));
+  return event(id).state == EventState::kActive ? context(id).cpu()->number() : kNoHostCpu;
 }
 
 }  // namespace vpmu::hostperf

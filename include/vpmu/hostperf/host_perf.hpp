@@ -6,19 +6,38 @@
 // An *event* counts one thing for one target. It is created disabled, and then goes through these
 // states:
 //
-//            enable              fits on the PMU
+//            enable              on a host CPU, and fits on its PMU
 //     off  ---------->  inactive <--------------> active
-//      ^                    |
-//      |      disable       | pinned, and does not fit
-//      +--- (from any) ---  v
-//                         error
+//      ^                    |                       |
+//      |      disable       | pinned, and does not fit (any more)
+//      +--- (from any) ---  v                       v
+//                         error ---- enable ----> inactive
+//
+// Scheduling. Each host CPU has one PMU, for which the events of the CPU and of the task that is on
+// it compete. They get their counters in this order, those enabled first before others:
+//
+//     1. pinned events of the CPU        3. flexible events of the CPU
+//     2. pinned events of the task       4. flexible events of the task
+//
+// A pinned event that does not fit goes into error and stays there until it is enabled again; so a
+// pinned event that is inactive only waits for its task to be on a CPU. A flexible one that does
+// not fit waits: as long as one of a target's flexible events waits, that target's flexible events
+// take turns (the first of them becomes the last, every so often), and EventCount's times say what
+// share of it each event had. An `exclusive` event fits only on a PMU that is otherwise empty, and
+// then nothing fits beside it.
+//
+// Targets. An event of a task counts on whatever host CPU the task runs, and only while it runs. An
+// event of a host CPU counts what all tasks do there, and keeps its count while they come and go.
 //
 // Who owns what: an event belongs to whoever opened it and lives until close(). Handlers must
 // outlive their events. A back end outlives all its users.
 //
-// Threads: a call about an event is made on the thread that runs its target. Handlers are called
-// on that thread too, in a back end's own context (an instruction boundary of the vCPU for the
-// modelled one, signal context for Linux), and may call everything but open().
+// Threads: a call about an event is made on the thread that runs its target. Handlers are called on
+// that thread too, in a back end's own context (an instruction boundary of the vCPU for the
+// modelled one, signal context for Linux), and may call everything but open(). That context may lie
+// inside another call of HostPerf, also one about the same event: calls take effect as if the
+// handler had run before them. A call about an event that a handler closed underneath it does
+// nothing.
 //
 // Cost: everything but open() and close() is on the path of a guest's access; the modelled back end
 // neither allocates nor locks there.
@@ -41,7 +60,8 @@ inline constexpr HostCpu kNoHostCpu{-1};
 enum class EventId : std::uint32_t {};
 inline constexpr EventId kNoEvent{~std::uint32_t{0}};
 
-/// What an event counts for: a vCPU, on whatever host CPU it runs, or everything on one host CPU.
+/// What an event counts for: a vCPU, on whatever host CPU it runs, or all that runs on one host
+/// CPU.
 struct Target {
   enum class Kind : std::uint8_t { kVcpu, kHostCpu };
   Kind kind = Kind::kVcpu;
@@ -57,9 +77,9 @@ struct Target {
 
 /// How a PMU is told what to count; named as in perf_event_attr.
 struct EventAttr {
-  /// Event select, unit mask, edge, inversion and counter mask, at their places in the CPU's event
-  /// select register (silicon::x86::EventSelect::kCounted); all other bits 0. Event select 0 with
-  /// unit mask k+1 is what fixed counter k counts.
+  /// Event select, unit mask, edge, inversion and counter mask, and on Intel IN_TX and IN_TXCP, at
+  /// their places in the CPU's event select register (silicon::x86::EventSelect, AmdEventSelect);
+  /// all other bits 0. On Intel, event select 0 with unit mask k+1 is what fixed counter k counts.
   std::uint64_t config = 0;
   /// Counts between overflows; 0: the event never overflows.
   std::uint64_t period = 0;
@@ -80,20 +100,23 @@ enum class OpenError : std::uint8_t {
   kNoSuchTarget,  ///< ESRCH, ENODEV
   kNoSuchEvent,   ///< ENOENT: this CPU cannot count that
   kNotSupported,  ///< EOPNOTSUPP: this back end has no such feature
-  kNoSpace,       ///< ENOSPC: as many events are open as the back end was built for
+  kNoSpace,       ///< ENOSPC: as many events of the target are open as the back end was built for
 };
 
 enum class EventState : std::uint8_t {
   kOff,       ///< disabled
-  kInactive,  ///< enabled, waiting for a counter
+  kInactive,  ///< enabled, waiting for a counter (if flexible) or for its task to be on a CPU
   kActive,    ///< on a counter
   kError,     ///< pinned, and did not fit. enable() tries again
 };
 
+/// Since open(); none of it ever goes back. The times of a task's event pass while the task runs,
+/// those of a host CPU's event always. A flexible event that had to wait counted a part only:
+/// value * time_enabled / time_running is the usual estimate of the whole.
 struct EventCount {
-  std::uint64_t value = 0;            ///< since open(); never goes back
-  std::uint64_t time_enabled_ns = 0;  ///< the target ran and the event was enabled
-  std::uint64_t time_running_ns = 0;  ///< ... and on a counter
+  std::uint64_t value = 0;
+  std::uint64_t time_enabled_ns = 0;  ///< active or inactive
+  std::uint64_t time_running_ns = 0;  ///< active
 };
 
 /// Told that an event has overflowed.
@@ -120,22 +143,24 @@ class HostPerf {
   /// the event's own handler.
   virtual void close(EventId event) = 0;
 
-  /// From off or error: schedules the event onto the PMU, now if the target is running. See state()
-  /// for how that went. No effect in other states.
+  /// From off or error: schedules the event onto the PMU, now if the target is on a host CPU. See
+  /// state() for how that went. No effect in other states.
   virtual void enable(EventId event) = 0;
   /// Stops counting and gives the counter back. The value is kept.
   virtual void disable(EventId event) = 0;
 
   /// Stops counting for a moment: value and overflow stand still, the counter and the state stay.
-  /// For reprogramming without losing the counter to somebody else. Does not nest.
+  /// For reprogramming without losing the counter to somebody else. Does not nest; disable() ends
+  /// it.
   virtual void pause(EventId event) = 0;
   virtual void resume(EventId event) = 0;
 
-  /// What was counted, up to and including the last retired instruction. Any state but error, where
-  /// it gives nothing (as Linux gives end-of-file): what a pinned event missed is not known.
+  /// What was counted, up to and including the last retired instruction. In error: what was counted
+  /// before, or nothing if the back end cannot know (Linux gives end-of-file).
   virtual std::optional<EventCount> read(EventId event) = 0;
 
   /// The next overflow is `period` counts from now, and every `period` after that. 0: no overflows.
+  /// In any state; the event stays where it is.
   virtual void set_period(EventId event, std::uint64_t period) = 0;
 
   [[nodiscard]] virtual EventState state(EventId event) const = 0;

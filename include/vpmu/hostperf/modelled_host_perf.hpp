@@ -3,12 +3,17 @@
 // HostPerf on the modelled silicon: counts by snapshots of retire totals, overflows by deadlines,
 // both exact to the instruction.
 //
-// Each vCPU runs on a host CPU of its own (vCPU n on CPU n), whose PMU has as many counters as the
-// CPU model. Pinned events come before flexible ones and older events before newer ones. A pinned
-// event that does not fit goes into error; a flexible one waits until counters are given back.
+// The host has CPUs, each with a PMU that has the counters of the CPU model, and whoever runs the
+// machine says which vCPU is on which: switch_in(), switch_out(). The modelled host itself retires
+// nothing, so what an event of a host CPU counts is what the vCPUs on it retire: nothing if it
+// excludes guests. The host's time is machine time.
 //
-// Events are a fixed pool per vCPU, allocated by the constructor. Event n of a vCPU has slot n of
-// the vCPU's deadlines: slots from kEventsPerVcpu on are left to others.
+// Rotation of flexible events is looked at by tick() and happens once per interval in which there
+// was one, so that the same calls at the same machine times give the same counts.
+//
+// Events are a fixed pool per vCPU and per host CPU, allocated by the constructor. In a vCPU's
+// deadlines, slots 0 to 31 are its own events', 32 to 47 those of the host CPU that it is on; the
+// others are left to others.
 #pragma once
 
 #include <cstdint>
@@ -24,25 +29,70 @@
 
 namespace vpmu::hostperf {
 
-/// What a vCPU retires and when it is to be interrupted. Both must outlive the host perf.
+/// What a vCPU retires and when it is to be interrupted. All must outlive the host perf.
 struct ModelledVcpu {
   silicon::RetireTotals* totals;
   silicon::Deadlines* deadlines;
-  /// Null: events with CMASK, INV or EDGE cannot be counted.
+  /// Null: events with CMASK or EDGE cannot be counted on this vCPU, nor on any host CPU.
   silicon::CycleConditions* conditions = nullptr;
+};
+
+/// Machine time, asked for at instruction boundaries.
+class HostClock {
+ public:
+  /// In cycles of the CPU model, since power-on. Never goes back.
+  [[nodiscard]] virtual std::uint64_t machine_time() const = 0;
+
+ protected:
+  ~HostClock() = default;
+};
+
+struct ModelledHost {
+  /// 0: as many as there are vCPUs.
+  unsigned cpus = 0;
+  /// Must outlive the host perf. Null: the cycles of all vCPUs together are the time.
+  const HostClock* clock = nullptr;
+  /// Machine time between rotations; not 0. Linux has 1 to 10 ms, by its timer frequency.
+  std::uint64_t rotation_ns = 1'000'000;
+};
+
+/// Where the turns of a host CPU's flexible events stand.
+struct Rotation {
+  std::uint64_t interval = 0;  ///< the last one in which it was looked for
+  std::vector<EventId> order;  ///< the enabled ones, next to be put on the PMU first
 };
 
 class ModelledHostPerf final : public HostPerf {
  public:
   static constexpr std::uint8_t kEventsPerVcpu = 32;
+  static constexpr std::uint8_t kEventsPerHostCpu = 16;
 
-  ModelledHostPerf(const silicon::x86::CpuModel& model, std::span<const ModelledVcpu> vcpus);
+  /// vCPU n is on host CPU n, as far as there are so many.
+  ModelledHostPerf(const silicon::x86::CpuModel& model, std::span<const ModelledVcpu> vcpus,
+                   const ModelledHost& host = {});
   ~ModelledHostPerf() override;
   ModelledHostPerf(const ModelledHostPerf&) = delete;
   ModelledHostPerf& operator=(const ModelledHostPerf&) = delete;
 
-  /// kNoSuchEvent: the model has no such event, or edge detection, inversion or a counter mask is
-  /// asked for. kNotSupported: exclusive events; host CPUs as targets are kNoSuchTarget.
+  [[nodiscard]] unsigned host_cpus() const;
+  /// The vCPU goes on on that host CPU; a vCPU that is on it leaves. Cheap if it is there already.
+  /// At an instruction boundary, not from an overflow handler.
+  void switch_in(VcpuIndex vcpu, HostCpu cpu);
+  /// The vCPU leaves its host CPU, if it is on one. As switch_in().
+  void switch_out(VcpuIndex vcpu);
+  /// The timer tick of a host CPU: rotates flexible events if an interval has begun since the last
+  /// time and some wait. Costs next to nothing otherwise. As switch_in().
+  void tick(HostCpu cpu);
+
+  /// For snapshots. set_rotation() wants the flexible events that are enabled on that CPU, all of
+  /// them, in the order in which they are to take turns.
+  [[nodiscard]] Rotation rotation(HostCpu cpu) const;
+  void set_rotation(HostCpu cpu, const Rotation& rotation);
+
+  /// kNoSuchEvent: the model has no such event; a condition on cycles without CycleConditions or
+  /// for what only fixed counters count; IN_TX or IN_TXCP on a model without TSX. As transactions
+  /// always abort, nothing retires in one: an IN_TX event is legitimate and stands still, IN_TXCP
+  /// changes nothing. INV without CMASK has no effect, EDGE without CMASK means a threshold of 1.
   tl::expected<EventId, OpenError> open(const EventAttr& attr, Target target,
                                         OverflowHandler& handler) override;
   void close(EventId event) override;
@@ -50,6 +100,7 @@ class ModelledHostPerf final : public HostPerf {
   void disable(EventId event) override;
   void pause(EventId event) override;
   void resume(EventId event) override;
+  /// In error: what was counted before.
   std::optional<EventCount> read(EventId event) override;
   void set_period(EventId event, std::uint64_t period) override;
   [[nodiscard]] EventState state(EventId event) const override;
@@ -57,12 +108,25 @@ class ModelledHostPerf final : public HostPerf {
 
  private:
   struct Event;
-  class Vcpu;
+  class Context;
+  class Cpu;
+  class Time;
 
-  Event& event(EventId id) const;
+  [[nodiscard]] Context& context(EventId id) const;
+  [[nodiscard]] Event& event(EventId id) const;
+  /// Brings the totals that the event counts up to date, during which handlers may run. False: one
+  /// of them has closed the event.
+  bool hand_over(EventId id);
+  [[nodiscard]] Cpu& cpu_of(HostCpu cpu) const;
+  [[nodiscard]] bool watches_conditions(Target target) const;
 
   const silicon::x86::CpuModel& model_;
-  std::vector<std::unique_ptr<Vcpu>> vcpus_;
+  std::unique_ptr<Time> time_;
+  std::uint64_t rotation_cycles_;
+  /// Those of the vCPUs, then those of the host CPUs.
+  std::vector<std::unique_ptr<Context>> contexts_;
+  std::vector<std::unique_ptr<Cpu>> cpus_;
+  std::size_t vcpus_;
 };
 
 }  // namespace vpmu::hostperf

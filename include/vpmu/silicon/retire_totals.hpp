@@ -44,10 +44,14 @@ class RetireTotals {
 
   /// The total over the given privileges, up to and including the last retired instruction.
   [[nodiscard]] std::uint64_t read(RawEvent event, PrivilegeSet privileges) const {
-    if (source_ != nullptr) source_->hand_over();
+    hand_over();
     return held(event, privileges);
   }
 
+  /// Asks the source for what it holds back. From then to the next instruction, held() is exact.
+  void hand_over() const {
+    if (source_ != nullptr) source_->hand_over();
+  }
   /// As read(), without asking the source: right after it has handed over.
   [[nodiscard]] std::uint64_t held(RawEvent event, PrivilegeSet privileges) const {
     std::uint64_t total = 0;

@@ -176,7 +176,7 @@ Pmu::Programme Pmu::programme(CounterIndex index) const {
 
 CounterStatus Pmu::status(CounterIndex index) const {
   const Counter& asked = counter(index);
-  if (asked.status == CounterStatus::kCounting && perf_.state(asked.event) != EventState::kActive) {
+  if (asked.status == CounterStatus::kCounting && perf_.state(asked.event) == EventState::kError) {
     return CounterStatus::kStarved;
   }
   return asked.status;

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#include "hostperf/event_context.hpp"
+
+#include "hostperf/host_cpu.hpp"
+#include "vpmu/base/ensure.hpp"
+
+namespace vpmu::hostperf {
+
+ModelledHostPerf::Context::~Context() {
+  for (Event& event : events_) set_state(slot(event), EventState::kOff);
+}
+
+std::uint8_t ModelledHostPerf::Context::free_slot() const {
+  const auto found = std::ranges::find(events_, nullptr, &Event::handler);
+  return static_cast<std::uint8_t>(found - events_.begin());
+}
+
+// ---- Counting -----------------------------------------------------------------------------------
+
+void ModelledHostPerf::Context::start_counting(Event& event) {
+  event.start = total(event);
+  arm(event);
+}
+
+void ModelledHostPerf::Context::stop_counting(Event& event) {
+  const std::uint64_t counted = total(event) - event.start;
+  event.count += counted;
+  event.start += counted;
+  // Nothing left, and the deadline not yet fired: the overflow is still to come.
+  event.left = counted < event.left ? event.left - counted : 0;
+  vcpu_->deadlines->disarm(deadline(event));
+}
+
+void ModelledHostPerf::Context::arm(Event& event) {
+  constexpr std::uint64_t kNever = silicon::Deadlines::kNever;
+  if (event.attr.period == 0 || event.left >= kNever - event.start) {
+    vcpu_->deadlines->disarm(deadline(event));
+  } else {
+    vcpu_->deadlines->arm(deadline(event), event.raw, event.privileges, event.start + event.left,
+                          *this);
+  }
+}
+
+std::uint64_t ModelledHostPerf::Context::value(const Event& event) const {
+  return counting(event) ? event.count + (total(event) - event.start) : event.count;
+}
+
+void ModelledHostPerf::Context::account(Event& event) {
+  const std::uint64_t now = config_.task != nullptr ? Time::cycles_of(*config_.task) : time_.now();
+  const std::uint64_t passed = now - event.stamp;
+  if (event.enabled()) event.time_enabled += passed;
+  if (event.state == EventState::kActive) event.time_running += passed;
+  event.stamp = now;
+}
+
+void ModelledHostPerf::Context::set_period(std::uint8_t slot, std::uint64_t period) {
+  Event& event = events_[slot];
+  const bool counts = counting(event);
+  if (counts) stop_counting(event);
+  event.attr.period = period;
+  event.left = period;
+  if (counts) start_counting(event);
+}
+
+void ModelledHostPerf::Context::pause(std::uint8_t slot) {
+  Event& event = events_[slot];
+  if (counting(event)) stop_counting(event);
+  event.paused = true;
+}
+
+void ModelledHostPerf::Context::resume(std::uint8_t slot) {
+  Event& event = events_[slot];
+  if (!event.paused) return;
+  event.paused = false;
+  if (counting(event)) start_counting(event);
+}
+
+void ModelledHostPerf::Context::on_deadline(std::uint8_t deadline) {
+  const auto slot = static_cast<std::uint8_t>(deadline - config_.first_deadline);
+  Event& event = events_[slot];
+  const std::uint64_t counted = total(event) - event.start;
+  const std::uint64_t late = counted - event.left;  // an instruction may count more than one
+  event.count += counted;
+  event.start += counted;
+  event.left = event.attr.period - late % event.attr.period;
+  arm(event);
+  event.handler->on_overflow(id(slot), event.attr.cookie);
+}
+
+// ---- States -------------------------------------------------------------------------------------
+
+void ModelledHostPerf::Context::attach(Event& event) {
+  event.raw = event.programme.raw;
+  event.privileges = event.programme.privileges;
+  vcpu_->totals->demand(event.programme.raw);
+  if (!event.paused) start_counting(event);
+}
+
+void ModelledHostPerf::Context::detach(Event& event) {
+  if (!event.paused) stop_counting(event);
+  vcpu_->totals->release(event.programme.raw);
+}
+
+void ModelledHostPerf::Context::set_state(std::uint8_t slot, EventState state) {
+  Event& event = events_[slot];
+  if (event.state == state) return;
+  account(event);
+  if (event.state == EventState::kActive) {
+    if (vcpu_ != nullptr) detach(event);
+    --active_;
+  }
+  const bool was_enabled = event.enabled();
+  event.state = state;
+  enabled_ += static_cast<unsigned>(event.enabled()) - static_cast<unsigned>(was_enabled);
+  if (state == EventState::kActive) {
+    if (vcpu_ != nullptr) attach(event);
+    ++active_;
+  }
+}
+
+void ModelledHostPerf::Context::enable(std::uint8_t slot) {
+  Event& event = events_[slot];
+  if (event.enabled()) return;
+  order(event).push_back(slot);
+  event.paused = false;
+  set_state(slot, EventState::kInactive);
+  if (cpu_ != nullptr) cpu_->admit(*this, slot);
+}
+
+void ModelledHostPerf::Context::disable(std::uint8_t slot) {
+  Event& event = events_[slot];
+  if (event.enabled()) order(event).remove(slot);
+  const bool was_active = event.state == EventState::kActive;
+  set_state(slot, EventState::kOff);
+  event.paused = false;
+  if (was_active) cpu_->give_back(event.programme.counters);
+}
+
+// ---- For the host CPU ---------------------------------------------------------------------------
+
+void ModelledHostPerf::Context::set_vcpu(const ModelledVcpu* vcpu) {
+  const auto for_each_active = [this](auto change) {
+    if (active_ == 0) return;
+    for (Event& event : events_) {
+      if (event.state == EventState::kActive) (this->*change)(event);
+    }
+  };
+  if (vcpu_ != nullptr) for_each_active(&Context::detach);
+  vcpu_ = vcpu;
+  if (vcpu_ != nullptr) for_each_active(&Context::attach);
+}
+
+ModelledHostPerf::Context::SlotSet ModelledHostPerf::Context::choose(bool pinned,
+                                                                     CounterBudget& budget) const {
+  SlotSet chosen = 0;
+  for (const std::uint8_t slot : pinned ? pinned_ : flexible_) {
+    const Event& event = events_[slot];
+    if (budget.add(event.programme.counters, event.attr.exclusive)) chosen |= SlotSet{1} << slot;
+  }
+  return chosen;
+}
+
+void ModelledHostPerf::Context::withdraw(SlotSet keep) {
+  Order kept;
+  for (const std::uint8_t slot : pinned_) {
+    if ((keep >> slot & 1) != 0) {
+      kept.push_back(slot);
+    } else {
+      set_state(slot, EventState::kError);
+    }
+  }
+  pinned_ = kept;
+  for (const std::uint8_t slot : flexible_) {
+    if ((keep >> slot & 1) == 0) set_state(slot, EventState::kInactive);
+  }
+}
+
+void ModelledHostPerf::Context::withdraw_all() {
+  for (const Order* order : {&pinned_, &flexible_}) {
+    for (const std::uint8_t slot : *order) set_state(slot, EventState::kInactive);
+  }
+}
+
+void ModelledHostPerf::Context::put_on(SlotSet chosen) {
+  for (; chosen != 0; chosen &= chosen - 1) {
+    put_on(static_cast<std::uint8_t>(std::countr_zero(chosen)));
+  }
+}
+
+bool ModelledHostPerf::Context::rotate(std::uint64_t interval) {
+  if (rotated_ == interval) return false;
+  rotated_ = interval;
+  if (waiting() == 0) return false;
+  flexible_.rotate();
+  return true;
+}
+
+Rotation ModelledHostPerf::Context::rotation() const {
+  Rotation rotation{.interval = rotated_, .order = {}};
+  for (const std::uint8_t slot : flexible_) rotation.order.push_back(id(slot));
+  return rotation;
+}
+
+void ModelledHostPerf::Context::set_rotation(const Rotation& rotation) {
+  rotated_ = rotation.interval;
+  for (const EventId moved : rotation.order) {
+    const auto slot =
+        static_cast<std::uint8_t>(static_cast<std::uint32_t>(moved) - config_.first_id);
+    ensure(slot < size() && events_[slot].enabled() && !events_[slot].attr.pinned);
+    flexible_.remove(slot);
+    flexible_.push_back(slot);
+  }
+}
+
+}  // namespace vpmu::hostperf

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+//
+// The events of one target, a vCPU's task or a host CPU: their counts, times and states. Which of
+// them are on the PMU is decided by the host CPU (host_cpu.hpp).
+//
+// All but on_deadline() expect the totals of the vCPU to be handed over, so that no handler runs
+// inside: nothing here is seen half-changed.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "hostperf/counter_budget.hpp"
+#include "hostperf/programme.hpp"
+#include "vpmu/hostperf/modelled_host_perf.hpp"
+
+namespace vpmu::hostperf {
+
+struct ModelledHostPerf::Event {
+  EventAttr attr{};
+  OverflowHandler* handler = nullptr;  ///< null: the slot is free
+  Programme programme{};
+  EventState state = EventState::kOff;
+  bool paused = false;
+
+  /// What is counted while the event is active on a vCPU: the programme's, or a condition's.
+  silicon::RawEvent raw = silicon::RawEvent::kInstructions;
+  silicon::PrivilegeSet privileges{};
+
+  std::uint64_t count = 0;  ///< up to `start`
+  std::uint64_t start = 0;  ///< total at which counting last started, while it counts
+  std::uint64_t left = 0;   ///< counts from `start` to the next overflow
+
+  std::uint64_t stamp = 0;         ///< time at which the times were last brought up to date
+  std::uint64_t time_enabled = 0;  ///< cycles
+  std::uint64_t time_running = 0;  ///< cycles
+
+  [[nodiscard]] bool enabled() const {
+    return state == EventState::kActive || state == EventState::kInactive;
+  }
+};
+
+/// Machine time: the host's clock, or what the vCPUs ran.
+class ModelledHostPerf::Time {
+ public:
+  Time(const HostClock* clock, std::span<const ModelledVcpu> vcpus)
+      : clock_{clock}, vcpus_{vcpus.begin(), vcpus.end()} {}
+
+  [[nodiscard]] std::uint64_t now() const {
+    if (clock_ != nullptr) return clock_->machine_time();
+    std::uint64_t cycles = 0;
+    for (const ModelledVcpu& vcpu : vcpus_) cycles += cycles_of(vcpu);
+    return cycles;
+  }
+  [[nodiscard]] static std::uint64_t cycles_of(const ModelledVcpu& vcpu) {
+    return vcpu.totals->held(silicon::RawEvent::kCycles, silicon::kAllPrivileges);
+  }
+  [[nodiscard]] const std::vector<ModelledVcpu>& vcpus() const { return vcpus_; }
+
+ private:
+  const HostClock* clock_;
+  std::vector<ModelledVcpu> vcpus_;
+};
+
+class ModelledHostPerf::Context final : public silicon::DeadlineListener {
+ public:
+  /// `slot`s are numbers of events within the context.
+  using SlotSet = std::uint32_t;
+  static constexpr std::uint8_t kMaxEvents = 32;
+
+  /// What it is the context of: a vCPU's task, or (null) a host CPU.
+  struct Config {
+    std::uint32_t first_id;
+    std::uint8_t events;
+    std::uint8_t first_deadline;
+    const ModelledVcpu* task;
+  };
+  Context(const Config& config, const Time& time)
+      : config_{config}, time_{time}, vcpu_{config.task}, events_(config.events) {}
+  ~Context();
+
+  /// A free slot; as many as there are events if there is none.
+  [[nodiscard]] std::uint8_t free_slot() const;
+  [[nodiscard]] std::uint8_t size() const { return config_.events; }
+  [[nodiscard]] Event& event(std::uint8_t slot) { return events_[slot]; }
+  [[nodiscard]] EventId id(std::uint8_t slot) const {
+    return static_cast<EventId>(config_.first_id + slot);
+  }
+
+  void enable(std::uint8_t slot);
+  void disable(std::uint8_t slot);
+  void pause(std::uint8_t slot);
+  void resume(std::uint8_t slot);
+  void set_period(std::uint8_t slot, std::uint64_t period);
+  [[nodiscard]] std::uint64_t value(const Event& event) const;
+  /// Brings the event's times up to now.
+  void account(Event& event);
+
+  void on_deadline(std::uint8_t deadline) override;
+
+  // ---- For the host CPU -------------------------------------------------------------------------
+
+  [[nodiscard]] Cpu* cpu() const { return cpu_; }
+  /// On whose PMU the events are. Before leaving, withdraw() all.
+  void set_cpu(Cpu* cpu) { cpu_ = cpu; }
+  /// The vCPU whose totals are counted; null if there is none.
+  [[nodiscard]] const ModelledVcpu* vcpu() const { return vcpu_; }
+  /// Of a host CPU: another vCPU, or none, goes on.
+  void set_vcpu(const ModelledVcpu* vcpu);
+
+  [[nodiscard]] unsigned waiting() const { return enabled_ - active_; }
+  /// Takes counters for the pinned or the flexible events, in their order; those that fit.
+  SlotSet choose(bool pinned, CounterBudget& budget) const;
+  /// Takes all but these off the PMU: the pinned ones are then in error.
+  void withdraw(SlotSet keep);
+  /// The task leaves the CPU: all go off the PMU, and none is in error.
+  void withdraw_all();
+  void put_on(SlotSet chosen);
+  void put_on(std::uint8_t slot) { set_state(slot, EventState::kActive); }
+
+  /// If some of the flexible events wait, and it was not yet done in this interval, the first one
+  /// becomes the last. True: it was done.
+  bool rotate(std::uint64_t interval);
+  [[nodiscard]] Rotation rotation() const;
+  void set_rotation(const Rotation& rotation);
+
+ private:
+  /// The enabled events of a kind, in their order.
+  class Order {
+   public:
+    void push_back(std::uint8_t slot) { slots_[size_++] = slot; }
+    void remove(std::uint8_t slot) {
+      const auto last = slots_.begin() + size_;
+      const auto found = std::find(slots_.begin(), last, slot);
+      if (found == last) return;
+      std::copy(found + 1, last, found);
+      --size_;
+    }
+    void rotate() { std::rotate(slots_.begin(), slots_.begin() + 1, slots_.begin() + size_); }
+    [[nodiscard]] const std::uint8_t* begin() const { return slots_.data(); }
+    [[nodiscard]] const std::uint8_t* end() const { return slots_.data() + size_; }
+
+   private:
+    std::array<std::uint8_t, kMaxEvents> slots_{};
+    std::uint8_t size_ = 0;
+  };
+
+  [[nodiscard]] bool counting(const Event& event) const {
+    return event.state == EventState::kActive && !event.paused && vcpu_ != nullptr;
+  }
+  [[nodiscard]] Order& order(const Event& event) { return event.attr.pinned ? pinned_ : flexible_; }
+  [[nodiscard]] std::uint8_t slot(const Event& event) const {
+    return static_cast<std::uint8_t>(&event - events_.data());
+  }
+  [[nodiscard]] std::uint8_t deadline(const Event& event) const {
+    return static_cast<std::uint8_t>(config_.first_deadline + slot(event));
+  }
+  [[nodiscard]] std::uint64_t total(const Event& event) const {
+    return vcpu_->totals->held(event.raw, event.privileges);
+  }
+
+  void start_counting(Event& event);
+  void stop_counting(Event& event);
+  void arm(Event& event);
+  /// Of an active event: the vCPU is to know, or need no longer know, what it counts.
+  void attach(Event& event);
+  void detach(Event& event);
+  void set_state(std::uint8_t slot, EventState state);
+
+  const Config config_;
+  const Time& time_;
+  const ModelledVcpu* vcpu_;
+  Cpu* cpu_ = nullptr;
+  std::vector<Event> events_;
+  Order pinned_;
+  Order flexible_;
+  unsigned enabled_ = 0;
+  unsigned active_ = 0;
+  std::uint64_t rotated_ = 0;  ///< the interval in which rotation was last looked at
+};
+
+}  // namespace vpmu::hostperf

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include "hostperf/host_cpu.hpp"
+
+namespace vpmu::hostperf {
+
+void ModelledHostPerf::Cpu::switch_to(Context* task) {
+  if (task_ != nullptr) {
+    task_->withdraw_all();
+    task_->set_cpu(nullptr);
+  }
+  own_.set_vcpu(task != nullptr ? task->vcpu() : nullptr);
+  task_ = task;
+  if (task_ != nullptr) task_->set_cpu(this);
+  schedule();
+}
+
+void ModelledHostPerf::Cpu::admit(Context& context, std::uint8_t slot) {
+  const Event& event = context.event(slot);
+  const unsigned waiting = own_.waiting() + (task_ != nullptr ? task_->waiting() : 0);
+  // If nobody else waits and it fits beside the others, nothing changes for them.
+  if (waiting == 1 && budget_.add(event.programme.counters, event.attr.exclusive)) {
+    context.put_on(slot);
+  } else {
+    schedule();
+  }
+}
+
+void ModelledHostPerf::Cpu::give_back(CounterSet counters) {
+  budget_.remove(counters);
+  if (anybody_waits()) schedule();
+}
+
+void ModelledHostPerf::Cpu::rotate(std::uint64_t interval) {
+  const bool own = own_.rotate(interval);
+  const bool task = task_ != nullptr && task_->rotate(interval);
+  if (own || task) schedule();
+}
+
+void ModelledHostPerf::Cpu::schedule() {
+  CounterBudget budget;
+  Context::SlotSet own = 0, task = 0;
+  for (const bool pinned : {true, false}) {
+    own |= own_.choose(pinned, budget);
+    if (task_ != nullptr) task |= task_->choose(pinned, budget);
+  }
+  budget_ = budget;
+  // Counters are given back before they are taken.
+  own_.withdraw(own);
+  if (task_ != nullptr) task_->withdraw(task);
+  own_.put_on(own);
+  if (task_ != nullptr) task_->put_on(task);
+}
+
+}  // namespace vpmu::hostperf

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "hostperf/programme.hpp"
+
+#include "vpmu/silicon/x86/amd_pmu_registers.hpp"
+#include "vpmu/silicon/x86/pmu_registers.hpp"
+
+namespace vpmu::hostperf {
+namespace {
+
+using silicon::x86::AmdEventSelect;
+using silicon::x86::CpuModel;
+using silicon::x86::EventSelect;
+using silicon::x86::EventSelector;
+
+/// The fields that both vendors have at the same places are read as Intel's.
+static_assert(AmdEventSelect::kEvent.kMask == EventSelect::kEvent.kMask &&
+              AmdEventSelect::kUnitMask.kMask == EventSelect::kUnitMask.kMask &&
+              AmdEventSelect::kEdge.kMask == EventSelect::kEdge.kMask &&
+              AmdEventSelect::kInv.kMask == EventSelect::kInv.kMask &&
+              AmdEventSelect::kCmask.kMask == EventSelect::kCmask.kMask);
+
+/// The bits that mean something on this model.
+std::uint64_t known_bits(const CpuModel& model) {
+  if (model.vendor == silicon::x86::Vendor::kAmd) return AmdEventSelect::kCounted;
+  constexpr std::uint64_t kPlain =
+      mask_of(EventSelect::kEvent, EventSelect::kUnitMask, EventSelect::kEdge, EventSelect::kInv,
+              EventSelect::kCmask);
+  return model.tsx ? kPlain | mask_of(EventSelect::kInTx, EventSelect::kInTxcp) : kPlain;
+}
+
+EventSelector selector(std::uint64_t config, silicon::x86::Vendor vendor) {
+  std::uint64_t event = EventSelect{{config}}.get(EventSelect::kEvent);
+  if (vendor == silicon::x86::Vendor::kAmd) {
+    event |= AmdEventSelect{{config}}.get(AmdEventSelect::kEventHigh)
+             << AmdEventSelect::kEvent.kWidth;
+  }
+  return {static_cast<std::uint16_t>(event),
+          static_cast<std::uint8_t>(EventSelect{{config}}.get(EventSelect::kUnitMask))};
+}
+
+/// All that a modelled host CPU retires is a guest's.
+constexpr silicon::PrivilegeSet counted_privileges(const EventAttr& attr) {
+  return {.user = !attr.exclude_guest && !attr.exclude_user,
+          .kernel = !attr.exclude_guest && !attr.exclude_kernel};
+}
+
+}  // namespace
+
+std::optional<Programme> programme(const EventAttr& attr, const CpuModel& model) {
+  if ((attr.config & ~known_bits(model)) != 0) return std::nullopt;
+  const auto* row = silicon::x86::find_event(model.events, selector(attr.config, model.vendor));
+  if (row == nullptr) return std::nullopt;
+
+  const EventSelect select{{attr.config}};
+  const bool intel = model.vendor == silicon::x86::Vendor::kIntel;
+  const bool in_transaction = intel && select.get(EventSelect::kInTx) != 0;
+  const bool transactional = in_transaction || (intel && select.get(EventSelect::kInTxcp) != 0);
+  const auto cmask = static_cast<std::uint8_t>(select.get(EventSelect::kCmask));
+  const bool edge = select.get(EventSelect::kEdge) != 0;
+  const bool conditional = cmask != 0 || edge;
+
+  Programme found;
+  found.raw = row->raw;
+  found.counters = counters_for(*row, model.pmu, conditional || transactional);
+  if (found.counters == 0) return std::nullopt;
+  if (!in_transaction) found.privileges = counted_privileges(attr);
+  if (conditional) {
+    found.condition =
+        silicon::CycleCondition{.event = row->raw,
+                                .threshold = cmask == 0 ? std::uint8_t{1} : cmask,
+                                .inverted = cmask != 0 && select.get(EventSelect::kInv) != 0,
+                                .edge = edge,
+                                .privileges = found.privileges};
+  }
+  return found;
+}
+
+}  // namespace vpmu::hostperf

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// What a modelled CPU counts for an event: its attributes, looked up in the CPU model.
+#pragma once
+
+#include <optional>
+
+#include "hostperf/counter_budget.hpp"
+#include "vpmu/hostperf/host_perf.hpp"
+#include "vpmu/silicon/cycle_conditions.hpp"
+#include "vpmu/silicon/x86/cpu_model.hpp"
+
+namespace vpmu::hostperf {
+
+struct Programme {
+  /// What its count is a total of. For a condition: what is to be watched, `condition.event`.
+  silicon::RawEvent raw = silicon::RawEvent::kInstructions;
+  /// Empty: stands still.
+  silicon::PrivilegeSet privileges{};
+  CounterSet counters = 0;
+  /// Counted are cycles or edges.
+  std::optional<silicon::CycleCondition> condition{};
+};
+
+/// Empty: the model cannot count it.
+std::optional<Programme> programme(const EventAttr& attr, const silicon::x86::CpuModel& model);
+
+}  // namespace vpmu::hostperf
