@@ -103,7 +103,9 @@ bool HashGate::admits_fixed(unsigned k) const {
 }
 
 Lockstep::Lockstep(const Setup& setup)
-    : setup_{setup}, modelled_{*setup.silicon, vcpus_}, reference_{setup.config, *setup.silicon} {
+    : setup_{setup},
+      modelled_{*setup.silicon, vcpus_},
+      reference_{setup.config, *setup.silicon, setup.conditions} {
   make_pmu();
 }
 

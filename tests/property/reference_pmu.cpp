@@ -66,13 +66,15 @@ bool is_quirk(std::uint32_t msr) {
 
 }  // namespace
 
-ReferencePmu::ReferencePmu(const PmuConfig& config, const silicon::x86::CpuModel& silicon)
-    : config_{config}, silicon_{silicon} {
+ReferencePmu::ReferencePmu(const PmuConfig& config, const silicon::x86::CpuModel& silicon,
+                           bool conditions)
+    : config_{config}, silicon_{silicon}, conditions_{conditions} {
   if (config.version != 0) n_ = config.gp_counters;
   // Section 3.1: "fixed only if version != 1". AMD has none.
   if (intel() && config.version > 1) m_ = config.fixed_counters;
   gp_.resize(n_);
   select_.resize(n_);
+  was_true_.resize(n_);
   fixed_.resize(m_);
   reset();
 }
@@ -89,6 +91,11 @@ void ReferencePmu::reset() {
   misc_enable_ = reset_misc_enable();
   debug_control_ = 0;
   pmi_pending_ = false;
+  moved();
+}
+
+void ReferencePmu::moved() {
+  for (unsigned i = 0; i < n_; ++i) was_true_[i] = false;
 }
 
 std::uint64_t ReferencePmu::reset_misc_enable() const {
@@ -114,13 +121,13 @@ std::uint64_t ReferencePmu::counter_bits() const {
   return bits;
 }
 
-/// Section 1.4, "GLOBAL_STATUS bits". Bit 55 needs Intel PT, which no guest gets.
+/// Section 1.4, "GLOBAL_STATUS bits". Bit 55 is listed for 0x391, so from version 4 on.
 std::uint64_t ReferencePmu::status_valid() const {
   std::uint64_t valid = counter_bits();
   if (!intel()) return valid;  // section 2.1: bits 58 and 59 are not offered
   valid |= bit(62) | bit(63);
   if (config_.version >= 3) valid |= bit(61);
-  if (config_.version >= 4) valid |= bit(58) | bit(59) | bit(60);
+  if (config_.version >= 4) valid |= bit(55) | bit(58) | bit(59) | bit(60);
   return valid;
 }
 
@@ -303,6 +310,13 @@ Answer ReferencePmu::access_intel(std::uint32_t msr, const std::uint64_t* writte
   return kAbsent;
 }
 
+void ReferencePmu::write_select(unsigned i, std::uint64_t value) {
+  // INT, EN and pin control do not change what is counted, nor do Host-Only and Guest-Only.
+  constexpr std::uint64_t kElse = bit(19) | bit(20) | bit(21) | bit(22) | bit(40) | bit(41);
+  if (((select_[i] ^ value) & ~kElse) != 0) was_true_[i] = false;
+  select_[i] = value;
+}
+
 /// Table 1.5; P26: reserved bits are looked at first, whatever the register holds.
 Answer ReferencePmu::event_select_intel(unsigned i, const std::uint64_t* written) {
   if (written == nullptr) return done(select_[i]);
@@ -311,7 +325,7 @@ Answer ReferencePmu::event_select_intel(unsigned i, const std::uint64_t* written
   if (config_.tsx) reserved &= ~bit(32);
   if (config_.tsx && i == 2) reserved &= ~bit(33);
   if ((*written & reserved) != 0) return kFault;
-  select_[i] = *written;
+  write_select(i, *written);
   return done();
 }
 
@@ -363,7 +377,7 @@ Answer ReferencePmu::event_select_amd(unsigned i, const std::uint64_t* written) 
   if (written == nullptr) return done(select_[i]);
   std::uint64_t kept = ~std::uint64_t{0xfffffff000280000};
   if (config_.host_guest_only) kept |= bit(40) | bit(41);
-  select_[i] = *written & kept;
+  write_select(i, *written & kept);
   return done();
 }
 
@@ -407,6 +421,8 @@ void ReferencePmu::adjust_cpuid(std::uint32_t leaf, CpuidResult& result) const {
                  std::uint32_t{config_.arch_event_length} << 24;
     result.ebx = config_.arch_events_unavailable;
     if (config_.version > 1) result.edx = m_ | std::uint32_t{config_.fixed_width} << 5;
+    // The same said twice; KVM, which offers no version 5, leaves it at EDX.
+    if (config_.version >= 5) result.ecx = static_cast<std::uint32_t>(low_bits(m_));
     // Section 1.2: KVM sets EDX[15] whatever the version.
     assign(result.edx, 15, !has_any_thread());
   }
@@ -479,13 +495,12 @@ bool ReferencePmu::fixed_at(unsigned k, Privilege privilege) const {
 }
 
 std::optional<RawEvent> ReferencePmu::gp_event(unsigned i) const {
-  // EDGE, INV, CMASK: the host has no notion of cycles here and cannot count conditions on them.
-  if ((select_[i] & (bit(18) | bit(23) | std::uint64_t{0xff} << 24)) != 0) return {};
   const auto* row = silicon::x86::find_event(silicon_.events, gp_selector(i));
   if (row == nullptr) return {};
   // Linux's pseudo-encoding of what only a fixed counter counts (section 1.2) is no event of a
   // general-purpose counter, and must not take the fixed counter away.
   if (row->counted_on == silicon::x86::CountedOn::kFixedCounter) return {};
+  if (conditional(i) && !conditions_) return {};
   return row->raw;
 }
 
@@ -513,6 +528,8 @@ ReferencePmu::State ReferencePmu::fixed_state(unsigned k) const {
 void ReferencePmu::increment_gp(unsigned i) {
   gp_[i] = (gp_[i] + 1) & gp_mask();
   if (gp_[i] != 0) return;
+  // Section 3.3, "create": IN_TXCP counts without overflows.
+  if (intel() && (select_[i] & bit(33)) != 0) return;
   ++overflows_;
   if (has_global_registers()) global_status_ |= bit(i);
   if ((select_[i] & bit(20)) != 0) pmi_pending_ = true;
@@ -526,16 +543,52 @@ void ReferencePmu::increment_fixed(unsigned k) {
   if ((fixed_control_ >> (4 * k) & 8) != 0) pmi_pending_ = true;
 }
 
+/// Table 1.5, bits 18, 23 and 31:24: EDGE and CMASK; INV has no effect when CMASK is 0.
+bool ReferencePmu::conditional(unsigned i) const {
+  return (select_[i] & (bit(18) | std::uint64_t{0xff} << 24)) != 0;
+}
+
+/// How often counter `i`, which counts, is to be incremented for one instruction.
+unsigned ReferencePmu::gp_counts(unsigned i, Privilege privilege, const Counts& counts) {
+  const unsigned occurrences = counts[static_cast<std::size_t>(*gp_event(i))];
+  const unsigned cycles = counts[static_cast<std::size_t>(RawEvent::kCycles)];
+  // Table 1.5, bit 32. Unlike on AMD, where bits 35:32 are part of the event (P30).
+  if (intel() && (select_[i] & bit(32)) != 0) return 0;
+  if (conditional(i)) return condition_counts(i, privilege, occurrences, cycles);
+  return gp_at(i, privilege) ? occurrences : 0;
+}
+
+/// Table 1.5, bits 18, 23 and 31:24, cycle by cycle. How an instruction's occurrences spread over
+/// its cycles is silicon/cycle_conditions.hpp's.
+unsigned ReferencePmu::condition_counts(unsigned i, Privilege privilege, unsigned occurrences,
+                                        unsigned cycles) {
+  const bool edge = (select_[i] & bit(18)) != 0;
+  const auto cmask = static_cast<unsigned>(select_[i] >> 24 & 0xff);
+  const bool inverted = (select_[i] & bit(23)) != 0 && cmask != 0;
+  // EDGE alone: of whether it occurs at all.
+  const unsigned threshold = cmask == 0 ? 1 : cmask;
+  unsigned counted = 0;
+  for (unsigned cycle = 0; cycle < cycles; ++cycle) {
+    const bool one_more = cycles - cycle <= occurrences % cycles;
+    const unsigned in_this_cycle = occurrences / cycles + (one_more ? 1 : 0);
+    const bool enough = inverted ? in_this_cycle < threshold : in_this_cycle >= threshold;
+    const bool is_true = enough && gp_at(i, privilege);
+    if (is_true && !(edge && was_true_[i])) ++counted;
+    was_true_[i] = is_true;
+  }
+  return counted;
+}
+
 void ReferencePmu::retire(Privilege privilege, const Counts& counts) {
   for (unsigned i = 0; i < n_; ++i) {
-    if (gp_state(i) != State::kCounting || !gp_at(i, privilege)) continue;
-    const unsigned occurrences = counts[static_cast<std::size_t>(*gp_event(i))];
-    for (unsigned n = 0; n < occurrences; ++n) increment_gp(i);
+    if (gp_state(i) != State::kCounting) continue;
+    const unsigned times = gp_counts(i, privilege, counts);
+    for (unsigned n = 0; n < times; ++n) increment_gp(i);
   }
   for (unsigned k = 0; k < m_; ++k) {
     if (fixed_state(k) != State::kCounting || !fixed_at(k, privilege)) continue;
-    const unsigned occurrences = counts[static_cast<std::size_t>(*fixed_event(k))];
-    for (unsigned n = 0; n < occurrences; ++n) increment_fixed(k);
+    const unsigned times = counts[static_cast<std::size_t>(*fixed_event(k))];
+    for (unsigned n = 0; n < times; ++n) increment_fixed(k);
   }
 }
 
@@ -553,6 +606,9 @@ void ReferencePmu::emulated(bool branch, Privilege privilege) {
 }
 
 bool ReferencePmu::enter() {
+  for (unsigned i = 0; i < n_; ++i) {
+    if (gp_state(i) != State::kCounting) was_true_[i] = false;
+  }
   // Section 1.7, "One per entry"; P10.
   if (!pmi_pending_) return false;
   pmi_pending_ = false;

@@ -8,6 +8,9 @@
 // Where a specification leaves room, it does as KVM does; the other choices, each at its rule, are:
 //   * An instruction is the unit of time. All it counts is counted before a PMI that one of its
 //     counts caused is raised and freezes anything.
+//   * EDGE sees a condition become true if it was false in the cycle before, or if there was no
+//     cycle before in which the counter counted that.
+//   * IN_TX counts nothing and IN_TXCP everything: no transaction ever begins.
 //   * A register that this configuration lacks is "absent": somebody answers with #GP, the PMU or
 //     whoever is asked after it.
 #pragma once
@@ -44,7 +47,9 @@ class ReferencePmu {
  public:
   enum class State : std::uint8_t { kOff, kDenied, kUnsupported, kCounting };
 
-  ReferencePmu(const virt::x86::PmuConfig& config, const silicon::x86::CpuModel& silicon);
+  /// `conditions`: whether the host can count conditions on cycles.
+  ReferencePmu(const virt::x86::PmuConfig& config, const silicon::x86::CpuModel& silicon,
+               bool conditions);
 
   Answer read_msr(std::uint32_t msr, Initiator initiator);
   Answer write_msr(std::uint32_t msr, std::uint64_t value, Initiator initiator);
@@ -59,6 +64,8 @@ class ReferencePmu {
   bool enter();
   /// RESET. What set_svm() and set_gate() said stays.
   void reset();
+  /// The guest goes on elsewhere: conditions on cycles are false before its next cycle.
+  void moved();
 
   void set_svm(bool svme, bool guest_mode);
   /// Null: everything may be counted.
@@ -89,6 +96,7 @@ class ReferencePmu {
   Answer misc_enable(const std::uint64_t* written, Initiator initiator);
   Answer debug_control(const std::uint64_t* written);
   Answer perf_capabilities(const std::uint64_t* written, Initiator initiator);
+  void write_select(unsigned i, std::uint64_t value);
   Answer event_select_intel(unsigned i, const std::uint64_t* written);
   Answer event_select_amd(unsigned i, const std::uint64_t* written);
   Answer counter_amd(unsigned i, const std::uint64_t* written);
@@ -104,17 +112,24 @@ class ReferencePmu {
   [[nodiscard]] silicon::x86::EventSelector gp_selector(unsigned i) const;
   [[nodiscard]] std::optional<silicon::RawEvent> gp_event(unsigned i) const;
   [[nodiscard]] std::optional<silicon::RawEvent> fixed_event(unsigned k) const;
+  [[nodiscard]] bool conditional(unsigned i) const;
+  [[nodiscard]] unsigned gp_counts(unsigned i, silicon::Privilege privilege, const Counts& counts);
+  [[nodiscard]] unsigned condition_counts(unsigned i, silicon::Privilege privilege,
+                                          unsigned occurrences, unsigned cycles);
   void increment_gp(unsigned i);
   void increment_fixed(unsigned k);
 
   const virt::x86::PmuConfig config_;
   const silicon::x86::CpuModel& silicon_;
+  const bool conditions_;
   unsigned n_ = 0;
   unsigned m_ = 0;
 
   std::vector<std::uint64_t> gp_;
   std::vector<std::uint64_t> fixed_;
   std::vector<std::uint64_t> select_;
+  /// Whether the condition of CMASK, INV and EDGE was true in the last cycle.
+  std::vector<bool> was_true_;
   std::uint64_t fixed_control_ = 0;
   std::uint64_t global_control_ = 0;
   std::uint64_t global_status_ = 0;

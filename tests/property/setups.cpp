@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "property/setups.hpp"
 
+#include <algorithm>
 #include <memory>
 
 namespace vpmu::property {
@@ -43,8 +44,11 @@ constexpr EventRow kAmdEvents[] = {
     {"slots", {0x187, 0x01}, RawEvent::kSlots, kNoFixedCounter, kAnywhere, ""},
 };
 
-CpuModel silicon_of(const CpuModel& identity, Vendor vendor, std::span<const EventRow> events) {
-  CpuModel model = identity;
+/// The identity of the first model of that vendor, with these events.
+CpuModel hand_made_silicon(Vendor vendor, std::span<const EventRow> events) {
+  const auto models = silicon::x86::cpu_models();
+  const auto first = std::ranges::find(models, vendor, [](const CpuModel* m) { return m->vendor; });
+  CpuModel model = first == models.end() ? *models.front() : **first;
   model.vendor = vendor;
   model.events = events;
   model.pmu.gp_counters = 8;
@@ -108,7 +112,7 @@ struct Catalogue {
   void add(std::string name, const CpuModel* silicon, const PmuConfig& config) {
     // Later versions and AMD are not compared yet.
     if (config.vendor != Vendor::kIntel || config.version > 2 || config.freeze_on_pmi) return;
-    setups.push_back({std::move(name), silicon, config});
+    setups.push_back({.name = std::move(name), .silicon = silicon, .config = config});
   }
   void add_models();
   void add_intel();
@@ -128,8 +132,7 @@ void Catalogue::add_models() {
 }
 
 void Catalogue::add_intel() {
-  const CpuModel* silicon =
-      keep(silicon_of(*silicon::x86::cpu_models().front(), Vendor::kIntel, kIntelEvents));
+  const CpuModel* silicon = keep(hand_made_silicon(Vendor::kIntel, kIntelEvents));
   const auto add_one = [&](std::string name, const PmuConfig& config) {
     add("intel " + std::move(name), silicon, config);
   };
@@ -149,8 +152,7 @@ void Catalogue::add_intel() {
 }
 
 void Catalogue::add_amd() {
-  const CpuModel* silicon =
-      keep(silicon_of(*silicon::x86::cpu_models().front(), Vendor::kAmd, kAmdEvents));
+  const CpuModel* silicon = keep(hand_made_silicon(Vendor::kAmd, kAmdEvents));
   const auto add_one = [&](std::string name, const PmuConfig& config) {
     add("amd " + std::move(name), silicon, config);
   };

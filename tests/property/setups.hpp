@@ -20,6 +20,7 @@ struct Setup {
   std::string name;
   const silicon::x86::CpuModel* silicon;
   virt::x86::PmuConfig config;
+  bool conditions = false;  ///< the host can count conditions on cycles
 
   [[nodiscard]] bool intel() const { return config.vendor == silicon::x86::Vendor::kIntel; }
 };
