@@ -130,16 +130,16 @@ static void on_pmi(struct trap* frame) {
   else
     ++samples_elsewhere;
   wrmsr(MSR_FIXED_CTR0, reload);
-  wrmsr(MSR_PERF_GLOBAL_OVF_CTRL, 1ULL << 32);
+  pmu_acknowledge(1ULL << 32);
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
   apic_eoi();
 }
 
-static void start_sampling(const struct pmu* pmu) {
+static void start_sampling(void) {
   apic_start();
   set_handler(VECTOR_PMI, on_pmi);
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
-  reload = -(uint64_t)SAMPLE_PERIOD & pmu->fixed_mask;
+  reload = -(uint64_t)SAMPLE_PERIOD & pmu.fixed_mask;
   wrmsr(MSR_FIXED_CTR0, reload);
   wrmsr(MSR_FIXED_CTR_CTRL, FIXED_OS | FIXED_USR | FIXED_PMI);
   wrmsr(MSR_PERF_GLOBAL_CTRL, rdmsr(MSR_PERF_GLOBAL_CTRL) | 1ULL << 32);
@@ -190,15 +190,15 @@ static void account_for_the_ends(uint64_t* to_come) {
 }
 
 void guest_main(void) {
-  const struct pmu pmu = pmu_probe();
-  if (pmu.gp < COUNTERS || pmu.fixed < 1) panic("this machine has no PMU (vpmu run --pmu on)");
+  if (!pmu_probe() || pmu.gp < COUNTERS || pmu.fixed < 1)
+    panic("this machine has no PMU (vpmu run --pmu on)");
   for (unsigned i = 0; i < KEYS; ++i) keys[i] = (uint32_t)(next_random() >> 32);
 
   print(
       "A guest that measures itself: architectural PMU version %u, %u counters of %u bits,\n"
       "read around each piece of work through RDPMC.\n\n",
       pmu.version, pmu.gp, (unsigned)(cpuid(0xa, 0).eax >> 16 & 0xff));
-  start_sampling(&pmu);
+  start_sampling();
   for (unsigned p = 0; p < PIECES; ++p) {
     uint64_t before[COUNTERS];
     for (unsigned i = 0; i < COUNTERS; ++i) before[i] = rdpmc(i);

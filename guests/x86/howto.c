@@ -9,9 +9,13 @@
 #include "runtime/start.h"
 #include "runtime/traps.h"
 
-static struct pmu pmu;
-
 // ---- Counting -----------------------------------------------------------------------------------
+
+static void program(unsigned i, enum pmu_event event, uint64_t flags, uint64_t value) {
+  wrmsr(MSR_PERFEVTSEL0 + i, 0);
+  wrmsr(MSR_A_PMC0 + i, value);
+  wrmsr(MSR_PERFEVTSEL0 + i, pmu_code(event) | flags);  // instructions: event C0, unit mask 00
+}
 
 struct counts {
   uint64_t instructions, branches;
@@ -19,8 +23,8 @@ struct counts {
 
 __attribute__((noinline, noclone)) static struct counts count_loop(uint64_t rounds) {
   wrmsr(MSR_PERF_GLOBAL_CTRL, 0);  // after reset it enables all counters
-  pmu_program(0, EVENT_INSTRUCTIONS, EVENTSEL_EN | EVENTSEL_OS | EVENTSEL_USR, 0);
-  pmu_program(1, EVENT_BRANCHES, EVENTSEL_EN | EVENTSEL_OS | EVENTSEL_USR, 0);
+  program(0, EVENT_INSTRUCTIONS, EVENTSEL_EN | EVENTSEL_OS | EVENTSEL_USR, 0);
+  program(1, EVENT_BRANCHES, EVENTSEL_EN | EVENTSEL_OS | EVENTSEL_USR, 0);
   wrmsr(MSR_PERF_GLOBAL_CTRL, 1 << 1 | 1 << 0);  // both start here; this WRMSR counts
   __asm__ volatile("1: dec %0; jnz 1b" : "+r"(rounds));
   wrmsr(MSR_PERF_GLOBAL_CTRL, 0);  // both stop here; this one does not
@@ -49,8 +53,8 @@ struct split {
 };
 
 __attribute__((noinline, noclone)) static struct split count_user_loop(uint64_t rounds) {
-  pmu_program(0, EVENT_INSTRUCTIONS, EVENTSEL_EN | EVENTSEL_USR, 0);  // CPL 1 to 3
-  pmu_program(1, EVENT_INSTRUCTIONS, EVENTSEL_EN | EVENTSEL_OS, 0);   // CPL 0
+  program(0, EVENT_INSTRUCTIONS, EVENTSEL_EN | EVENTSEL_USR, 0);  // CPL 1 to 3
+  program(1, EVENT_INSTRUCTIONS, EVENTSEL_EN | EVENTSEL_OS, 0);   // CPL 0
   wrmsr(MSR_PERF_GLOBAL_CTRL, 1 << 1 | 1 << 0);
   run_user_loop(rounds);
   wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
@@ -83,7 +87,7 @@ static void sample(void) {
   apic_start();
   set_handler(VECTOR_PMI, on_pmi);
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
-  pmu_program(0, EVENT_BRANCHES, EVENTSEL_EN | EVENTSEL_USR | EVENTSEL_INT, -PERIOD & pmu.gp_mask);
+  program(0, EVENT_BRANCHES, EVENTSEL_EN | EVENTSEL_USR | EVENTSEL_INT, -PERIOD & pmu.gp_mask);
   wrmsr(MSR_PERF_GLOBAL_CTRL, 1 << 0);
   run_user_loop(1000);
   wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
@@ -93,8 +97,8 @@ static void sample(void) {
 }
 
 void guest_main(void) {
-  pmu = pmu_probe();
-  if (pmu.version < 2) panic("no PMU of version 2 or later (vpmu run --pmu on)");
+  if (!pmu_probe() || pmu.vendor != PMU_INTEL || pmu.version < 2)
+    panic("no PMU of version 2 or later (vpmu run --pmu on)");
   print("PMU version %u: %u counters, %u fixed counters\n", pmu.version, pmu.gp, pmu.fixed);
   count();
   split();

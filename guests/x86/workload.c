@@ -5,7 +5,7 @@
 //   pmu=off    leaves the PMU alone
 //   pmi=N      an overflow interrupt every N instructions
 //   mispredicts=off   the fourth counter counts loads: mispredictions take a predictor to know
-//   counters=all      every counter counts, eight general-purpose and all fixed ones
+//   counters=all      every counter counts, up to eight general-purpose and all fixed ones
 // Otherwise four counters count, armed to overflow far away.
 #include "runtime/apic.h"
 #include "runtime/check.h"
@@ -20,7 +20,7 @@ static uint32_t keys[WORKLOAD_KEYS];
 static uint64_t period, reload;
 static volatile uint64_t interrupts;
 
-static uint32_t events[ALL_COUNTERS] = {
+static enum pmu_event events[ALL_COUNTERS] = {
     EVENT_INSTRUCTIONS,   EVENT_CYCLES, EVENT_BRANCHES,         EVENT_MISPREDICTS,
     EVENT_TAKEN_BRANCHES, EVENT_STORES, EVENT_REFERENCE_CYCLES, EVENT_CONDITIONAL_BRANCHES};
 static const char* names[ALL_COUNTERS] = {
@@ -32,43 +32,41 @@ static unsigned counters = COUNTERS;
 static void on_pmi(struct trap* frame) {
   (void)frame;
   ++interrupts;
-  wrmsr(MSR_A_PMC0, reload);
-  wrmsr(MSR_PERF_GLOBAL_OVF_CTRL, 1);
+  pmu_write(0, reload);
+  pmu_acknowledge(1);
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
   apic_eoi();
 }
 
-static void start_counters(const struct pmu* pmu) {
-  pmu_clear(pmu);
-  const uint64_t far = (pmu->gp_mask >> 1) + 1;
+/// What a counter is armed with: as far from its overflow as it can be written.
+static uint64_t far(void) {
+  return pmu.full_width ? (pmu.gp_mask >> 1) + 1 : -(1ULL << 31) & pmu.gp_mask;
+}
+
+static void start_counters(void) {
+  pmu_clear();
   for (unsigned i = 0; i < counters; ++i) {
-    pmu_program(i, events[i], EVENTSEL_COUNT | EVENTSEL_INT, far);
+    pmu_arm(i, pmu_code(events[i]), EVENTSEL_COUNT | EVENTSEL_INT, far());
   }
   apic_start();
   set_handler(VECTOR_PMI, on_pmi);
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
   if (period != 0) {
-    reload = -period & pmu->gp_mask;
-    wrmsr(MSR_A_PMC0, reload);
+    reload = -period & pmu.gp_mask;
+    pmu_write(0, reload);
   }
   sti();
   uint64_t enable = (1 << counters) - 1;
-  if (counters == ALL_COUNTERS) {
-    for (unsigned k = 0; k < pmu->fixed; ++k) {
-      wrmsr(MSR_FIXED_CTR0 + k, far);
-      wrmsr(MSR_FIXED_CTR_CTRL,
-            rdmsr(MSR_FIXED_CTR_CTRL) | (uint64_t)(FIXED_OS | FIXED_USR | FIXED_PMI) << 4 * k);
-      enable |= 1ULL << (32 + k);
-    }
+  for (unsigned k = 0; counters > COUNTERS && k < pmu.fixed; ++k) {
+    enable |= pmu_arm_fixed(k, FIXED_OS | FIXED_USR | FIXED_PMI, far()).value;
   }
-  wrmsr(MSR_PERF_GLOBAL_CTRL, enable);
+  pmu_enable(enable);
 }
 
-static void report(const struct pmu* pmu) {
-  const uint64_t far = (pmu->gp_mask >> 1) + 1;
+static void report(void) {
   for (unsigned i = 0; i < counters; ++i) {
     if (i == 0 && period != 0) continue;  // is set back all the time
-    print("%s %lu\n", names[i], (rdpmc(i) - far) & pmu->gp_mask);
+    print("%s %lu\n", names[i], (rdpmc(i) - far()) & pmu.gp_mask);
   }
   if (period != 0) print("interrupts %lu\n", interrupts);
 }
@@ -80,17 +78,16 @@ void guest_main(void) {
     events[3] = EVENT_LOADS;
     names[3] = "loads";
   }
-  if (option_flag("counters=all")) counters = ALL_COUNTERS;
-  const struct pmu pmu = pmu_probe();
   const bool count = !option_flag("pmu=off");
-  if (count && pmu.gp < counters) panic("this machine has no PMU; say pmu=off");
+  if (count && (!pmu_probe() || pmu.gp < COUNTERS)) panic("this machine has no PMU; say pmu=off");
+  if (option_flag("counters=all")) counters = pmu.gp < ALL_COUNTERS ? pmu.gp : ALL_COUNTERS;
 
-  if (count) start_counters(&pmu);
+  if (count) start_counters();
   const uint64_t checksum = workload(keys, rounds);
   if (count) {
-    wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
+    pmu_disable();
     cli();
-    report(&pmu);
+    report();
   }
   print("checksum %016lx\n", checksum);
   guest_exit(0);

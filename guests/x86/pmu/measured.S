@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // See measured.h: instructions here are counted by hand.
 
-#define GLOBAL_CTRL 0x38f
+#define BLOCK_ROUNDS 100
 
-.macro start_counting                  // RDI: what to enable
+.macro start_counting                  // struct pmu_switch in RDI and RSI
   mov %edi, %eax
   mov %rdi, %rdx
   shr $32, %rdx
-  mov $GLOBAL_CTRL, %ecx
+  mov %esi, %ecx
   wrmsr
 .endm
 .macro stop_counting                   // two instructions counted; ECX is still the MSR
@@ -16,19 +16,25 @@
   wrmsr
 .endm
 
+// Instructions: 2, and 8 a round.
+.macro measured_rounds word, function
+  mov $2f, %r9d
+  mov $BLOCK_ROUNDS, %r10d
+1:mov \word, %r8                       // load
+  incq \word                           // load and store
+  mov %r8, \word                       // store
+  call \function                       // store
+  jmp *%r9
+2:dec %r10d
+  jnz 1b
+.endm
+
 .text
 .balign 16
 .global measured_block
 measured_block:
-  mov $2f, %r9d
   start_counting                       // 1
-  mov $100, %esi                       // 1
-1:mov word, %r8                        // load
-  mov %r8, word                        // store
-  call 3f                              // store
-  jmp *%r9
-2:dec %esi
-  jnz 1b
+  measured_rounds word, 3f
   stop_counting                        // 2
   ret
 3:ret                                  // load
@@ -47,9 +53,10 @@ sled_begin:
 .balign 16
 .global branch_loop, branch_loop_begin, branch_loop_end
 branch_loop:
+  mov %rdx, %r8
   start_counting
 branch_loop_begin:
-  dec %rsi
+  dec %r8
   jnz branch_loop_begin
 branch_loop_end:
   stop_counting
@@ -66,17 +73,67 @@ halt_once:
   ret
 
 .balign 16
+.global halt_deaf
+halt_deaf:
+  start_counting
+  hlt
+  stop_counting
+  ret
+
+.balign 16
 .global counted_call
 counted_call:
   push %rbx
-  mov %rsi, %rbx
+  push %rbp
+  push %r12                            // and the stack is aligned
+  mov %rdx, %rbx
+  mov %esi, %ebp
   start_counting                       // 1
   call *%rbx                           // 1
   mov %rax, %rbx                       // 1
-  mov $GLOBAL_CTRL, %ecx               // 1
+  mov %ebp, %ecx                       // 1
   stop_counting                        // 2
   mov %rbx, %rax
+  pop %r12
+  pop %rbp
   pop %rbx
+  ret
+
+// RDI: the three; the MSRs in R8 to R10.
+.macro load_three_msrs
+  mov 8(%rdi), %r8
+  mov 24(%rdi), %r9
+  mov 40(%rdi), %r10
+.endm
+.balign 16
+.global start_three, stop_three
+start_three:
+  push %rbx
+  load_three_msrs
+  mov 4(%rdi), %edx                    // upper halves are the same: of one event
+  mov 0(%rdi), %eax
+  mov 16(%rdi), %esi
+  mov 32(%rdi), %ebx
+  mov %r8d, %ecx
+  wrmsr
+  mov %r9d, %ecx
+  mov %esi, %eax
+  wrmsr
+  mov %r10d, %ecx
+  mov %ebx, %eax
+  wrmsr
+  pop %rbx
+  ret
+stop_three:
+  load_three_msrs
+  xor %eax, %eax
+  xor %edx, %edx
+  mov %r8d, %ecx
+  wrmsr
+  mov %r9d, %ecx
+  wrmsr
+  mov %r10d, %ecx
+  wrmsr
   ret
 
 .balign 16
@@ -89,7 +146,14 @@ short_syscall:
 
 .section .user.text, "awx"
 .balign 16
-.global user_system_calls, user_branch_loop, user_rdpmc
+.global user_block
+user_block:
+  measured_rounds user_word, 3f
+  int $0x80
+3:ret
+
+.balign 16
+.global user_system_calls, user_branch_loop, user_branch_loop_end, user_rdpmc
 user_system_calls:
 1:syscall
   dec %rdi
@@ -100,6 +164,7 @@ user_system_calls:
 user_branch_loop:
 1:dec %rdi
   jnz 1b
+user_branch_loop_end:
   int $0x80
 
 .balign 16
@@ -107,6 +172,10 @@ user_rdpmc:
   mov %edi, %ecx
   rdpmc
   int $0x80
+
+.section .user.data, "aw"
+.balign 8
+user_word: .quad 0
 
 .section .bss
 .balign 8
