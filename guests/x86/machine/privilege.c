@@ -84,10 +84,20 @@ static void check_system_calls(void) {
   trap = run(user_syscall);
   CHECK(trap.vector == VECTOR_UD, "SYSCALL without EFER.SCE raises #UD");
   wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
+}
 
+static bool is_amd(void) {
+  return cpuid(0, 0).ecx == 0x444d4163;
+}  // "cAMD"
+
+static void check_sysenter(void) {
+  if (is_amd()) {
+    CHECK(run(user_sysenter).vector == VECTOR_UD, "AMD: SYSENTER in long mode raises #UD");
+    return;
+  }
   wrmsr(MSR_SYSENTER_EIP, (uint64_t)fast_sysenter);
   wrmsr(MSR_SYSENTER_ESP, current_tss()->rsp[0]);
-  trap = run(user_sysenter);
+  struct trap trap = run(user_sysenter);
   CHECK(trap.vector == VECTOR_USER_EXIT && trap.rax == 42,
         "SYSENTER goes in and SYSEXIT comes back");
   CHECK(trap.r8 == SELECTOR_USER_CODE && trap.r9 == SELECTOR_USER_DATA_SYSEXIT,
@@ -207,6 +217,7 @@ static void check_bases(void) {
 void guest_main(void) {
   check_gates();
   check_system_calls();
+  check_sysenter();
   check_compatibility_mode();
   check_iret();
   check_bases();

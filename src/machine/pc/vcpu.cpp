@@ -26,9 +26,14 @@ bool is_x2apic_register(MsrIndex msr) {
 Vcpu::Vcpu(const Config& config, Board& board)
     : config_{config},
       board_{board},
-      plain_msrs_{config.model->hz},
-      cpu_{board.memory, *this,      board.code_pages,
-           totals_,      deadlines_, {config.model->slots_per_cycle}},
+      plain_msrs_{config.model->vendor, config.model->hz},
+      cpu_{board.memory,
+           *this,
+           board.code_pages,
+           totals_,
+           deadlines_,
+           {.slots_per_cycle = config.model->slots_per_cycle,
+            .identity = x86::identity_of(*config.model)}},
       apic_{apic_config(config), board.clock, board.apic_bus, *this,
             config.topology.apic_id == 0 ? &board.pic : nullptr} {
   if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);

@@ -26,6 +26,7 @@
 
 #include "machine/guest_memory.hpp"
 #include "machine/x86/environment.hpp"
+#include "machine/x86/identity.hpp"
 #include "vpmu/silicon/branch_predictor.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
@@ -390,6 +391,8 @@ struct Core {
   bool stack_switch_shadow = false;   ///< after MOV SS, POP SS: no single-step trap either
   std::uint8_t data_breakpoints = 0;  ///< DR6 bits of those that the running instruction has hit
   bool debug_trap = false;            ///< a single-step trap is to be taken at this boundary
+
+  Identity identity;
 
   // What the CPU is built into.
   GuestMemory* memory = nullptr;

@@ -18,6 +18,7 @@
 #include "machine/x86/code_pages.hpp"
 #include "machine/x86/core.hpp"
 #include "machine/x86/cpu_state.hpp"
+#include "machine/x86/identity.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
@@ -26,9 +27,10 @@ namespace vpmu::machine::x86 {
 
 class BlockCache;
 
-/// What of the CPU model the CPU needs for what it counts.
+/// What of the CPU model the CPU needs: for what it counts, and for what it is.
 struct ModelledSilicon {
   std::uint8_t slots_per_cycle = 4;
+  Identity identity{};
 };
 
 class Cpu final : public silicon::RetireSource {

@@ -487,6 +487,7 @@ static_assert(static_cast<int>(BranchKind::kFar) - 1 ==
 Cpu::Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
          silicon::RetireTotals& totals, silicon::Deadlines& deadlines,
          const ModelledSilicon& modelled) {
+  core_.identity = modelled.identity;
   core_.memory = &memory;
   core_.environment = &environment;
   core_.code_pages = &code_pages;
@@ -539,7 +540,7 @@ void Cpu::reset() {
 void Cpu::init() {
   Core& core = core_;
   core.gpr = {};
-  core.gpr[kRdx] = 0x606a6;  // family, model and stepping; software does not rely on it
+  core.gpr[kRdx] = core.identity.signature;
   core.rflags = 2;
   set_arithmetic_flags(core, 0);
   // CD and NW survive INIT.

@@ -163,6 +163,8 @@ unsigned branch_bits(const Instruction& in) {
   return in.code64() ? 64 : in.zydis.operand_width == 16 ? 16 : 32;
 }
 
+}  // namespace
+
 std::uint64_t branch_target(const Instruction& in) {
   std::uint64_t target = in.next_rip + static_cast<std::uint64_t>(in.operands[0].imm.value.s);
   switch (branch_bits(in)) {
@@ -171,6 +173,8 @@ std::uint64_t branch_target(const Instruction& in) {
     default: return target;
   }
 }
+
+namespace {
 
 template <bool kObserve>
 Handler pick_jcc(const Instruction& in, unsigned code) {

@@ -524,9 +524,28 @@ Segment flat_segment(std::uint16_t selector, bool code, std::uint8_t dpl, bool l
   return s;
 }
 
+bool is_amd(const Core& core) {
+  return core.identity.vendor == Vendor::kAmd;
+}
+
+/// Outside long mode, APM vol. 3 SYSCALL.
+const Op* legacy_syscall(Core& core, const Op* op) {
+  core.gpr[kRcx] = static_cast<std::uint32_t>(op->immediate);
+  const auto selector = static_cast<std::uint16_t>(core.star >> 32 & 0xfffc);
+  core.segment[kCs] = flat_segment(selector, true, 0, false);
+  core.segment[kSs] = flat_segment(static_cast<std::uint16_t>(selector + 8), false, 0, false);
+  core.rflags &= ~(kIf | kVm | kRf);
+  core.cpl = 0;
+  update_mode(core);
+  return finish(core, static_cast<std::uint32_t>(core.star), true);
+}
+/// Intel has it in 64-bit code only; AMD in all protected modes, with a target of its own for
+/// compatibility mode.
 const Op* syscall(Core& core, const Op* op) {
-  if ((core.efer & kEferSce) == 0 || !core.long_mode() || !core.code64())
+  const bool from_64 = core.code64();
+  if ((core.efer & kEferSce) == 0 || real_mode(core) || (!from_64 && !is_amd(core)))
     return raise(core, op, kInvalidOpcode);
+  if (!core.long_mode()) return legacy_syscall(core, op);
   core.gpr[kRcx] = op->immediate;
   core.gpr[11] = rflags(core) & ~kRf;
   const auto selector = static_cast<std::uint16_t>(core.star >> 32 & 0xfffc);
@@ -537,26 +556,34 @@ const Op* syscall(Core& core, const Op* op) {
   set_arithmetic_flags(core, flags);
   core.cpl = 0;
   update_mode(core);
-  return finish(core, core.lstar, true);
+  return finish(core, from_64 ? core.lstar : core.cstar, true);
 }
 template <bool kTo64>
 const Op* sysret(Core& core, const Op* op) {
-  if ((core.efer & kEferSce) == 0 || !core.code64()) return raise(core, op, kInvalidOpcode);
-  if (!privileged(core)) return raise(core, op, kGeneralProtection, 0);
+  const bool from_64 = core.code64();
+  if ((core.efer & kEferSce) == 0 || (!from_64 && !is_amd(core)))
+    return raise(core, op, kInvalidOpcode);
+  if (real_mode(core) || !privileged(core)) return raise(core, op, kGeneralProtection, 0);
   const std::uint64_t rip = kTo64 ? core.gpr[kRcx] : get<std::uint32_t>(core, 8 * kRcx);
   if (!canonical(rip)) return raise(core, op, kGeneralProtection, 0);
   const auto base = static_cast<std::uint16_t>(core.star >> 48);
   const auto code = static_cast<std::uint16_t>((base + (kTo64 ? 16 : 0)) | 3);
   core.segment[kCs] = flat_segment(code, true, 3, kTo64);
   core.segment[kSs] = flat_segment(static_cast<std::uint16_t>((base + 8) | 3), false, 3, false);
-  const std::uint64_t flags = core.gpr[11] & 0x3c7fd7;
-  core.rflags = (flags & ~kArithmeticFlags & ~kRf) | 2;
-  set_arithmetic_flags(core, flags);
+  if (from_64) {
+    const std::uint64_t flags = core.gpr[11] & 0x3c7fd7;
+    core.rflags = (flags & ~kArithmeticFlags & ~kRf) | 2;
+    set_arithmetic_flags(core, flags);
+  } else {
+    core.rflags |= kIf;
+  }
   core.cpl = 3;
   update_mode(core);
   return finish(core, rip, true);
 }
+/// AMD has SYSENTER and SYSEXIT outside long mode only.
 const Op* sysenter(Core& core, const Op* op) {
+  if (is_amd(core) && core.long_mode()) return raise(core, op, kInvalidOpcode);
   if (real_mode(core) || (core.sysenter_cs & 0xfffc) == 0)
     return raise(core, op, kGeneralProtection, 0);
   const bool wide = core.long_mode();
@@ -572,6 +599,7 @@ const Op* sysenter(Core& core, const Op* op) {
 }
 template <bool kTo64>
 const Op* sysexit(Core& core, const Op* op) {
+  if (is_amd(core) && core.long_mode()) return raise(core, op, kInvalidOpcode);
   if (real_mode(core) || (core.sysenter_cs & 0xfffc) == 0 || !privileged(core))
     return raise(core, op, kGeneralProtection, 0);
   const std::uint64_t rip = kTo64 ? core.gpr[kRdx] : get<std::uint32_t>(core, 8 * kRdx);
@@ -629,6 +657,30 @@ const Op* software_interrupt(Core& core, const Op* op) {
 const Op* icebp(Core& core, const Op*) {
   core.debug_trap = true;
   return finish(core, core.block->rip + core.block->byte_length, true);
+}
+
+// ---- Transactions -------------------------------------------------------------------------------
+// Every transaction aborts at once, as CPUID says (RTM_ALWAYS_ABORT): there is never one.
+
+/// `immediate` is where the fallback is.
+const Op* xbegin(Core& core, const Op* op) {
+  if (!core.identity.tsx) return raise(core, op, kInvalidOpcode);
+  if (!canonical(op->immediate)) return raise(core, op, kGeneralProtection, 0);
+  set<std::uint32_t>(core, 8 * kRax, 0);  // the abort has no reason
+  return finish(core, op->immediate);
+}
+const Op* xend(Core& core, const Op* op) {
+  if (!core.identity.tsx) return raise(core, op, kInvalidOpcode);
+  return raise(core, op, kGeneralProtection, 0);
+}
+const Op* xabort(Core& core, const Op* op) {
+  if (!core.identity.tsx) return raise(core, op, kInvalidOpcode);
+  VPMU_NEXT(core, op);
+}
+const Op* xtest(Core& core, const Op* op) {
+  if (!core.identity.tsx) return raise(core, op, kInvalidOpcode);
+  set_arithmetic_flags(core, kZf);
+  VPMU_NEXT(core, op);
 }
 
 }  // namespace
@@ -867,6 +919,20 @@ bool translate_descriptor(const Instruction& in, Translation& out) {
   }
 }
 
+bool translate_transaction(const Instruction& in, Translation& out) {
+  out.instruction_class = InstructionClass::kFence;
+  switch (in.mnemonic()) {
+    case ZYDIS_MNEMONIC_XBEGIN:
+      end_block(in, out, &xbegin, InstructionClass::kFence);
+      out.op.immediate = branch_target(in);
+      return true;
+    case ZYDIS_MNEMONIC_XEND: out.op.run = &xend; return true;
+    case ZYDIS_MNEMONIC_XABORT: out.op.run = &xabort; return true;
+    case ZYDIS_MNEMONIC_XTEST: out.op.run = &xtest; return true;
+    default: return false;
+  }
+}
+
 bool translate_base(const Instruction& in, Translation& out) {
   const auto pick = [&]<SegmentBase B>() {
     out.op.reg = gpr_offset(in.operands[0].reg.value);
@@ -940,7 +1006,7 @@ bool translate_system(const Instruction& in, Translation& out) {
     default: break;
   }
   return translate_far(in, out) || translate_privilege_change(in, out) || translate_port(in, out) ||
-         translate_descriptor(in, out) || translate_base(in, out);
+         translate_descriptor(in, out) || translate_base(in, out) || translate_transaction(in, out);
 }
 
 }  // namespace vpmu::machine::x86

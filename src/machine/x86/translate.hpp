@@ -70,6 +70,9 @@ std::uint8_t segment_number(ZydisRegister reg);
 /// 0 to 15 of an XMM register; 0 to 7 of an x87 or MMX register.
 std::uint8_t register_number(ZydisRegister reg);
 
+/// Where a relative branch leads: operand 0 is the distance.
+std::uint64_t branch_target(const Instruction& in);
+
 /// Puts a CMP or TEST and the Jcc right behind it into one Op: `out` is the Jcc's translation, and
 /// stands for both if this returns true.
 bool fuse_compare_and_branch(const Instruction& compare, const Op& compare_op,

@@ -6,7 +6,8 @@
 namespace vpmu::silicon::x86 {
 
 std::span<const CpuModel* const> cpu_models() {
-  static constexpr const CpuModel* kModels[] = {&kIcelakeServer};
+  static constexpr const CpuModel* kModels[] = {&kIcelakeServer, &kSapphireRapids, &kSkylakeServer,
+                                                &kZen2, &kZen4};
   return kModels;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // CPUID feature bits of what the interpreter executes, Intel SDM vol. 2A table 3-8 and following,
-// and the leaves that are the same for every model because of it.
+// AMD APM vol. 3 appendix E, and the fields that are the same for every model because of it.
 #pragma once
 
 #include <cstdint>
@@ -80,16 +80,28 @@ enum : unsigned {
   kAdx = 19,
   kSmap = 20,
   kClflushopt = 23,
+  // Models with transactional memory; EDX then says that every transaction aborts.
+  kHle = 4,
+  kRtm = 11,
 };
 }  // namespace leaf7_ebx
+namespace leaf7_edx {
+enum : unsigned { kRtmAlwaysAbort = 11 };
+}  // namespace leaf7_edx
 inline constexpr std::uint32_t kLeaf7Ebx = [] {
   using namespace leaf7_ebx;
   return bits(kFsgsbase, kBmi1, kSmep, kBmi2, kErms, kAdx, kSmap, kClflushopt);
 }();
 
-/// Leaf 80000001H.
+/// Leaf 80000001H. CmpLegacy (1) of AMD follows the number of vCPUs.
 namespace extended_ecx {
-enum : unsigned { kLahf64 = 0, kLzcnt = 5 };
+enum : unsigned {
+  kLahf64 = 0,
+  kCmpLegacy = 1,
+  kLzcnt = 5,
+  kTopologyExtensions = 22,  ///< AMD: leaves 8000001DH and 8000001EH
+  kPerfCtrExtCore = 23,      ///< AMD: six core counters
+};
 }  // namespace extended_ecx
 namespace extended_edx {
 enum : unsigned { kSyscall = 11, kNx = 20, kPage1Gb = 26, kRdtscp = 27, kLongMode = 29 };
@@ -99,6 +111,9 @@ inline constexpr std::uint32_t kExtendedEdx = [] {
   using namespace extended_edx;
   return bits(kSyscall, kNx, kPage1Gb, kRdtscp, kLongMode);
 }();
+
+/// What AMD repeats of leaf 1 EDX.
+inline constexpr std::uint32_t kExtendedEdxOfLeaf1 = 0x0183f3ff;
 
 /// Leaf 6, EAX: the APIC timer always runs.
 inline constexpr std::uint32_t kArat = 1u << 2;
@@ -112,6 +127,13 @@ inline constexpr std::uint32_t kXsaveBytes = 512 + 64;
 /// Leaf 80000008H, EAX: 46 physical and 48 linear address bits.
 inline constexpr std::uint32_t kAddressSizes = 48u << 8 | 46u;
 
+/// Leaf 1, EAX: SDM vol. 2A figure 3-6, APM vol. 3 Fn0000_0001_EAX.
+constexpr std::uint32_t signature(std::uint32_t family, std::uint32_t model,
+                                  std::uint32_t stepping) {
+  const std::uint32_t base = family < 0xf ? family : 0xf;
+  return (family - base) << 20 | model >> 4 << 16 | base << 8 | (model & 0xf) << 4 | stepping;
+}
+
 /// Four characters as CPUID returns them in a register.
 constexpr std::uint32_t text(const char* string, unsigned at) {
   std::uint32_t value = 0;
@@ -121,7 +143,9 @@ constexpr std::uint32_t text(const char* string, unsigned at) {
   return value;
 }
 
-/// One cache of CPUID leaf 4. How many vCPUs share it is filled in by cpuid().
+inline constexpr char kHypervisorName[] = "vpmuvpmuvpmu";
+
+/// One cache of CPUID leaf 4, or 8000001DH of AMD. How many vCPUs share it is filled in by cpuid().
 struct Cache {
   enum Type : std::uint8_t { kData = 1, kInstruction = 2, kUnified = 3 };
   Type type;
@@ -135,6 +159,9 @@ constexpr std::uint32_t leaf4_eax(Cache cache) {
 }
 constexpr std::uint32_t leaf4_ebx(Cache cache) {
   return (cache.ways - 1u) << 22 | (kCacheLine - 1);
+}
+constexpr std::uint32_t kib(Cache cache) {
+  return cache.sets * cache.ways * kCacheLine / 1024;
 }
 
 }  // namespace vpmu::silicon::x86::feature

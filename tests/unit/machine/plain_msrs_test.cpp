@@ -6,8 +6,10 @@
 namespace vpmu::machine {
 namespace {
 
+using silicon::x86::Vendor;
+
 TEST(PlainMsrs, AllHaveTheirResetValues) {
-  const PlainMsrs msrs{2'600'000'000};
+  const PlainMsrs msrs{Vendor::kIntel, 2'600'000'000};
   struct Row {
     std::uint32_t msr;
     std::uint64_t value;
@@ -68,7 +70,7 @@ TEST(PlainMsrs, WritesAreCheckedAsTheManualSays) {
       {0x17, 0, kFault},
   };
   for (const Row& row : rows) {
-    PlainMsrs msrs{2'600'000'000};
+    PlainMsrs msrs{Vendor::kIntel, 2'600'000'000};
     const auto msr = static_cast<MsrIndex>(row.msr);
     const Access before = msrs.read(msr);
     const Access written = msrs.write(msr, row.value);
@@ -83,7 +85,7 @@ TEST(PlainMsrs, WritesAreCheckedAsTheManualSays) {
 }
 
 TEST(PlainMsrs, OthersAreNotTheirs) {
-  PlainMsrs msrs{1};
+  PlainMsrs msrs{Vendor::kIntel, 1};
   for (const std::uint32_t msr :
        {0x10u, 0x1bu, 0x210u, 0x251u, 0x270u, 0x276u, 0x400u, 0xc0000080u}) {
     EXPECT_TRUE(msrs.read(static_cast<MsrIndex>(msr)).is_not_mine()) << msr;

@@ -18,7 +18,7 @@ TEST(PmuConfig, GuestOfIcelakeServerGetsVersion2WithEightAndThreeCounters) {
                                .fixed_counters = 3,
                                .fixed_width = 48,
                                .arch_event_length = 8,
-                               .arch_events_unavailable = 0x98,
+                               .arch_events_unavailable = 0,
                                .perf_capabilities = 1 << 13,
                                .has_perf_capabilities = true}));
 }

@@ -8,5 +8,9 @@
 namespace vpmu::silicon::x86 {
 
 extern const CpuModel kIcelakeServer;
+extern const CpuModel kSapphireRapids;
+extern const CpuModel kSkylakeServer;
+extern const CpuModel kZen2;
+extern const CpuModel kZen4;
 
 }  // namespace vpmu::silicon::x86

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// sapphire-rapids: Intel Xeon Gold 6430 (Sapphire Rapids), 06_8FH stepping 8, at its base clock of
+// 2.10 GHz, with Hyper-Threading off: 8 general-purpose and 4 fixed counters. 60 MiB of L3 in 32
+// slices. Its transactional memory aborts every transaction.
+#include <array>
+
+#include "silicon/x86/models/intel_cpuid.hpp"
+#include "silicon/x86/models/intel_events.hpp"
+#include "silicon/x86/models/models.hpp"
+
+namespace vpmu::silicon::x86 {
+namespace {
+
+using feature::Cache;
+
+constexpr std::uint32_t kHz = 2'100'000'000;
+constexpr std::uint32_t kCrystalHz = 25'000'000;
+static_assert(kHz % kCrystalHz == 0, "leaf 15H gives the TSC's frequency exactly");
+constexpr std::uint8_t kModel = 0x8f, kStepping = 8;
+constexpr bool kTsx = true;
+
+constexpr char kBrand[49] = "Intel(R) Xeon(R) (vpmu sapphire-rapids) 2.10GHz";
+
+constexpr Cache kL1d{Cache::kData, 1, 12, 64};
+constexpr Cache kL1i{Cache::kInstruction, 1, 8, 64};
+constexpr Cache kL2{Cache::kUnified, 2, 16, 2048};
+constexpr Cache kL3{Cache::kUnified, 3, 15, 65536};
+
+constexpr auto kCpuid = intel::cpuid_rows({.signature = feature::signature(6, kModel, kStepping),
+                                           .hz = kHz,
+                                           .crystal_hz = kCrystalHz,
+                                           .brand = kBrand,
+                                           .l1d = kL1d,
+                                           .l1i = kL1i,
+                                           .l2 = kL2,
+                                           .l3 = kL3,
+                                           .tsx = kTsx});
+
+constexpr PmuModel kPmu{
+    .version = 5,
+    .gp_counters = 8,
+    .gp_width = 48,
+    .fixed_counters = 4,
+    .fixed_width = 48,
+    .arch_event_length = 8,
+    .perf_capabilities = 1u << 13,  // full-width writes; no LBR, no PEBS
+};
+
+constexpr std::array kOwn{
+    event("CPU_CLK_UNHALTED.REF_TSC_P", {0x3c, 0x01}, RawEvent::kReferenceCycles, intel::kSpr),
+};
+constexpr auto kEvents = join(intel::kFixed, intel::kArchitectural, intel::kBranches,
+                              intel::kSinceIceLake, intel::kMemory, intel::caches(kFirstFour),
+                              intel::page_walks(0x12, 0x13, kFirstFour, intel::kSpr), kOwn);
+
+}  // namespace
+
+const CpuModel kSapphireRapids{
+    .name = "sapphire-rapids",
+    .vendor = Vendor::kIntel,
+    .family = 6,
+    .model = kModel,
+    .stepping = kStepping,
+    .hz = kHz,
+    .crystal_hz = kCrystalHz,
+    .cpuid = kCpuid,
+    .pmu = kPmu,
+    .events = kEvents,
+    .memory = {.l1d = {kL1d.sets, kL1d.ways},
+               .l2 = {kL2.sets, kL2.ways},
+               .llc = {kL3.sets, kL3.ways},
+               .dtlb = {16, 6},  // 96 entries; the CPU's are fully associative
+               .stlb = {128, 16}},
+    .slots_per_cycle = 6,
+    .tsx = kTsx,
+};
+
+}  // namespace vpmu::silicon::x86
