@@ -1,26 +1,121 @@
 // SPDX-License-Identifier: MIT
 #include "cli/cpu_command.hpp"
 
+#include <algorithm>
 #include <iterator>
+#include <string_view>
 
 #include <fmt/format.h>
 
 namespace vpmu::cli {
 
 namespace {
+using silicon::CacheGeometry;
+using silicon::TlbGeometry;
 using silicon::x86::CountedOn;
+using silicon::x86::CpuidResult;
 using silicon::x86::CpuModel;
 using silicon::x86::EventRow;
+using silicon::x86::PmuModel;
+using silicon::x86::Vendor;
 
-const char* vendor_name(silicon::x86::Vendor vendor) {
-  return vendor == silicon::x86::Vendor::kIntel ? "Intel" : "AMD";
+constexpr std::size_t kColumns = 100;
+
+bool is_intel(const CpuModel& model) {
+  return model.vendor == Vendor::kIntel;
 }
 
-std::string counters_of(const EventRow& event) {
+const char* vendor_name(const CpuModel& model) {
+  return is_intel(model) ? "Intel" : "AMD";
+}
+
+std::string pmu_version(const CpuModel& model) {
+  if (is_intel(model)) return fmt::format("version {}", model.pmu.version);
+  return model.pmu.version >= 2 ? "PerfMonV2" : "core";
+}
+
+std::string counters_text(const PmuModel& pmu) {
+  if (pmu.fixed_counters == 0) return fmt::format("{}", pmu.gp_counters);
+  return fmt::format("{} + {} fixed", pmu.gp_counters, pmu.fixed_counters);
+}
+
+std::string size_text(CacheGeometry cache) {
+  const std::uint64_t kib = std::uint64_t{cache.sets} * cache.ways * 64 / 1024;
+  return kib < 1024 ? fmt::format("{} KiB", kib)
+                    : fmt::format("{:g} MiB", static_cast<double>(kib) / 1024);
+}
+
+std::string cache_text(CacheGeometry cache) {
+  return fmt::format("{}, {}-way", size_text(cache), cache.ways);
+}
+std::string tlb_text(TlbGeometry tlb) {
+  return fmt::format("{} pages, {}-way", tlb.sets * tlb.ways, tlb.ways);
+}
+
+double gigahertz(const CpuModel& model) {
+  return static_cast<double>(model.hz) / 1e9;
+}
+
+/// "any", "0-3", "1": the counters in `mask` of the `existing` ones.
+std::string counter_set(unsigned mask, unsigned existing) {
+  mask &= (1U << existing) - 1;
+  if (mask == (1U << existing) - 1) return "any";
+  std::string text;
+  for (unsigned first = 0; first < existing; ++first) {
+    if ((mask >> first & 1) == 0) continue;
+    unsigned last = first;
+    while (mask >> (last + 1) & 1) ++last;
+    text += fmt::format("{}{}", text.empty() ? "" : ",", first);
+    if (last != first) text += fmt::format("-{}", last);
+    first = last;
+  }
+  return text;
+}
+
+std::string counters_of(const CpuModel& model, const EventRow& event) {
   if (event.counted_on == CountedOn::kFixedCounter) return fmt::format("fixed {}", event.fixed);
-  if (event.fixed != silicon::x86::kNoFixedCounter)
-    return fmt::format("any, fixed {}", event.fixed);
-  return "any";
+  const std::string general = counter_set(event.counters, model.pmu.gp_counters);
+  if (event.fixed == silicon::x86::kNoFixedCounter) return general;
+  return fmt::format("{}, fixed {}", general, event.fixed);
+}
+
+/// `text` in lines of at most kColumns, each behind `indent` spaces; no line end behind the last.
+std::string wrapped(std::string_view text, std::size_t indent) {
+  std::string lines(indent, ' ');
+  std::size_t column = indent;
+  while (!text.empty()) {
+    const std::size_t length = std::min(text.find(' '), text.size());
+    if (column > indent && column + 1 + length > kColumns) {
+      lines += '\n' + std::string(indent, ' ');
+      column = indent;
+    }
+    if (column > indent) {
+      lines += ' ';
+      ++column;
+    }
+    lines += text.substr(0, length);
+    column += length;
+    text.remove_prefix(std::min(length + 1, text.size()));
+  }
+  return lines;
+}
+
+void print_leaf(std::string& text, const CpuModel& model, std::uint32_t leaf) {
+  const CpuidResult result = silicon::x86::cpuid(model, {}, leaf, 0);
+  fmt::format_to(std::back_inserter(text),
+                 "  CPUID {:08X}H  EAX {:08x}  EBX {:08x}  ECX {:08x}  EDX {:08x}\n", leaf,
+                 result.eax, result.ebx, result.ecx, result.edx);
+}
+
+/// The architectural events that CPUID.0AH says are there.
+std::string architectural_events_text(const PmuModel& pmu) {
+  std::string text;
+  const auto events = silicon::x86::architectural_events();
+  for (std::size_t n = 0; n < events.size() && n < pmu.arch_event_length; ++n) {
+    if (pmu.arch_events_unavailable >> n & 1) continue;
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", events[n].name);
+  }
+  return text;
 }
 }  // namespace
 
@@ -34,32 +129,71 @@ Result<const CpuModel*> cpu_model(const std::string& name) {
 }
 
 std::string list_cpus() {
-  std::string text;
+  constexpr auto kLine = "{:<16} {:<6} {:<12} {:<5} {:<10} {:<11} {:<8} {:<9} {}\n";
+  std::string text = fmt::format(kLine, "model", "vendor", "family/model", "GHz", "PMU", "counters",
+                                 "L1D", "L2", "LLC");
   for (const CpuModel* model : silicon::x86::cpu_models()) {
-    fmt::format_to(std::back_inserter(text), "{:<20} {}, family {}, model {:#x}, {:.1f} GHz\n",
-                   model->name, vendor_name(model->vendor), model->family, model->model,
-                   static_cast<double>(model->hz) / 1e9);
+    fmt::format_to(std::back_inserter(text), kLine, model->name, vendor_name(*model),
+                   fmt::format("{:#x}/{:#x}", model->family, model->model),
+                   fmt::format("{:.2f}", gigahertz(*model)), pmu_version(*model),
+                   counters_text(model->pmu), size_text(model->memory.l1d),
+                   size_text(model->memory.l2), size_text(model->memory.llc));
   }
   return text;
 }
 
 std::string show_cpu(const CpuModel& model) {
+  const auto& memory = model.memory;
   std::string text;
   const auto out = std::back_inserter(text);
-  fmt::format_to(out, "{}\n  {}, family {}, model {:#x}, stepping {}\n", model.name,
-                 vendor_name(model.vendor), model.family, model.model, model.stepping);
-  fmt::format_to(out, "  core, TSC and reference clock {} Hz, crystal {} Hz\n", model.hz,
-                 model.crystal_hz);
-  fmt::format_to(out, "  PMU version {}: {} counters of {} bits, {} fixed counters of {} bits\n\n",
-                 model.pmu.version, model.pmu.gp_counters, model.pmu.gp_width,
-                 model.pmu.fixed_counters, model.pmu.fixed_width);
-  fmt::format_to(out, "{:<36} {:>5} {:>5}  {:<13} {}\n", "event", "event", "umask", "counters",
-                 "counts");
+  fmt::format_to(out, "{}\n", model.name);
+  fmt::format_to(out, "  identity         {}, family {:#x}, model {:#x}, stepping {}\n",
+                 vendor_name(model), model.family, model.model, model.stepping);
+  fmt::format_to(out, "  clock            {:.2f} GHz (core, TSC and reference), crystal {} MHz\n",
+                 gigahertz(model), model.crystal_hz / 1'000'000);
+  fmt::format_to(out, "  PMU              {}\n", pmu_version(model));
+  fmt::format_to(out, "  counters         {}, of {} bits\n", counters_text(model.pmu),
+                 model.pmu.gp_width);
+  if (is_intel(model)) {
+    print_leaf(text, model, 0xa);
+    const std::string events = wrapped(architectural_events_text(model.pmu), 19);
+    fmt::format_to(out, "  architectural    {}\n", std::string_view{events}.substr(19));
+    fmt::format_to(out, "  full-width MSRs  {}\n",
+                   model.pmu.perf_capabilities >> 13 & 1 ? "yes" : "no");
+    fmt::format_to(out, "  transactions     {}\n", model.tsx ? "abort at once" : "none");
+  } else {
+    print_leaf(text, model, 0x80000001);
+    if (model.pmu.version >= 2) print_leaf(text, model, 0x80000022);
+  }
+  fmt::format_to(out, "  issue slots      {} per cycle\n", model.slots_per_cycle);
+  fmt::format_to(out, "  L1D              {}\n", cache_text(memory.l1d));
+  fmt::format_to(out, "  L2               {}\n", cache_text(memory.l2));
+  fmt::format_to(out, "  LLC              {}, shared by all vCPUs\n", cache_text(memory.llc));
+  fmt::format_to(out, "  DTLB             {}\n", tlb_text(memory.dtlb));
+  fmt::format_to(out, "  second-level TLB {}\n", tlb_text(memory.stlb));
+  fmt::format_to(out, "  events           {}, see `vpmu cpu show {} --events`\n",
+                 model.events.size(), model.name);
+  return text;
+}
+
+std::string show_events(const CpuModel& model) {
+  constexpr std::size_t kNameColumns = 42;
+  constexpr auto kLine = "{:<42} {:<5} {:<5} {:<12} {}\n";
+  std::string text = fmt::format(kLine, "name", "event", "umask", "counters", "counts");
   for (const EventRow& event : model.events) {
-    fmt::format_to(out, "{:<36} {:#05x} {:#05x}  {:<13} {}", event.name, event.selector.event,
-                   event.selector.unit_mask, counters_of(event), silicon::name(event.raw));
-    if (event.note[0] != '\0') fmt::format_to(out, " ({})", event.note);
-    fmt::format_to(out, "\n");
+    std::string_view name = event.name;
+    if (name.size() > kNameColumns) {
+      text += fmt::format("{}\n", name);
+      name = "";
+    }
+    fmt::format_to(std::back_inserter(text), kLine, name,
+                   fmt::format("{:#04x}", event.selector.event),
+                   fmt::format("{:#04x}", event.selector.unit_mask), counters_of(model, event),
+                   silicon::name(event.raw));
+    const bool has_note = event.note[0] != '\0';
+    const std::string below =
+        fmt::format("{}{}[{}]", event.note, has_note ? " " : "", event.source);
+    text += wrapped(below, 4) + '\n';
   }
   return text;
 }

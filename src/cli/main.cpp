@@ -61,14 +61,15 @@ int print(const std::string& text) {
   return vpmu::cli::kStatusBadInput;
 }
 
-int show_cpu(const std::string& name) {
+int show_cpu(const std::string& name, bool events) {
   const auto model = vpmu::cli::cpu_model(name);
   if (!model) {
     fmt::print(stderr, "vpmu: {}\n", model.error().message);
     return vpmu::cli::kStatusBadInput;
   }
-  return print(vpmu::cli::show_cpu(**model));
+  return print(events ? vpmu::cli::show_events(**model) : vpmu::cli::show_cpu(**model));
 }
+
 int run_command_line(int argc, char** argv) {
   CLI::App app{"Runs guests on a machine whose performance counters work", "vpmu"};
   app.set_version_flag("--version", std::string{"vpmu "} + vpmu::cli::kVersion);
@@ -81,9 +82,15 @@ int run_command_line(int argc, char** argv) {
   CLI::App* cpu = app.add_subcommand("cpu", "The CPU models");
   cpu->require_subcommand(1);
   CLI::App* list = cpu->add_subcommand("list", "List the models");
-  CLI::App* show = cpu->add_subcommand("show", "Show a model's PMU and events");
+  CLI::App* show =
+      cpu->add_subcommand("show", "Show a model's identity, PMU and caches, or its events");
   std::string model;
   show->add_option("MODEL", model, "Name of the model")->required();
+  bool events = false;
+  show->add_flag(
+      "--events", events,
+      "Show its events: name, event select, unit mask, counters, what is counted, how that "
+      "differs from the hardware, and where the encoding is from");
 
   CLI::App* doctor = app.add_subcommand("doctor", "Say what this machine has of what vpmu can use");
   bool as_json = false;
@@ -111,7 +118,7 @@ int run_command_line(int argc, char** argv) {
   if (run->parsed()) return vpmu::cli::run_guest(options);
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (list->parsed()) return print(vpmu::cli::list_cpus());
-  if (show->parsed()) return show_cpu(model);
+  if (show->parsed()) return show_cpu(model, events);
   return vpmu::cli::kStatusBadInput;
 }
 }  // namespace

@@ -187,6 +187,7 @@ TEST_F(CommandTest, HelpAndVersionGoToStandardOutput) {
   EXPECT_NE(help.output.find("--max-instructions"), std::string::npos);
   EXPECT_EQ(vpmu("cpu list").status, 0);
   EXPECT_EQ(vpmu("cpu show icelake-server").status, 0);
+  EXPECT_EQ(vpmu("cpu show zen4 --events").output.rfind("name ", 0), 0u);
 }
 
 }  // namespace

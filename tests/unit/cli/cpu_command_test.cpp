@@ -3,32 +3,137 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <string>
+#include <vector>
 
 namespace vpmu::cli {
 namespace {
 
-TEST(CpuCommand, ListHasEveryModelOnALineOfItsOwn) {
-  const std::string text = list_cpus();
-  EXPECT_EQ(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')),
-            silicon::x86::cpu_models().size());
-  EXPECT_NE(text.find("icelake-server"), std::string::npos);
+using silicon::x86::cpu_models;
+using silicon::x86::CpuModel;
+using silicon::x86::EventRow;
+using silicon::x86::find_cpu_model;
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> found;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    found.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return found;
 }
 
-TEST(CpuCommand, ShowHasEveryEvent) {
-  for (const silicon::x86::CpuModel* model : silicon::x86::cpu_models()) {
-    const std::string text = show_cpu(*model);
-    for (const silicon::x86::EventRow& event : model->events) {
-      EXPECT_NE(text.find(event.name), std::string::npos) << event.name;
+void expect_fits(const std::string& text) {
+  ASSERT_FALSE(text.empty());
+  EXPECT_EQ(text.back(), '\n');
+  for (const std::string& line : lines(text)) {
+    EXPECT_LE(line.size(), 100u) << line;
+    EXPECT_TRUE(line.empty() || line.back() != ' ') << "'" << line << "'";
+  }
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(CpuCommand, ListHasEveryModelOnALineUnderTheHeadings) {
+  const std::string text = list_cpus();
+  expect_fits(text);
+  const auto table = lines(text);
+  ASSERT_EQ(table.size(), cpu_models().size() + 1);
+  for (std::size_t n = 0; n < cpu_models().size(); ++n) {
+    EXPECT_EQ(table[n + 1].find(cpu_models()[n]->name), 0u) << table[n + 1];
+  }
+}
+
+TEST(CpuCommand, ListSaysWhatTheModelsHave) {
+  struct Case {
+    const char* model;
+    std::vector<std::string> parts;
+  };
+  const Case cases[] = {
+      {"icelake-server",
+       {"Intel", "0x6/0x6a", "2.00", "version 5", "8 + 4 fixed", "48 KiB", "1.25 MiB", "48 MiB"}},
+      {"skylake-server", {"Intel", "0x6/0x55", "2.10", "version 4", "8 + 3 fixed", "22 MiB"}},
+      {"zen2", {"AMD", "0x17/0x31", "3.00", "core", "6", "32 KiB", "512 KiB", "16 MiB"}},
+      {"zen4", {"AMD", "0x19/0x11", "2.70", "PerfMonV2", "6", "1 MiB", "32 MiB"}},
+  };
+  for (const std::string& line : lines(list_cpus())) {
+    for (const Case& expected : cases) {
+      if (line.find(std::string{expected.model} + " ") != 0) continue;
+      for (const std::string& part : expected.parts) EXPECT_TRUE(has(line, part)) << line;
     }
+  }
+}
+
+TEST(CpuCommand, ShowHasIdentityPmuAndHierarchyButNoEvents) {
+  for (const CpuModel* model : cpu_models()) {
+    const std::string text = show_cpu(*model);
+    expect_fits(text);
+    for (const char* part : {"identity", "clock", "PMU", "counters", "CPUID", "issue slots", "L1D",
+                             "L2", "LLC", "DTLB", "second-level TLB"}) {
+      EXPECT_TRUE(has(text, part)) << part << " of " << model->name;
+    }
+    EXPECT_TRUE(has(text, std::to_string(model->events.size()) + ", see"));
+    for (const EventRow& event : model->events) EXPECT_FALSE(has(text, event.name)) << event.name;
+  }
+}
+
+TEST(CpuCommand, ShowGivesTheLeavesThatDescribeThePmu) {
+  // Version 5, 8 counters of 48 bits, 8 events; fixed counters 0 to 3 of 48 bits, no AnyThread.
+  EXPECT_TRUE(has(show_cpu(*find_cpu_model("icelake-server")),
+                  "CPUID 0000000AH  EAX 08300805  EBX 00000000  ECX 0000000f  EDX 00008604"));
+  EXPECT_TRUE(
+      has(show_cpu(*find_cpu_model("zen4")), "CPUID 80000022H  EAX 00000001  EBX 00000006"));
+  EXPECT_FALSE(has(show_cpu(*find_cpu_model("zen2")), "80000022H"));
+  EXPECT_TRUE(has(show_cpu(*find_cpu_model("skylake-server")), "Branch Misses Retired"));
+  EXPECT_FALSE(has(show_cpu(*find_cpu_model("skylake-server")), "Topdown Slots"));
+}
+
+TEST(CpuCommand, EventsHaveEveryRowWithItsCodeNoteAndSource) {
+  for (const CpuModel* model : cpu_models()) {
+    const std::string text = show_events(*model);
+    expect_fits(text);
+    for (const EventRow& event : model->events) {
+      EXPECT_TRUE(has(text, event.name)) << event.name;
+      EXPECT_TRUE(has(text, event.note)) << event.note;
+      EXPECT_TRUE(has(text, event.source)) << event.source;
+    }
+  }
+}
+
+TEST(CpuCommand, EventsSayWhichCountersCountThem) {
+  struct Case {
+    const char* model;
+    const char* start;
+    const char* end;
+  };
+  const Case cases[] = {
+      {"icelake-server", "INST_RETIRED.ANY ", " 0x00  0x01  fixed 0      instructions"},
+      {"icelake-server", "INST_RETIRED.ANY_P ", " 0xc0  0x00  any, fixed 0 instructions"},
+      {"icelake-server", "MEM_INST_RETIRED.ANY ", " 0xd0  0x83  0-3          memory-accesses"},
+      {"skylake-server", "INST_RETIRED.PREC_DIST ", " 0xc0  0x01  1            instructions"},
+      {"zen4", "LS_DISPATCH.LD_ST_DISPATCH ", " 0x29  0x04  any          read-modify-writes"},
+      {"zen4", "DISPATCH_STALLS_1.BE_STALLS ", " 0x1a0 0x1e  any          backend-bound-slots"},
+  };
+  for (const Case& expected : cases) {
+    bool found = false;
+    for (const std::string& line : lines(show_events(*find_cpu_model(expected.model)))) {
+      if (line.find(expected.start) != 0) continue;
+      found = true;
+      EXPECT_TRUE(line.ends_with(expected.end)) << line;
+    }
+    EXPECT_TRUE(found) << expected.start;
   }
 }
 
 TEST(CpuCommand, UnknownModelIsAnErrorThatListsTheKnown) {
   const auto model = cpu_model("pentium-pro");
   ASSERT_FALSE(model.has_value());
-  EXPECT_NE(model.error().message.find("'pentium-pro'"), std::string::npos);
-  EXPECT_NE(model.error().message.find("icelake-server"), std::string::npos);
+  EXPECT_TRUE(has(model.error().message, "'pentium-pro'"));
+  for (const CpuModel* known : cpu_models())
+    EXPECT_TRUE(has(model.error().message, std::string{known->name}));
 }
 
 }  // namespace

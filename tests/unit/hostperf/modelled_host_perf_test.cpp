@@ -80,7 +80,7 @@ TEST_F(ModelledHostPerfTest, RefusesWhatItCannotCountWithTheReason) {
        {.config = kInstructions},
        Target::of(HostCpu{2}),
        OpenError::kNoSuchTarget},
-      {"unknown event", {.config = 0x4f2e}, vcpu, OpenError::kNoSuchEvent},
+      {"unknown event", {.config = 0x802e}, vcpu, OpenError::kNoSuchEvent},
       {"edge without conditions",
        {.config = kInstructions | 1 << 18},
        vcpu,

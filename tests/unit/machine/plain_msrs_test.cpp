@@ -93,5 +93,57 @@ TEST(PlainMsrs, OthersAreNotTheirs) {
   }
 }
 
+TEST(PlainMsrs, OfAmdHaveTheirResetValues) {
+  const PlainMsrs msrs{Vendor::kAmd, 2'700'000'000};
+  struct Row {
+    std::uint32_t msr;
+    std::uint64_t value;
+  };
+  for (const Row row : {Row{0x8b, 1},                   // PATCH_LEVEL
+                        {0xfe, 0x508},                  // MTRRs as on Intel
+                        {0x277, 0x0007040600070406},    //
+                        {0xc0010010, 0},                // SYSCFG
+                        {0xc0010015, 1 << 24},          // HWCR: TscFreqSel
+                        {0xc001001f, 0},                // NB_CFG
+                        {0xc0010114, 1 << 3 | 1 << 4},  // VM_CR: SVM disabled and locked
+                        {0xc0011029, 1 << 1}}) {        // DE_CFG: LFENCE serializes
+    const Access access = msrs.read(MsrIndex{row.msr});
+    ASSERT_TRUE(access.is_done()) << std::hex << row.msr;
+    EXPECT_EQ(access.value(), row.value) << std::hex << row.msr;
+  }
+}
+
+TEST(PlainMsrs, OfAmdDropWhatIsReservedOrReadOnly) {
+  struct Row {
+    std::uint32_t msr;
+    std::uint64_t written, read;
+  };
+  for (const Row row : {Row{0xc0010010, ~0ULL, 0x7c0000},
+                        {0xc0010015, ~0ULL, 1 << 24 | 1 << 18},  // McStatusWrEn
+                        {0xc0010015, 0, 1 << 24},
+                        {0xc001001f, 0x1234'5678'9abc'def0, 0x1234'5678'9abc'def0},
+                        {0xc0010114, 0, 1 << 3 | 1 << 4},
+                        {0xc0011029, 0, 1 << 1}}) {
+    PlainMsrs msrs{Vendor::kAmd, 2'700'000'000};
+    EXPECT_TRUE(msrs.write(MsrIndex{row.msr}, row.written).is_done()) << std::hex << row.msr;
+    EXPECT_EQ(msrs.read(MsrIndex{row.msr}), Access::done(row.read)) << std::hex << row.msr;
+  }
+}
+
+TEST(PlainMsrs, OfOneVendorAreNotTheOthers) {
+  PlainMsrs intel{Vendor::kIntel, 2'000'000'000}, amd{Vendor::kAmd, 2'000'000'000};
+  for (const std::uint32_t msr : {0x17u, 0x34u, 0x3au, 0x79u, 0xceu}) {
+    EXPECT_FALSE(intel.write(MsrIndex{msr}, 0).is_not_mine()) << std::hex << msr;
+    EXPECT_TRUE(amd.write(MsrIndex{msr}, 0).is_not_mine()) << std::hex << msr;
+    EXPECT_TRUE(amd.read(MsrIndex{msr}).is_not_mine()) << std::hex << msr;
+  }
+  for (const std::uint32_t msr :
+       {0xc0010010u, 0xc0010015u, 0xc001001fu, 0xc0010020u, 0xc0010114u, 0xc0011029u}) {
+    EXPECT_TRUE(amd.write(MsrIndex{msr}, 0).is_done()) << std::hex << msr;
+    EXPECT_TRUE(intel.write(MsrIndex{msr}, 0).is_not_mine()) << std::hex << msr;
+    EXPECT_TRUE(intel.read(MsrIndex{msr}).is_not_mine()) << std::hex << msr;
+  }
+}
+
 }  // namespace
 }  // namespace vpmu::machine

@@ -131,7 +131,7 @@ TEST_F(PmuOnModelledPerf, EveryCounterCountsTheSameAtOnce) {
 }
 
 TEST_F(PmuOnModelledPerf, UnknownEventCountsNothingAndSaysSo) {
-  wrmsr(msr::IA32_PERFEVTSEL0, 0x4f2e | kEnOsUsr);
+  wrmsr(msr::IA32_PERFEVTSEL0, 0x802e | kEnOsUsr);
   steps(10);
   EXPECT_EQ(rdpmc(0), 0u);
   EXPECT_EQ(pmu.status(gp_counter(0)), CounterStatus::kUnsupportedEvent);
