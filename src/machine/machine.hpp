@@ -121,6 +121,7 @@ class Machine final : private MachineControl {
   [[nodiscard]] const virt::x86::PmuConfig& pmu_config() const { return pmu_config_; }
   [[nodiscard]] const std::vector<std::unique_ptr<Vcpu>>& vcpus() const { return vcpus_; }
   [[nodiscard]] Board& board() { return board_; }
+  [[nodiscard]] const Board& board() const { return board_; }
   [[nodiscard]] const boot::BootState& boot_state() const { return boot_state_; }
   /// Machine time in cycles.
   [[nodiscard]] std::uint64_t now() const { return board_.clock.now(); }

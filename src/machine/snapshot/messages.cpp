@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: MIT
+#include "machine/snapshot/messages.hpp"
+
+#include <algorithm>
+
+#include "machine/snapshot/fields.hpp"
+
+namespace vpmu::machine::snapshot {
+
+// ---- What has a form of its own -----------------------------------------------------------------
+
+namespace {
+using silicon::BranchPredictor;
+
+void encode_predictor(const x86::CpuState& cpu, proto::Cpu& message) {
+  const BranchPredictor::State& state = cpu.predictor;
+  proto::BranchPredictor& to = *message.mutable_predictor();
+  if (std::ranges::any_of(state.strength, [](auto strength) { return strength != 0; })) {
+    to.mutable_strength()->assign(reinterpret_cast<const char*>(state.strength.data()),
+                                  state.strength.size());
+  }
+  for (std::uint32_t place = 0; place < state.targets.size(); ++place) {
+    const BranchPredictor::Target& target = state.targets[place];
+    if (target == BranchPredictor::Target{}) continue;
+    to.add_target_place(place);
+    to.add_target_from(target.from);
+    to.add_target_to(target.to);
+  }
+  if (state.returns != BranchPredictor::State{}.returns) {
+    for (const std::uint64_t address : state.returns) to.add_returns(address);
+  }
+  to.set_return_top(state.return_top);
+  to.set_return_depth(state.return_depth);
+  to.set_history(state.history);
+}
+
+Result<void> decode_targets(const proto::BranchPredictor& from, BranchPredictor::State& state) {
+  if (from.target_from_size() != from.target_place_size() ||
+      from.target_to_size() != from.target_place_size()) {
+    return fail("a list has another length");
+  }
+  for (int n = 0; n < from.target_place_size(); ++n) {
+    if (from.target_place(n) >= state.targets.size()) return fail("a branch target has no place");
+    state.targets[from.target_place(n)] = {from.target_from(n), from.target_to(n)};
+  }
+  return {};
+}
+
+Result<void> decode_predictor(const proto::Cpu& message, x86::CpuState& cpu) {
+  if (!message.has_predictor()) return fail("a part is missing");
+  const proto::BranchPredictor& from = message.predictor();
+  BranchPredictor::State& state = cpu.predictor;
+  state = {};
+  const std::string& strength = from.strength();
+  if (!strength.empty() && strength.size() != state.strength.size()) {
+    return fail("a block of bytes has another length");
+  }
+  std::copy(strength.begin(), strength.end(), state.strength.begin());
+  if (auto targets = decode_targets(from, state); !targets) return targets;
+  if (from.returns_size() != 0) {
+    if (static_cast<std::size_t>(from.returns_size()) != state.returns.size()) {
+      return fail("a list has another length");
+    }
+    std::copy(from.returns().begin(), from.returns().end(), state.returns.begin());
+  }
+  if (auto top = from_number(from.return_top(), state.return_top); !top) return top;
+  if (auto depth = from_number(from.return_depth(), state.return_depth); !depth) return depth;
+  state.history = from.history();
+  return {};
+}
+
+void encode_retired(const VcpuState& state, proto::Vcpu& message) {
+  for (const std::uint64_t total : state.retired[0]) message.add_retired_user(total);
+  for (const std::uint64_t total : state.retired[1]) message.add_retired_kernel(total);
+}
+
+Result<void> decode_retired(const proto::Vcpu& message, VcpuState& state) {
+  constexpr int kEvents = static_cast<int>(silicon::kRawEventCount);
+  if (message.retired_user_size() != kEvents || message.retired_kernel_size() != kEvents) {
+    return fail("there are totals of other events");
+  }
+  std::copy(message.retired_user().begin(), message.retired_user().end(), state.retired[0].begin());
+  std::copy(message.retired_kernel().begin(), message.retired_kernel().end(),
+            state.retired[1].begin());
+  return {};
+}
+
+template <class Repeated>
+Result<void> decode_vectors(const Repeated& from, VectorSet& to) {
+  if (static_cast<std::size_t>(from.size()) != to.words().size()) {
+    return fail("a set of vectors has another length");
+  }
+  std::copy(from.begin(), from.end(), to.words().begin());
+  return {};
+}
+
+void encode_vectors(const LocalApic::State& state, proto::LocalApic& message) {
+  for (const std::uint64_t word : state.in_service.words()) message.add_in_service(word);
+  for (const std::uint64_t word : state.trigger_mode.words()) message.add_trigger_mode(word);
+  for (const std::uint64_t word : state.request.words()) message.add_request(word);
+}
+
+Result<void> decode_vectors(const proto::LocalApic& message, LocalApic::State& state) {
+  if (auto done = decode_vectors(message.in_service(), state.in_service); !done) return done;
+  if (auto done = decode_vectors(message.trigger_mode(), state.trigger_mode); !done) return done;
+  return decode_vectors(message.request(), state.request);
+}
+}  // namespace
+
+// ---- Field by field -----------------------------------------------------------------------------
+
+template <>
+struct Fields<MachineState::Schedule> {
+  using S = MachineState::Schedule;
+  using M = proto::Schedule;
+  static constexpr auto list =
+      std::tuple{number(&S::round, &M::round, &M::set_round),
+                 number(&S::vcpu, &M::vcpu, &M::set_vcpu),
+                 number(&S::in_turn, &M::in_turn, &M::set_in_turn),
+                 number(&S::ran, &M::ran, &M::set_ran),
+                 number(&S::turn_begin, &M::turn_begin, &M::set_turn_begin),
+                 number(&S::turn_end, &M::turn_end, &M::set_turn_end),
+                 number(&S::stalled, &M::stalled, &M::set_stalled),
+                 number(&S::idle_timers, &M::idle_timers, &M::set_idle_timers)};
+};
+
+template <>
+struct Fields<ApicBus::State> {
+  using S = ApicBus::State;
+  using M = proto::ApicBus;
+  static constexpr auto list = std::tuple{number(&S::next, &M::next, &M::set_next)};
+};
+
+template <>
+struct Fields<Pic8259::Chip> {
+  using S = Pic8259::Chip;
+  using M = proto::PicChip;
+  static constexpr auto list = std::tuple{
+      number(&S::lines, &M::lines, &M::set_lines),
+      number(&S::request, &M::request, &M::set_request),
+      number(&S::mask, &M::mask, &M::set_mask),
+      number(&S::service, &M::service, &M::set_service),
+      number(&S::level, &M::level, &M::set_level),
+      number(&S::vector_base, &M::vector_base, &M::set_vector_base),
+      number(&S::highest, &M::highest, &M::set_highest),
+      number(&S::step, &M::step, &M::set_step),
+      number(&S::wants_icw4, &M::wants_icw4, &M::set_wants_icw4),
+      number(&S::single, &M::single, &M::set_single),
+      number(&S::all_level, &M::all_level, &M::set_all_level),
+      number(&S::read_service, &M::read_service, &M::set_read_service),
+      number(&S::poll, &M::poll, &M::set_poll),
+      number(&S::special_mask, &M::special_mask, &M::set_special_mask),
+      number(&S::special_nested, &M::special_nested, &M::set_special_nested),
+      number(&S::auto_eoi, &M::auto_eoi, &M::set_auto_eoi),
+      number(&S::rotate_on_auto_eoi, &M::rotate_on_auto_eoi, &M::set_rotate_on_auto_eoi)};
+};
+
+template <>
+struct Fields<Pic8259::State> {
+  using S = Pic8259::State;
+  using M = proto::Pic;
+  static constexpr auto list = std::tuple{parts(&S::chip, &M::chip, &M::mutable_chip),
+                                          number(&S::output, &M::output, &M::set_output)};
+};
+
+template <>
+struct Fields<IoApic::State> {
+  using S = IoApic::State;
+  using M = proto::IoApic;
+  static constexpr auto list = std::tuple{
+      number(&S::index, &M::index, &M::set_index), number(&S::id, &M::id, &M::set_id),
+      number(&S::high, &M::high, &M::set_high), numbers(&S::entry, &M::entry, &M::mutable_entry)};
+};
+
+template <>
+struct Fields<Pit8254::Channel> {
+  using S = Pit8254::Channel;
+  using M = proto::PitChannel;
+  static constexpr auto list = std::tuple{
+      number(&S::mode, &M::mode, &M::set_mode),
+      number(&S::bcd, &M::bcd, &M::set_bcd),
+      number(&S::bytes, &M::bytes, &M::set_bytes),
+      number(&S::loaded, &M::loaded, &M::set_loaded),
+      number(&S::running, &M::running, &M::set_running),
+      number(&S::triggered, &M::triggered, &M::set_triggered),
+      number(&S::gate, &M::gate, &M::set_gate),
+      number(&S::count, &M::count, &M::set_count),
+      number(&S::start, &M::start, &M::set_start),
+      number(&S::held, &M::held, &M::set_held),
+      number(&S::high_byte_next_write, &M::high_byte_next_write, &M::set_high_byte_next_write),
+      number(&S::high_byte_next_read, &M::high_byte_next_read, &M::set_high_byte_next_read),
+      number(&S::low_byte, &M::low_byte, &M::set_low_byte),
+      number(&S::count_latched, &M::count_latched, &M::set_count_latched),
+      number(&S::latched_count, &M::latched_count, &M::set_latched_count),
+      number(&S::status_latched, &M::status_latched, &M::set_status_latched),
+      number(&S::latched_status, &M::latched_status, &M::set_latched_status)};
+};
+
+template <>
+struct Fields<Pit8254::State> {
+  using S = Pit8254::State;
+  using M = proto::Pit;
+  static constexpr auto list = std::tuple{parts(&S::channel, &M::channel, &M::mutable_channel),
+                                          number(&S::control, &M::control, &M::set_control),
+                                          number(&S::due, &M::due, &M::set_due)};
+};
+
+template <>
+struct Fields<Rtc::State> {
+  using S = Rtc::State;
+  using M = proto::Rtc;
+  static constexpr auto list =
+      std::tuple{number(&S::index, &M::index, &M::set_index),
+                 bytes(&S::cells, &M::cells, &M::mutable_cells),
+                 number(&S::flags, &M::flags, &M::set_flags),
+                 number(&S::base_second, &M::base_second, &M::set_base_second),
+                 number(&S::base_tick, &M::base_tick, &M::set_base_tick),
+                 number(&S::seen_tick, &M::seen_tick, &M::set_seen_tick),
+                 number(&S::due, &M::due, &M::set_due)};
+};
+
+template <>
+struct Fields<Uart16550::State> {
+  using S = Uart16550::State;
+  using M = proto::Uart;
+  static constexpr auto list =
+      std::tuple{number(&S::interrupt_enable, &M::interrupt_enable, &M::set_interrupt_enable),
+                 number(&S::fifo_control, &M::fifo_control, &M::set_fifo_control),
+                 number(&S::line_control, &M::line_control, &M::set_line_control),
+                 number(&S::modem_control, &M::modem_control, &M::set_modem_control),
+                 number(&S::modem_delta, &M::modem_delta, &M::set_modem_delta),
+                 number(&S::scratch, &M::scratch, &M::set_scratch),
+                 number(&S::divisor, &M::divisor, &M::set_divisor),
+                 number(&S::overrun, &M::overrun, &M::set_overrun),
+                 number(&S::transmit_interrupt, &M::transmit_interrupt, &M::set_transmit_interrupt),
+                 bytes(&S::fifo, &M::fifo, &M::mutable_fifo),
+                 number(&S::first, &M::first, &M::set_first),
+                 number(&S::received, &M::received, &M::set_received)};
+};
+
+template <>
+struct Fields<FwCfg::State> {
+  using S = FwCfg::State;
+  using M = proto::FwCfg;
+  static constexpr auto list = std::tuple{number(&S::key, &M::key, &M::set_key),
+                                          number(&S::offset, &M::offset, &M::set_offset)};
+};
+
+template <>
+struct Fields<PowerPorts::State> {
+  using S = PowerPorts::State;
+  using M = proto::PowerPorts;
+  static constexpr auto list =
+      std::tuple{number(&S::matched, &M::matched, &M::set_matched),
+                 number(&S::reset_control, &M::reset_control, &M::set_reset_control)};
+};
+
+template <>
+struct Fields<KeyboardController::State> {
+  using S = KeyboardController::State;
+  using M = proto::KeyboardController;
+  static constexpr auto list =
+      std::tuple{number(&S::command_byte, &M::command_byte, &M::set_command_byte),
+                 number(&S::output_port, &M::output_port, &M::set_output_port),
+                 number(&S::output, &M::output, &M::set_output),
+                 number(&S::output_full, &M::output_full, &M::set_output_full),
+                 number(&S::awaits_data_of, &M::awaits_data_of, &M::set_awaits_data_of)};
+};
+
+template <>
+struct Fields<BoardState> {
+  using S = BoardState;
+  using M = proto::Board;
+  static constexpr auto list = std::tuple{
+      number(&S::now, &M::now, &M::set_now),
+      part(&S::apic_bus, &M::has_apic_bus, &M::apic_bus, &M::mutable_apic_bus),
+      part(&S::pic, &M::has_pic, &M::pic, &M::mutable_pic),
+      part(&S::io_apic, &M::has_io_apic, &M::io_apic, &M::mutable_io_apic),
+      part(&S::pit, &M::has_pit, &M::pit, &M::mutable_pit),
+      part(&S::rtc, &M::has_rtc, &M::rtc, &M::mutable_rtc),
+      part(&S::com1, &M::has_com1, &M::com1, &M::mutable_com1),
+      part(&S::fw_cfg, &M::has_fw_cfg, &M::fw_cfg, &M::mutable_fw_cfg),
+      part(&S::power_ports, &M::has_power_ports, &M::power_ports, &M::mutable_power_ports),
+      part(&S::keyboard, &M::has_keyboard, &M::keyboard, &M::mutable_keyboard)};
+};
+
+template <>
+struct Fields<x86::Segment> {
+  using S = x86::Segment;
+  using M = proto::Segment;
+  static constexpr auto list = std::tuple{number(&S::selector, &M::selector, &M::set_selector),
+                                          number(&S::type, &M::type, &M::set_type),
+                                          number(&S::dpl, &M::dpl, &M::set_dpl),
+                                          number(&S::present, &M::present, &M::set_present),
+                                          number(&S::system, &M::system, &M::set_system),
+                                          number(&S::long_code, &M::long_code, &M::set_long_code),
+                                          number(&S::big, &M::big, &M::set_big),
+                                          number(&S::limit, &M::limit, &M::set_limit),
+                                          number(&S::base, &M::base, &M::set_base)};
+};
+
+template <>
+struct Fields<x86::DescriptorTable> {
+  using S = x86::DescriptorTable;
+  using M = proto::DescriptorTable;
+  static constexpr auto list = std::tuple{number(&S::base, &M::base, &M::set_base),
+                                          number(&S::limit, &M::limit, &M::set_limit)};
+};
+
+template <>
+struct Fields<x86::X87State> {
+  using S = x86::X87State;
+  using M = proto::X87;
+  static constexpr auto list =
+      std::tuple{bytes(&S::r, &M::r, &M::mutable_r),
+                 number(&S::control, &M::control, &M::set_control),
+                 number(&S::status, &M::status, &M::set_status),
+                 number(&S::valid, &M::valid, &M::set_valid),
+                 number(&S::last_opcode, &M::last_opcode, &M::set_last_opcode),
+                 number(&S::last_instruction, &M::last_instruction, &M::set_last_instruction),
+                 number(&S::last_data, &M::last_data, &M::set_last_data)};
+};
+
+template <>
+struct Fields<x86::CpuState> {
+  using S = x86::CpuState;
+  using M = proto::Cpu;
+  static constexpr auto list = std::tuple{
+      numbers(&S::gpr, &M::gpr, &M::mutable_gpr),
+      number(&S::rip, &M::rip, &M::set_rip),
+      number(&S::rflags, &M::rflags, &M::set_rflags),
+      number(&S::cpl, &M::cpl, &M::set_cpl),
+      parts(&S::segment, &M::segment, &M::mutable_segment),
+      part(&S::ldtr, &M::has_ldtr, &M::ldtr, &M::mutable_ldtr),
+      part(&S::tr, &M::has_tr, &M::tr, &M::mutable_tr),
+      part(&S::gdtr, &M::has_gdtr, &M::gdtr, &M::mutable_gdtr),
+      part(&S::idtr, &M::has_idtr, &M::idtr, &M::mutable_idtr),
+      number(&S::cr0, &M::cr0, &M::set_cr0),
+      number(&S::cr2, &M::cr2, &M::set_cr2),
+      number(&S::cr3, &M::cr3, &M::set_cr3),
+      number(&S::cr4, &M::cr4, &M::set_cr4),
+      number(&S::efer, &M::efer, &M::set_efer),
+      number(&S::xcr0, &M::xcr0, &M::set_xcr0),
+      numbers(&S::dr, &M::dr, &M::mutable_dr),
+      number(&S::dr6, &M::dr6, &M::set_dr6),
+      number(&S::dr7, &M::dr7, &M::set_dr7),
+      bytes(&S::xmm, &M::xmm, &M::mutable_xmm),
+      number(&S::mxcsr, &M::mxcsr, &M::set_mxcsr),
+      part(&S::x87, &M::has_x87, &M::x87, &M::mutable_x87),
+      number(&S::star, &M::star, &M::set_star),
+      number(&S::lstar, &M::lstar, &M::set_lstar),
+      number(&S::cstar, &M::cstar, &M::set_cstar),
+      number(&S::sfmask, &M::sfmask, &M::set_sfmask),
+      number(&S::kernel_gs_base, &M::kernel_gs_base, &M::set_kernel_gs_base),
+      number(&S::sysenter_cs, &M::sysenter_cs, &M::set_sysenter_cs),
+      number(&S::sysenter_esp, &M::sysenter_esp, &M::set_sysenter_esp),
+      number(&S::sysenter_eip, &M::sysenter_eip, &M::set_sysenter_eip),
+      number(&S::tsc_offset, &M::tsc_offset, &M::set_tsc_offset),
+      number(&S::tsc_adjust, &M::tsc_adjust, &M::set_tsc_adjust),
+      number(&S::tsc_aux, &M::tsc_aux, &M::set_tsc_aux),
+      number(&S::halted, &M::halted, &M::set_halted),
+      number(&S::waiting_for_sipi, &M::waiting_for_sipi, &M::set_waiting_for_sipi),
+      number(&S::nmi_pending, &M::nmi_pending, &M::set_nmi_pending),
+      number(&S::nmi_blocked, &M::nmi_blocked, &M::set_nmi_blocked),
+      number(&S::interrupt_shadow, &M::interrupt_shadow, &M::set_interrupt_shadow),
+      number(&S::stack_switch_shadow, &M::stack_switch_shadow, &M::set_stack_switch_shadow),
+      number(&S::debug_trap, &M::debug_trap, &M::set_debug_trap),
+      number(&S::shut_down, &M::shut_down, &M::set_shut_down),
+      own<S, M>(encode_predictor, decode_predictor)};
+};
+
+template <>
+struct Fields<ApicTimer::State> {
+  using S = ApicTimer::State;
+  using M = proto::ApicTimer;
+  static constexpr auto list =
+      std::tuple{number(&S::mode, &M::mode, &M::set_mode),
+                 number(&S::masked, &M::masked, &M::set_masked),
+                 number(&S::running, &M::running, &M::set_running),
+                 number(&S::divide, &M::divide, &M::set_divide),
+                 number(&S::initial, &M::initial, &M::set_initial),
+                 number(&S::loaded, &M::loaded, &M::set_loaded),
+                 number(&S::origin, &M::origin, &M::set_origin),
+                 number(&S::deadline, &M::deadline, &M::set_deadline),
+                 number(&S::tsc_offset, &M::tsc_offset, &M::set_tsc_offset),
+                 number(&S::due, &M::due, &M::set_due)};
+};
+
+template <>
+struct Fields<LocalApic::State> {
+  using S = LocalApic::State;
+  using M = proto::LocalApic;
+  static constexpr auto list =
+      std::tuple{number(&S::base, &M::base, &M::set_base),
+                 number(&S::task_priority, &M::task_priority, &M::set_task_priority),
+                 number(&S::logical_id, &M::logical_id, &M::set_logical_id),
+                 number(&S::destination_format, &M::destination_format, &M::set_destination_format),
+                 number(&S::spurious, &M::spurious, &M::set_spurious),
+                 number(&S::errors_shown, &M::errors_shown, &M::set_errors_shown),
+                 number(&S::errors_pending, &M::errors_pending, &M::set_errors_pending),
+                 number(&S::command, &M::command, &M::set_command),
+                 numbers(&S::lvt, &M::lvt, &M::mutable_lvt),
+                 numbers(&S::lint_high, &M::lint_high, &M::mutable_lint_high),
+                 number(&S::ext_int_pending, &M::ext_int_pending, &M::set_ext_int_pending),
+                 part(&S::timer, &M::has_timer, &M::timer, &M::mutable_timer),
+                 own<S, M>(encode_vectors, decode_vectors)};
+};
+
+template <>
+struct Fields<PlainMsrs::State> {
+  using S = PlainMsrs::State;
+  using M = proto::PlainMsrs;
+  static constexpr auto list =
+      std::tuple{number(&S::pat, &M::pat, &M::set_pat),
+                 number(&S::mtrr_default_type, &M::mtrr_default_type, &M::set_mtrr_default_type),
+                 numbers(&S::mtrr_variable, &M::mtrr_variable, &M::mutable_mtrr_variable),
+                 numbers(&S::mtrr_fixed, &M::mtrr_fixed, &M::mutable_mtrr_fixed),
+                 number(&S::mcg_status, &M::mcg_status, &M::set_mcg_status),
+                 number(&S::hwcr, &M::hwcr, &M::set_hwcr),
+                 number(&S::syscfg, &M::syscfg, &M::set_syscfg),
+                 number(&S::nb_cfg, &M::nb_cfg, &M::set_nb_cfg),
+                 number(&S::de_cfg, &M::de_cfg, &M::set_de_cfg)};
+};
+
+template <>
+struct Fields<VcpuState> {
+  using S = VcpuState;
+  using M = proto::Vcpu;
+  static constexpr auto list = std::tuple{
+      own<S, M>(encode_retired, decode_retired), numbers(&S::exits, &M::exits, &M::mutable_exits),
+      part(&S::cpu, &M::has_cpu, &M::cpu, &M::mutable_cpu),
+      part(&S::apic, &M::has_apic, &M::apic, &M::mutable_apic),
+      part(&S::plain_msrs, &M::has_plain_msrs, &M::plain_msrs, &M::mutable_plain_msrs)};
+};
+
+template <>
+struct Fields<virt::x86::PmuConfig> {
+  using S = virt::x86::PmuConfig;
+  using M = proto::PmuConfig;
+  static constexpr auto list = std::tuple{
+      number(&S::vendor, &M::vendor, &M::set_vendor),
+      number(&S::version, &M::version, &M::set_version),
+      number(&S::gp_counters, &M::gp_counters, &M::set_gp_counters),
+      number(&S::gp_width, &M::gp_width, &M::set_gp_width),
+      number(&S::fixed_counters, &M::fixed_counters, &M::set_fixed_counters),
+      number(&S::fixed_width, &M::fixed_width, &M::set_fixed_width),
+      number(&S::arch_event_length, &M::arch_event_length, &M::set_arch_event_length),
+      number(&S::arch_events_unavailable, &M::arch_events_unavailable,
+             &M::set_arch_events_unavailable),
+      number(&S::perf_capabilities, &M::perf_capabilities, &M::set_perf_capabilities),
+      number(&S::has_perf_capabilities, &M::has_perf_capabilities, &M::set_has_perf_capabilities),
+      number(&S::core_extension, &M::core_extension, &M::set_core_extension),
+      number(&S::any_thread_deprecated, &M::any_thread_deprecated, &M::set_any_thread_deprecated),
+      number(&S::freeze_on_pmi, &M::freeze_on_pmi, &M::set_freeze_on_pmi),
+      number(&S::tsx, &M::tsx, &M::set_tsx),
+      number(&S::host_guest_only, &M::host_guest_only, &M::set_host_guest_only)};
+};
+
+// ---- Messages -----------------------------------------------------------------------------------
+
+void encode(const MachineState& state, proto::Machine& message) {
+  message.set_protocol(static_cast<std::uint32_t>(state.protocol));
+  encode(state.schedule, *message.mutable_schedule());
+  encode(state.board, *message.mutable_board());
+}
+
+void encode(const VcpuState& state, proto::Vcpu& message) {
+  encode<VcpuState, proto::Vcpu>(state, message);
+}
+
+void encode(const virt::x86::PmuConfig& config, proto::PmuConfig& message) {
+  encode<virt::x86::PmuConfig, proto::PmuConfig>(config, message);
+}
+
+Result<void> decode(const proto::Machine& message, MachineState& state) {
+  if (!message.has_schedule() || !message.has_board()) return fail("a part is missing");
+  if (auto protocol = from_number(message.protocol(), state.protocol); !protocol) return protocol;
+  if (auto schedule = decode(message.schedule(), state.schedule); !schedule) return schedule;
+  return decode(message.board(), state.board);
+}
+
+Result<void> decode(const proto::Vcpu& message, VcpuState& state) {
+  return decode<VcpuState, proto::Vcpu>(message, state);
+}
+
+Result<void> decode(const proto::PmuConfig& message, virt::x86::PmuConfig& config) {
+  return decode<virt::x86::PmuConfig, proto::PmuConfig>(message, config);
+}
+
+}  // namespace vpmu::machine::snapshot

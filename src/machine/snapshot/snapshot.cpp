@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+#include "machine/snapshot/snapshot.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "machine/snapshot/guest_pages.hpp"
+#include "machine/snapshot/messages.hpp"
+#include "machine/snapshot/records.hpp"
+
+namespace vpmu::machine::snapshot {
+
+// ---- Saving -------------------------------------------------------------------------------------
+
+namespace {
+using Kind = proto::Record;
+
+Result<void> write_header(const Machine& machine, const Guest& guest, RecordWriter& writer) {
+  proto::Record record;
+  proto::Header& header = *record.mutable_header();
+  const MachineConfig& config = machine.config();
+  header.set_vpmu_version(VPMU_VERSION);
+  header.set_image(guest.image);
+  header.set_arguments(guest.arguments);
+  header.set_cpu_model(std::string{config.model->name});
+  header.set_vcpus(config.vcpus);
+  header.set_memory_bytes(config.memory_bytes);
+  header.set_quantum(config.quantum);
+  encode(machine.pmu_config(), *header.mutable_pmu());
+  return writer.write(record);
+}
+
+Result<void> write_state(const MachineState& state, RecordWriter& writer) {
+  proto::Record record;
+  encode(state, *record.mutable_machine());
+  if (auto done = writer.write(record); !done) return done;
+  for (const VcpuState& vcpu : state.vcpus) {
+    record.Clear();
+    encode(vcpu, *record.mutable_vcpu());
+    if (auto done = writer.write(record); !done) return done;
+  }
+  return {};
+}
+
+Result<void> write_memory(const GuestMemory& memory, RecordWriter& writer) {
+  proto::Record record;
+  return for_each_run(
+      memory, kPagesPerChunk,
+      [&](std::uint64_t address, std::span<const std::uint8_t> content) -> Result<void> {
+        proto::MemoryChunk& chunk = *record.mutable_memory();
+        chunk.set_address(address);
+        chunk.set_content(content.data(), content.size());
+        return writer.write(record);
+      });
+}
+}  // namespace
+
+Result<void> save(const Machine& machine, const Guest& guest, Output& output) {
+  RecordWriter writer{output};
+  if (auto done = writer.begin(); !done) return done;
+  if (auto done = write_header(machine, guest, writer); !done) return done;
+  if (auto done = write_state(machine.save(), writer); !done) return done;
+  if (auto done = write_memory(machine.board().memory, writer); !done) return done;
+  return writer.end();
+}
+
+// ---- Restoring ----------------------------------------------------------------------------------
+
+namespace {
+Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_memory) {
+  MachineConfig config;
+  config.model = silicon::x86::find_cpu_model(header.cpu_model);
+  if (config.model == nullptr) {
+    return fail("its CPU model '" + header.cpu_model +
+                "' is not known here; restore it with vpmu " + header.vpmu_version);
+  }
+  if (header.memory_bytes > most_memory) {
+    return fail("its guest has " + std::to_string(header.memory_bytes) +
+                " bytes of memory, and at most " + std::to_string(most_memory) +
+                " are restored; save a smaller guest");
+  }
+  config.vcpus = header.vcpus;
+  config.memory_bytes = header.memory_bytes;
+  config.quantum = header.quantum;
+  config.pmu = header.pmu.version != 0;
+  return config;
+}
+
+Result<MachineState> read_state(unsigned vcpus, RecordReader& reader) {
+  proto::Record record;
+  MachineState state;
+  if (auto done = reader.read(record, Kind::kMachine); !done) return tl::unexpected(done.error());
+  if (auto done = decode(record.machine(), state); !done) return damaged(done.error().message);
+  for (unsigned n = 0; n < vcpus; ++n) {
+    if (auto done = reader.read(record, Kind::kVcpu); !done) return tl::unexpected(done.error());
+    state.vcpus.emplace_back();
+    auto done = decode(record.vcpu(), state.vcpus.back());
+    if (!done) return damaged("vCPU " + std::to_string(n) + ": " + done.error().message);
+  }
+  return state;
+}
+
+/// RAM up to the end record, and that.
+Result<void> read_memory(const GuestMemory& memory, RecordReader& reader) {
+  proto::Record record;
+  std::uint64_t expected = 0;
+  for (;;) {
+    auto done = reader.read(record, Kind::kMemory, Kind::kEnd);
+    if (!done) return done;
+    if (record.kind_case() == Kind::kEnd) return reader.end(record);
+    const std::uint64_t address = record.memory().address();
+    const std::string& content = record.memory().content();
+    const bool whole_pages =
+        address % kPageBytes == 0 && content.size() % kPageBytes == 0 && !content.empty();
+    std::uint8_t* to = whole_pages ? memory.host(address, content.size()) : nullptr;
+    if (to == nullptr || address < expected) return damaged("memory is not where it belongs");
+    std::memcpy(to, content.data(), content.size());
+    expected = address + content.size();
+  }
+}
+}  // namespace
+
+struct Reader::Private {
+  RecordReader records;
+  Header header;
+};
+
+Reader::Reader(Input& input) : private_{new Private{RecordReader{input}, {}}} {}
+
+Reader::~Reader() = default;
+
+Result<Header> Reader::header() {
+  RecordReader& records = private_->records;
+  if (auto done = records.begin(); !done) return tl::unexpected(done.error());
+  proto::Record record;
+  if (auto done = records.read(record, Kind::kHeader); !done) return tl::unexpected(done.error());
+  const proto::Header& from = record.header();
+  Header& header = private_->header;
+  header.vpmu_version = from.vpmu_version();
+  header.guest = {from.image(), from.arguments()};
+  header.cpu_model = from.cpu_model();
+  header.vcpus = from.vcpus();
+  header.memory_bytes = from.memory_bytes();
+  header.quantum = from.quantum();
+  if (!from.has_pmu()) return damaged("its PMU is missing");
+  if (auto done = decode(from.pmu(), header.pmu); !done) return damaged(done.error().message);
+  return header;
+}
+
+Result<std::unique_ptr<Machine>> Reader::machine(Console& console, TraceSink* trace,
+                                                 std::uint64_t most_memory) {
+  auto config = machine_config(private_->header, most_memory);
+  if (!config) return tl::unexpected(config.error());
+  config->trace = trace;
+  auto machine = Machine::create(*config, console);
+  if (!machine) return damaged(machine.error().message);
+  if ((*machine)->pmu_config() != private_->header.pmu) {
+    return fail("this vpmu cannot give its guest the same PMU; restore it with vpmu " +
+                private_->header.vpmu_version);
+  }
+  const auto state = read_state(config->vcpus, private_->records);
+  if (!state) return tl::unexpected(state.error());
+  auto memory = read_memory((*machine)->board().memory, private_->records);
+  if (!memory) return tl::unexpected(memory.error());
+  if (auto done = (*machine)->restore(*state); !done) return damaged(done.error().message);
+  return std::move(*machine);
+}
+
+}  // namespace vpmu::machine::snapshot

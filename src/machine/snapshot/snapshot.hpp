@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//
+// A machine with everything in it, on a stream and back: a guest saved at any instruction boundary,
+// restored in another process and run to its end cannot tell, and neither can its report.
+//
+//   snapshot::save(machine, {.image = "guest.elf", .arguments = ""}, output);
+//
+//   snapshot::Reader reader{input};
+//   const auto header = reader.header();           // who is it? refuse it here
+//   const auto machine = reader.machine(console, nullptr);
+//
+// Errors are one line: what is wrong, and the remedy. The caller names the file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "machine/machine.hpp"
+#include "machine/snapshot/format.hpp"
+#include "machine/snapshot/stream.hpp"
+#include "vpmu/base/result.hpp"
+#include "vpmu/virt/x86/pmu_config.hpp"
+
+namespace vpmu::machine::snapshot {
+
+/// What a report says of a guest, and its machine does not know.
+struct Guest {
+  std::string image;
+  std::string arguments;
+};
+
+struct Header {
+  std::string vpmu_version;  ///< that saved it
+  Guest guest;
+  std::string cpu_model;
+  unsigned vcpus = 1;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t quantum = 0;
+  virt::x86::PmuConfig pmu;
+};
+
+/// Between two runs of the machine, whose course it does not change. Untouched and zero pages of
+/// RAM take neither time nor room.
+Result<void> save(const Machine& machine, const Guest& guest, Output& output);
+
+class Reader {
+ public:
+  /// `input` must outlive the reader.
+  explicit Reader(Input& input);
+  ~Reader();
+
+  /// First. Nothing of the machine is read yet.
+  Result<Header> header();
+  /// Then: the machine, ready to run(). A guest with more than `most_memory` bytes of RAM is
+  /// refused. `console` and `trace` must outlive it.
+  Result<std::unique_ptr<Machine>> machine(Console& console, TraceSink* trace,
+                                           std::uint64_t most_memory = kLargestMemory);
+
+ private:
+  struct Private;
+  std::unique_ptr<Private> private_;
+};
+
+}  // namespace vpmu::machine::snapshot

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// Guests that are moved from machine to machine, and what must not tell: console and report.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <string>
+
+#include "cli/exit_status.hpp"
+#include "cli/report.hpp"
+#include "machine/machine.hpp"
+#include "machine/snapshot/snapshot.hpp"
+#include "unit/machine/machine_fixture.hpp"
+
+namespace vpmu::test {
+
+/// One guest and the machine it runs on.
+struct MovingGuest {
+  std::string image;  ///< of guests/x86
+  std::string arguments;
+  unsigned vcpus = 1;
+  std::uint64_t quantum = machine::MachineConfig{}.quantum;
+  bool pmu = true;
+
+  friend std::ostream& operator<<(std::ostream& to, const MovingGuest& guest) {
+    return to << guest.image << ' ' << guest.arguments << " on " << guest.vcpus;
+  }
+};
+
+class MovedGuestTest : public testing::Test {
+ protected:
+  StringConsole console;
+  std::unique_ptr<machine::Machine> machine;
+  machine::Outcome outcome;  ///< of the last run
+
+  void start(const MovingGuest& guest) {
+    console = {};
+    outcome = {machine::Outcome::Reason::kPaused, 0};
+    machine::MachineConfig config;
+    config.model = silicon::x86::find_cpu_model("icelake-server");
+    config.vcpus = guest.vcpus;
+    config.quantum = guest.quantum;
+    config.pmu = guest.pmu;
+    config.memory_bytes = std::uint64_t{32} << 20;
+    auto created = machine::Machine::create(config, console);
+    ASSERT_TRUE(created.has_value()) << created.error().message;
+    machine = std::move(*created);
+    const std::string path = std::string{VPMU_GUESTS "/"} + guest.image + ".elf";
+    const auto loaded = machine->load({path, guest.arguments, {}});
+    ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+  }
+
+  /// Through a snapshot into a machine that never saw the guest.
+  void move() {
+    machine::snapshot::StringOutput file;
+    const auto saved = machine::snapshot::save(*machine, {"guest", "arguments"}, file);
+    ASSERT_TRUE(saved.has_value()) << saved.error().message;
+    machine.reset();
+    machine::snapshot::StringInput input{file.bytes};
+    machine::snapshot::Reader reader{input};
+    const auto header = reader.header();
+    ASSERT_TRUE(header.has_value()) << header.error().message;
+    auto restored = reader.machine(console, nullptr);
+    ASSERT_TRUE(restored.has_value()) << restored.error().message;
+    machine = std::move(*restored);
+  }
+
+  /// True if it got there, false if the guest ended before.
+  bool run_to(std::uint64_t instructions) {
+    outcome = machine->run({.pause_at = instructions});
+    return outcome.reason == machine::Outcome::Reason::kPaused;
+  }
+
+  /// To its end, if it is not there: the report.
+  std::string finish() {
+    if (outcome.reason == machine::Outcome::Reason::kPaused) {
+      outcome = machine->run({.instructions = 400'000'000});
+    }
+    EXPECT_EQ(outcome.reason, machine::Outcome::Reason::kDebugExit);
+    cli::RunFacts facts;
+    facts.outcome = outcome;
+    facts.status = cli::exit_status(outcome, 0);
+    return cli::report(*machine, facts, false).dump(1);
+  }
+};
+
+}  // namespace vpmu::test
