@@ -18,8 +18,9 @@ struct pmu pmu;
 #define INTEL_SERVER                                                                              \
   INTEL_ARCHITECTURAL, [EVENT_TAKEN_BRANCHES] = 0x20c4, [EVENT_CALLS] = 0x02c4,                   \
                        [EVENT_RETURNS] = 0x08c4, [EVENT_LOADS] = 0x81d0, [EVENT_STORES] = 0x82d0, \
-                       [EVENT_L1D_MISSES] = 0x0151, [EVENT_L1D_LOAD_MISSES] = 0x08d1,             \
-                       [EVENT_DTLB_LOAD_WALKS] = 0x11d0, [EVENT_DTLB_STORE_WALKS] = 0x12d0
+                       [EVENT_ACCESSES] = 0x83d0, [EVENT_L1D_MISSES] = 0x0151,                    \
+                       [EVENT_L1D_LOAD_MISSES] = 0x08d1, [EVENT_DTLB_LOAD_WALKS] = 0x11d0,        \
+                       [EVENT_DTLB_STORE_WALKS] = 0x12d0
 #define AMD_ZEN                                                                   \
   [EVENT_CYCLES] = AMD(0x76, 0), [EVENT_INSTRUCTIONS] = AMD(0xc0, 0),             \
   [EVENT_BRANCHES] = AMD(0xc2, 0), [EVENT_MISPREDICTS] = AMD(0xc3, 0),            \

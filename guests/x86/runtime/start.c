@@ -48,11 +48,16 @@ static const char* find(const char* name) {
   return 0;
 }
 
-uint64_t option_number(const char* name, uint64_t otherwise) {
+const char* option_text(const char* name) {
   const char* at = find(name);
-  if (at == 0 || *at != '=') return otherwise;
+  return at != 0 && *at == '=' ? at + 1 : 0;
+}
+
+uint64_t option_number(const char* name, uint64_t otherwise) {
+  const char* at = option_text(name);
+  if (at == 0) return otherwise;
   uint64_t value = 0;
-  for (++at; *at >= '0' && *at <= '9'; ++at) value = value * 10 + (uint64_t)(*at - '0');
+  for (; *at >= '0' && *at <= '9'; ++at) value = value * 10 + (uint64_t)(*at - '0');
   return value;
 }
 

@@ -15,6 +15,8 @@ const void* boot_information(void);
 /// Never null.
 const char* command_line(void);
 
+/// What follows "NAME=" on the command line, which ends at the next space; null if it is not there.
+const char* option_text(const char* name);
 /// The number after "NAME=" on the command line.
 uint64_t option_number(const char* name, uint64_t otherwise);
 /// True if the word NAME is on the command line.
