@@ -11,7 +11,8 @@
 namespace vpmu::machine {
 
 namespace {
-/// Input is asked for once in so many turns: a system call each.
+/// Input is asked for once in so many turns: a system call each. Not before the first: a guest that
+/// sets up its serial port clears what came in until then.
 constexpr unsigned kTurnsPerInput = 64;
 
 /// Timers that fire while everybody is halted without waking anybody. After so many in a row nobody
@@ -107,11 +108,12 @@ void Machine::run_round(const RunLimits& limits) {
     if (outcome_) return;
   }
   const bool ran = schedule_.ran;
-  if (schedule_.round % kTurnsPerInput == 0 || !ran) take_input();
   ++schedule_.round;
+  const bool input = (schedule_.round % kTurnsPerInput == 0 || !ran) && take_input();
   schedule_.vcpu = 0;
   schedule_.ran = false;
-  if (!ran) idle();
+  // Input may have woken somebody.
+  if (!ran && !input) idle();
   if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
 }
 
@@ -172,13 +174,16 @@ void Machine::idle() {
   if (!console_.wait_for_input()) end(Outcome::Reason::kHalted, 0);
 }
 
-void Machine::take_input() {
+bool Machine::take_input() {
+  bool taken = false;
   while (board_.com1.can_receive()) {
     const auto byte = console_.next_input();
-    if (!byte) return;
+    if (!byte) break;
     schedule_.idle_timers = 0;
     board_.com1.receive(*byte);
+    taken = true;
   }
+  return taken;
 }
 
 // ---- State --------------------------------------------------------------------------------------

@@ -146,7 +146,8 @@ class Machine final : private MachineControl {
   bool turn_is_over(const Vcpu& vcpu, const RunLimits& limits);
   /// Nobody can run: time goes on to the next timer, or input is waited for.
   void idle();
-  void take_input();
+  /// False: nothing came in, or the serial port is full.
+  bool take_input();
 
   const MachineConfig config_;
   Console& console_;

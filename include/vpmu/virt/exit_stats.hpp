@@ -20,7 +20,7 @@ enum class ExitReason : std::uint8_t {
   kPortIo,      ///< IN, OUT and their string forms, per access
   kMmio,        ///< device memory other than the local APIC
   kApicAccess,  ///< the local APIC, as MMIO or as x2APIC MSRs
-  kCrAccess,    ///< MOV to and from control registers, CLTS, LMSW
+  kCrAccess,    ///< writes of CR0 and CR4, CLTS, LMSW; CR3 and CR8 need no exit on current CPUs
   kDrAccess,    ///< MOV to and from debug registers
   kHlt,
   kPause,            ///< a PAUSE loop that was left

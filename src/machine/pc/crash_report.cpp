@@ -3,6 +3,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <iterator>
@@ -38,12 +39,35 @@ const char* vector_name(std::uint8_t vector) {
   }
 }
 
-void print_exception(Out out, const x86::Exception& exception) {
-  fmt::format_to(out, "  vector {} ({})", exception.vector, vector_name(exception.vector));
+void print_exception(Out out, const x86::Exception& exception, std::uint64_t rip,
+                     const char* outcome) {
+  fmt::format_to(out, "  at {:016x}: vector {} ({})", rip, exception.vector,
+                 vector_name(exception.vector));
   if (exception.has_error_code) fmt::format_to(out, ", error code {:#x}", exception.error_code);
   if (exception.vector == x86::kPageFault)
     fmt::format_to(out, ", address {:#x}", exception.address);
-  fmt::format_to(out, "\n");
+  fmt::format_to(out, ": {}\n", outcome);
+}
+
+const char* outcome_text(x86::ExceptionLog::Outcome outcome) {
+  using Outcome = x86::ExceptionLog::Outcome;
+  switch (outcome) {
+    case Outcome::kDelivered: return "delivered";
+    case Outcome::kNotDelivered: return "could not be delivered because of";
+    case Outcome::kDoubled: return "makes a double fault with it";
+  }
+  return "?";
+}
+
+/// The last exceptions, and the one that could not be delivered in the end.
+void print_exceptions(Out out, const x86::Core& core) {
+  const x86::ExceptionLog& log = core.exceptions;
+  const std::uint64_t first = log.count - std::min<std::uint64_t>(log.count, log.kEntries);
+  for (std::uint64_t n = first; n < log.count; ++n) {
+    const x86::ExceptionLog::Entry& entry = log.entries[n % log.kEntries];
+    print_exception(out, entry.exception, entry.rip, outcome_text(entry.outcome));
+  }
+  print_exception(out, core.exception, core.rip, "triple fault");
 }
 
 void print_registers(Out out, const x86::Core& core) {
@@ -122,7 +146,7 @@ std::string crash_report(const Vcpu& vcpu, const GuestMemory& memory) {
   const Out out{text};
   fmt::format_to(out, "vCPU {} shut down (triple fault). Exceptions, the last one last:\n",
                  vcpu.index());
-  print_exception(out, core.exception);
+  print_exceptions(out, core);
   fmt::format_to(out, "Registers:\n");
   print_registers(out, core);
   fmt::format_to(out, "Page walks:\n");

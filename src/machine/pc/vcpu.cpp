@@ -130,6 +130,14 @@ Access Vcpu::rdpmc(std::uint32_t index, bool may_read) {
   return pmu_->rdpmc(index, may_read);
 }
 
+void Vcpu::control_register_write() {
+  record(ExitReason::kCrAccess);
+}
+
+void Vcpu::debug_register_access() {
+  record(ExitReason::kDrAccess);
+}
+
 std::uint32_t Vcpu::read_port(std::uint16_t port, unsigned bytes) {
   record(ExitReason::kPortIo);
   const std::uint32_t value = board_.bus.read_port(port, bytes);

@@ -88,6 +88,8 @@ class Vcpu final : private x86::Environment,
   Access read_msr(MsrIndex msr) override;
   Access write_msr(MsrIndex msr, std::uint64_t value) override;
   Access rdpmc(std::uint32_t index, bool may_read) override;
+  void control_register_write() override;
+  void debug_register_access() override;
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
   std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) override;

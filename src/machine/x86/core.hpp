@@ -159,6 +159,27 @@ struct Exception {
   std::uint64_t address = 0;  ///< CR2 for a page fault
 };
 
+/// The last exceptions, for whoever asks why a guest crashed. No part of the guest's state.
+struct ExceptionLog {
+  enum class Outcome : std::uint8_t {
+    kDelivered,
+    kNotDelivered,  ///< the attempt raised the next one
+    kDoubled,       ///< raised by such an attempt; the two make a double fault
+  };
+  struct Entry {
+    Exception exception;
+    std::uint64_t rip = 0;
+    Outcome outcome = Outcome::kDelivered;
+  };
+  static constexpr std::size_t kEntries = 8;
+
+  void add(const Exception& exception, std::uint64_t rip, Outcome outcome) {
+    entries[count++ % kEntries] = {exception, rip, outcome};
+  }
+  std::array<Entry, kEntries> entries{};  ///< number n is entry n % kEntries
+  std::uint64_t count = 0;                ///< ever added
+};
+
 // ---- Decoded code -------------------------------------------------------------------------------
 
 /// One decoded instruction. 32 bytes: two to a cache line.
@@ -372,6 +393,7 @@ struct Core {
   std::uint64_t dr6 = 0xffff0ff0, dr7 = 0x400;
 
   Exception exception;
+  ExceptionLog exceptions;
 
   // MSRs of the CPU's own.
   std::uint64_t star = 0, lstar = 0, cstar = 0, sfmask = 0, kernel_gs_base = 0;

@@ -34,6 +34,11 @@ class Environment {
   virtual std::uint32_t read_port(std::uint16_t port, unsigned bytes) = 0;
   virtual void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) = 0;
 
+  /// The guest writes CR0 or CR4 (also by CLTS or LMSW), or accesses a debug register, and may:
+  /// what a hypervisor would see of it. Before the access.
+  virtual void control_register_write() {}
+  virtual void debug_register_access() {}
+
   /// Physical addresses that are not RAM, the local APIC's page included. `bytes` is 1, 2, 4 or 8.
   virtual std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) = 0;
   virtual void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) = 0;

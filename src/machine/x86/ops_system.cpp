@@ -307,6 +307,7 @@ const Op* write_control(Core& core, const Op* op) {
   const std::uint64_t value =
       core.code64() ? get<std::uint64_t>(core, op->rm) : get<std::uint32_t>(core, op->rm);
   bool ok = true;
+  if (op->reg == 0 || op->reg == 4) core.environment->control_register_write();
   switch (op->reg) {
     case 0: ok = write_cr0(core, value); break;
     case 2: core.cr2 = value; break;
@@ -324,6 +325,7 @@ const Op* write_control(Core& core, const Op* op) {
 
 const Op* clts(Core& core, const Op* op) {
   if (!privileged(core)) return raise(core, op, kGeneralProtection, 0);
+  core.environment->control_register_write();
   core.cr0 &= ~kCr0Ts;
   return ended(core, op);
 }
@@ -331,6 +333,7 @@ const Op* lmsw(Core& core, const Op* op) {
   if (!privileged(core)) return raise(core, op, kGeneralProtection, 0);
   std::uint16_t value;
   if (!load_word(core, op, value)) return nullptr;
+  core.environment->control_register_write();
   // PE can be set but not cleared.
   const std::uint64_t bits = (value & 0xf) | (core.cr0 & kCr0Pe);
   if (!write_cr0(core, (core.cr0 & ~std::uint64_t{0xf}) | bits))
@@ -352,6 +355,7 @@ const Op* access_debug(Core& core, const Op* op) {
     core.dr7 &= ~std::uint64_t{1 << 13};
     return raise(core, op, kDebug);
   }
+  core.environment->debug_register_access();
   if (!write) {
     std::uint64_t value = number < 4 ? core.dr[number] : number == 6 ? core.dr6 : core.dr7;
     if (core.code64())
@@ -757,7 +761,7 @@ bool translate_moves(const Instruction& in, Translation& out) {
     (write ? op.rm : op.reg) = gpr_offset(in.operands[1 - n].reg.value);
     op.aux = write ? 1 : 0;
     if (reg_class == ZYDIS_REGCLASS_DEBUG)
-      end_block(in, out, &access_debug, kind);
+      end_block(in, out, &access_debug, kind, true);
     else
       end_block(in, out, write ? &write_control : &read_control, kind, true);
     return true;
@@ -908,7 +912,7 @@ bool translate_descriptor(const Instruction& in, Translation& out) {
       return true;
     case ZYDIS_MNEMONIC_LMSW:
       word_source(in, out, 0, nullptr);
-      end_block(in, out, &lmsw, InstructionClass::kControlRegister);
+      end_block(in, out, &lmsw, InstructionClass::kControlRegister, true);
       return true;
     case ZYDIS_MNEMONIC_LES: return pointer(kEs);
     case ZYDIS_MNEMONIC_LDS: return pointer(kDs);
@@ -966,7 +970,7 @@ bool translate_system(const Instruction& in, Translation& out) {
   switch (in.mnemonic()) {
     case ZYDIS_MNEMONIC_MOV: return translate_moves(in, out);
     case ZYDIS_MNEMONIC_SWAPGS: return in_line(&swapgs, InstructionClass::kSegmentLoad);
-    case ZYDIS_MNEMONIC_CLTS: return ends(&clts, InstructionClass::kControlRegister);
+    case ZYDIS_MNEMONIC_CLTS: return ends(&clts, InstructionClass::kControlRegister, true);
     case ZYDIS_MNEMONIC_INVLPG: return ends(&invlpg, InstructionClass::kTlbFlush);
     case ZYDIS_MNEMONIC_INVD:
     case ZYDIS_MNEMONIC_WBINVD:

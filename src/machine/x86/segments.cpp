@@ -678,13 +678,18 @@ bool deliver(Core& core, EventSource source, const Exception& event) {
   for (;;) {
     if (current.vector == kPageFault && source == EventSource::kException)
       core.cr2 = current.address;
-    if (deliver_once(core, source, current, core.rip)) {
+    const std::uint64_t rip = core.rip;
+    if (deliver_once(core, source, current, rip)) {
       if (source == EventSource::kNonMaskable) core.nmi_blocked = true;
+      if (source == EventSource::kException)
+        core.exceptions.add(current, rip, ExceptionLog::Outcome::kDelivered);
       return true;
     }
+    core.exceptions.add(current, rip, ExceptionLog::Outcome::kNotDelivered);
     const Exception next = core.exception;
     if (source == EventSource::kException && current.vector == kDoubleFault) return false;
     if (makes_double_fault(source, current.vector, next.vector)) {
+      core.exceptions.add(next, rip, ExceptionLog::Outcome::kDoubled);
       if (next.vector == kPageFault) core.cr2 = next.address;
       current = {kDoubleFault, true, 0, 0};
     } else {

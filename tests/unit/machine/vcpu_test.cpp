@@ -33,6 +33,19 @@ TEST_F(VcpuTest, EveryInterceptedAccessIsCountedOnce) {
   EXPECT_EQ(exits(ExitReason::kPortIo), 2u);
 }
 
+TEST_F(VcpuTest, ControlAndDebugRegistersThatAHypervisorWouldInterceptAreCounted) {
+  const Code code = Code{0x0f, 0x20, 0xc0} + Code{0x0f, 0x22, 0xc0} +  // MOV RAX, CR0 and back
+                    Code{0x0f, 0x20, 0xe0} + Code{0x0f, 0x22, 0xe0} +  // CR4
+                    Code{0x0f, 0x20, 0xd8} + Code{0x0f, 0x22, 0xd8} +  // CR3: no exit
+                    Code{0x0f, 0x06} +                                 // CLTS
+                    Code{0x0f, 0x01, 0xe0} + Code{0x0f, 0x01, 0xf0} +  // SMSW EAX, LMSW AX
+                    Code{0x0f, 0x21, 0xc0} + Code{0x0f, 0x23, 0xc0} +  // MOV RAX, DR0 and back
+                    debug_exit(0);
+  ASSERT_EQ(run(code).reason, Reason::kDebugExit);
+  EXPECT_EQ(exits(ExitReason::kCrAccess), 4u);
+  EXPECT_EQ(exits(ExitReason::kDrAccess), 2u);
+}
+
 TEST_F(VcpuTest, UnknownHypercallGivesMinus1000) {
   const Outcome outcome = run(Code{0x0f, 0x01, 0xc1} + exit_with_eax());
   EXPECT_EQ(outcome.value, static_cast<std::uint32_t>(-1000));
