@@ -60,7 +60,8 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
   for (unsigned i = 0; i < config.vcpus; ++i) {
     const Vcpu::Config vcpu{config.model, {i, config.vcpus}, config.trace};
     vcpus_.push_back(std::make_unique<Vcpu>(vcpu, board_));
-    modelled.push_back({&vcpus_.back()->totals(), &vcpus_.back()->deadlines()});
+    modelled.push_back(
+        {&vcpus_.back()->totals(), &vcpus_.back()->deadlines(), &vcpus_.back()->conditions()});
   }
   host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled);
   for (const auto& vcpu : vcpus_) vcpu->attach_pmu(pmu_config_, *host_perf_);

@@ -33,7 +33,8 @@ Vcpu::Vcpu(const Config& config, Board& board)
            totals_,
            deadlines_,
            {.slots_per_cycle = config.model->slots_per_cycle,
-            .identity = x86::identity_of(*config.model)}},
+            .identity = x86::identity_of(*config.model),
+            .conditions = &conditions_}},
       apic_{apic_config(config), board.clock, board.apic_bus, *this,
             config.topology.apic_id == 0 ? &board.pic : nullptr} {
   if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);

@@ -19,6 +19,7 @@
 #include "machine/pc/trace_sink.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/environment.hpp"
+#include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
@@ -75,6 +76,7 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] silicon::RetireTotals& totals() { return totals_; }
   [[nodiscard]] const silicon::RetireTotals& totals() const { return totals_; }
   [[nodiscard]] silicon::Deadlines& deadlines() { return deadlines_; }
+  [[nodiscard]] silicon::CycleConditions& conditions() { return conditions_; }
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
 
@@ -126,6 +128,7 @@ class Vcpu final : private x86::Environment,
   Board& board_;
   silicon::RetireTotals totals_;
   silicon::Deadlines deadlines_{totals_};
+  silicon::CycleConditions conditions_{totals_};
   PlainMsrs plain_msrs_;
   virt::ExitStats exits_;
   x86::Cpu cpu_;

@@ -20,6 +20,7 @@
 #include "machine/x86/cpu_state.hpp"
 #include "machine/x86/identity.hpp"
 #include "vpmu/base/result.hpp"
+#include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
@@ -27,10 +28,12 @@ namespace vpmu::machine::x86 {
 
 class BlockCache;
 
-/// What of the CPU model the CPU needs: for what it counts, and for what it is.
+/// What of the modelled silicon the CPU needs: for what it counts, and for what it is. Pointers must
+/// outlive the CPU.
 struct ModelledSilicon {
   std::uint8_t slots_per_cycle = 4;
   Identity identity{};
+  silicon::CycleConditions* conditions = nullptr;  ///< null: there are none to count
 };
 
 class Cpu final : public silicon::RetireSource {

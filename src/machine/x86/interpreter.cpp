@@ -124,8 +124,9 @@ const Op* leave_indirect_slowly(Core& core, std::uint64_t rip) {
 }
 
 struct Cpu::Private final : CodeListener {
-  Private(Core& core_in, CodePages& pages_in, silicon::Deadlines& deadlines_in)
-      : core{core_in}, pages{pages_in}, deadlines{deadlines_in} {
+  Private(Core& core_in, CodePages& pages_in, silicon::Deadlines& deadlines_in,
+          silicon::CycleConditions* conditions_in)
+      : core{core_in}, pages{pages_in}, deadlines{deadlines_in}, conditions{conditions_in} {
     pages.add_listener(*this);
   }
   ~Private() { pages.remove_listener(*this); }
@@ -149,12 +150,17 @@ struct Cpu::Private final : CodeListener {
   bool take_events();
   bool raise_event(EventSource source, const Exception& event);
   bool hit_breakpoint();
+  /// Somebody counts conditions on cycles: instructions run one at a time.
+  [[nodiscard]] bool watches_cycles() const { return conditions != nullptr && conditions->any(); }
+  void pass_cycles();
+  Exit stand_still(Exit exit);
   void set_budget(std::uint64_t instructions, std::uint64_t cycles);
   void enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip);
 
   Core& core;
   CodePages& pages;
   silicon::Deadlines& deadlines;
+  silicon::CycleConditions* conditions;
   BlockCache cache;
   Decoder decoder;
   silicon::BranchPredictor predictor;
@@ -194,6 +200,7 @@ Block* Cpu::Private::find_block(Mode mode) {
       core.jumps->fill(core.no_block);
       core.cross_page_edges.clear();
       core.left_through = EdgeRef{};
+      core.block = nullptr;
       cache.clear();
     }
     block = decoder.decode(core, cache, mode, physical);
@@ -333,9 +340,23 @@ void Cpu::Private::retire_before(const Op* op) {
 
 bool Cpu::Private::raise_event(EventSource source, const Exception& event) {
   delivered = true;
+  // Of an instruction that was interrupted in the middle, what it did before that.
+  if (watches_cycles()) pass_cycles();
   const bool alive = deliver(core, source, event);
   core.totals->add(RawEvent::kCycles, Privilege::kKernel, silicon::x86::kDeliveryCycles);
+  if (watches_cycles()) conditions->passed(Privilege::kKernel);
   return alive;
+}
+
+/// Leaves run() for a time without cycles.
+Cpu::Exit Cpu::Private::stand_still(Exit exit) {
+  if (conditions != nullptr) conditions->halted();
+  return exit;
+}
+
+/// The cycles of what ran last.
+void Cpu::Private::pass_cycles() {
+  if (core.block != nullptr) conditions->passed(privilege_of(core.block->mode));
 }
 
 /// Takes what is pending at this boundary. False: a triple fault.
@@ -386,11 +407,10 @@ void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) 
     };
     instructions = least(instructions, {RawEvent::kInstructions});
     cycles = least(cycles, {RawEvent::kCycles, RawEvent::kReferenceCycles});
-    // In so many cycles there are as many slots, and no more of them can be without instruction.
-    for (const RawEvent slots : {RawEvent::kSlots, RawEvent::kBackendBoundSlots}) {
-      const std::uint64_t left = nearest[index(slots)];
-      cycles = std::min(cycles, left / core.slots_per_cycle + (left % core.slots_per_cycle != 0));
-    }
+    // Of the slots of so many cycles no more than all can be without an instruction.
+    const std::uint64_t slots =
+        least(silicon::Deadlines::kNever, {RawEvent::kSlots, RawEvent::kBackendBoundSlots});
+    cycles = std::min(cycles, slots / core.slots_per_cycle + (slots % core.slots_per_cycle != 0));
     branches =
         least(branches, {RawEvent::kBranches, RawEvent::kConditionalBranches,
                          RawEvent::kTakenBranches, RawEvent::kIndirectBranches, RawEvent::kCalls,
@@ -414,6 +434,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
   const std::uint64_t start = core.totals->held(RawEvent::kInstructions, kAllPrivileges);
   for (;;) {
     hand_over_edges(core);
+    if (p.watches_cycles()) p.pass_cycles();
     if (p.deadlines.any()) {
       derive(*core.totals, core.slots_per_cycle);
       if (p.deadlines.fire_due() != 0) core.environment->before_entry();
@@ -423,7 +444,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
       return Exit::kRequested;
     }
     if (p.shut_down) return Exit::kShutdown;
-    if (core.waiting_for_sipi) return Exit::kWaiting;
+    if (core.waiting_for_sipi) return p.stand_still(Exit::kWaiting);
     const std::uint64_t done = core.totals->held(RawEvent::kInstructions, kAllPrivileges) - start;
     const std::uint64_t now = core.environment->now();
     if (done >= instructions || now >= until) return Exit::kBudget;
@@ -434,7 +455,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     }
     // Delivery takes cycles: something may be due before the handler's first instruction.
     if (p.delivered) continue;
-    if (core.halted) return Exit::kHalted;
+    if (core.halted) return p.stand_still(Exit::kHalted);
 
     const bool observed = core.totals->demanded(RawEvent::kMispredictedBranches);
     core.mode.bits = static_cast<std::uint8_t>(observed ? core.mode.bits | Mode::kObserved
@@ -461,6 +482,10 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
         core.dr6 |= 1 << 14;
         core.debug_trap = true;
       }
+      continue;
+    }
+    if (p.watches_cycles()) {
+      p.run_alone();
       continue;
     }
     p.set_budget(instructions - done, until - now);
@@ -498,7 +523,7 @@ Cpu::Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
   core_.jumps = std::make_unique<std::array<Block*, Core::kJumpEntries>>();
   core_.no_block = &nowhere();
   core_.jumps->fill(core_.no_block);
-  private_ = std::make_unique<Private>(core_, code_pages, deadlines);
+  private_ = std::make_unique<Private>(core_, code_pages, deadlines, modelled.conditions);
   core_.predictor = &private_->predictor;
   totals.set_source(this);
   reset();

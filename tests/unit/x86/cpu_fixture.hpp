@@ -24,6 +24,7 @@
 #include "machine/x86/environment.hpp"
 #include "machine/x86/flags.hpp"
 #include "machine/x86/mmu.hpp"
+#include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
@@ -137,7 +138,8 @@ struct TestCpu {
   CodePages code_pages{kRam / 4096};
   silicon::RetireTotals totals;
   silicon::Deadlines deadlines{totals};
-  Cpu cpu{memory, environment, code_pages, totals, deadlines};
+  silicon::CycleConditions conditions{totals};
+  Cpu cpu{memory, environment, code_pages, totals, deadlines, {.conditions = &conditions}};
 
   Core& core() { return cpu.core(); }
 

@@ -447,6 +447,122 @@ TEST(Interpreter, InstructionsThatWriteBackTheirMemoryOperandAreReadModifyWrites
   }
 }
 
+// ---- Conditions on cycles -----------------------------------------------------------------------
+
+TEST(Interpreter, ConditionsOnCyclesCountBetweenAnyTwoInstructions) {
+  // mov eax, [rsi] (00 + 01: two cycles, the load in the last); nop; push [rsi] (load and store in
+  // three cycles); cli (one cycle); pushf: two cycles.
+  Guest run{0, {0x8b, 0x06, 0x90, 0xff, 0x36, 0xfa, 0x9c, 0xf4}};
+  run.t.core().gpr[kRsi] = kData;
+  const auto watch = [&](RawEvent event, unsigned threshold, bool inverted, bool edge) {
+    return *run.t.conditions.watch(
+        {event, static_cast<std::uint8_t>(threshold), inverted, edge, silicon::kAllPrivileges});
+  };
+  const RawEvent loading = watch(RawEvent::kLoads, 1, false, false);
+  const RawEvent idle = watch(RawEvent::kInstructions, 1, true, false);
+  const RawEvent accesses = watch(RawEvent::kMemoryAccesses, 1, false, false);
+  const RawEvent bursts = watch(RawEvent::kMemoryAccesses, 1, false, true);
+  EXPECT_EQ(run.t.run(5), Exit::kBudget);
+  //               01 0 001 0 00
+  EXPECT_EQ(run.t.count(loading), 2U);
+  //               01 1 001 1 01
+  EXPECT_EQ(run.t.count(idle), 4U);
+  //               01 0 011 0 01
+  EXPECT_EQ(run.t.count(accesses), 4U);
+  EXPECT_EQ(run.t.count(bursts), 3U);
+}
+
+TEST(Interpreter, ConditionsLookAtEveryIterationOfARepInstruction) {
+  Guest run{0, {0xf3, 0xab, 0xf4}};  // rep stosd
+  run.t.core().gpr[kRdi] = kData;
+  run.t.core().gpr[kRcx] = 10;
+  const RawEvent storing = *run.t.conditions.watch({RawEvent::kStores});
+  EXPECT_EQ(run.t.run(1), Exit::kBudget);
+  EXPECT_EQ(run.t.count(RawEvent::kCycles), 12U);
+  EXPECT_EQ(run.t.count(storing), 10U);
+}
+
+TEST(Interpreter, DeliveriesAreCyclesWithoutInstructions) {
+  Guest run{3, {0x90, 0x0f, 0x0b}};  // nop; ud2
+  const RawEvent stalled = *run.t.conditions.watch({RawEvent::kInstructions, 1, true});
+  const RawEvent stalls = *run.t.conditions.watch({RawEvent::kInstructions, 1, true, true});
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  const PrivilegeSet user{true, false}, kernel{false, true};
+  EXPECT_EQ(run.t.count(stalled, user), 0U);
+  // 60 cycles of delivery, and 19 of 20 of HLT.
+  EXPECT_EQ(run.t.count(stalled, kernel), 79U);
+  EXPECT_EQ(run.t.count(stalls, user), 0U);
+  EXPECT_EQ(run.t.count(stalls, kernel), 1U);
+}
+
+TEST(Interpreter, AHaltMakesConditionsFalse) {
+  Guest run{0, {0xfb, 0xf4}};                                  // sti; hlt
+  run.t.put_bytes(TestCpu::handler(0x40), Bytes{0x48, 0xcf});  // iretq
+  run.t.put_bytes(kCode + 2, Bytes{0x90, 0xf4});               // nop; hlt
+  const RawEvent edges = *run.t.conditions.watch({RawEvent::kCycles, 1, false, true});
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_EQ(run.t.count(edges), 1U);
+  run.t.environment.interrupts = {0x40};
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_EQ(run.t.count(edges), 2U);
+}
+
+TEST(Interpreter, WatchingConditionsChangesNothingElse) {
+  std::mt19937 random{4};
+  for (unsigned n = 0; n < 100; ++n) {
+    const Bytes code = random_loop(random);
+    const unsigned cpl = n % 2 == 0 ? 0 : 3;
+    const auto run_it = [&](bool watch) {
+      Guest run{cpl, code};
+      run.t.put<std::uint8_t>(kCode + 0x800, 0xc3);
+      run.t.core().gpr[kRsi] = kData;
+      if (watch) run.t.conditions.watch({RawEvent::kLoads, 1, n % 3 == 0, n % 5 == 0});
+      EXPECT_EQ(run.t.run(), Exit::kHalted);
+      Snapshot end = run.snapshot();
+      for (auto* totals : {&end.user, &end.kernel}) totals->at(silicon::kNamedRawEventCount) = 0;
+      return end;
+    };
+    ASSERT_EQ(run_it(true), run_it(false)) << n;
+  }
+}
+
+TEST(Interpreter, DeadlinesOnConditionsFireOnTheirInstruction) {
+  std::mt19937 random{5};
+  for (unsigned n = 0; n < 200; ++n) {
+    const Bytes code = random_loop(random);
+    const silicon::CycleCondition condition{RawEvent::kMemoryAccesses, 1, n % 2 == 0, n % 3 == 0,
+                                            silicon::kAllPrivileges};
+    const std::uint64_t due = 1 + random() % 40;
+    const auto prepare = [&](Guest& guest) {
+      guest.t.put<std::uint8_t>(kCode + 0x800, 0xc3);
+      guest.t.core().gpr[kRsi] = kData;
+      return *guest.t.conditions.watch(condition);
+    };
+    Guest stepped{0, code};
+    const RawEvent event = prepare(stepped);
+    Exit exit = Exit::kBudget;
+    Snapshot before{}, after = stepped.snapshot();
+    while (exit == Exit::kBudget && total(after, event, silicon::kAllPrivileges) < due) {
+      before = after;
+      exit = stepped.t.cpu.run(1, kForever);
+      after = stepped.snapshot();
+    }
+    const bool reached = total(after, event, silicon::kAllPrivileges) >= due;
+
+    Guest run{0, code};
+    prepare(run);
+    Recorder recorder{run};
+    run.t.deadlines.arm(0, event, silicon::kAllPrivileges, due, recorder);
+    EXPECT_EQ(run.t.run(), Exit::kHalted);
+    ASSERT_EQ(recorder.fired, reached) << n;
+    if (!reached || recorder.at == after) continue;
+    // Within a REP instruction, then.
+    ASSERT_EQ(recorder.at.rip, before.rip) << n;
+    ASSERT_EQ(run.t.take<std::uint8_t>(before.rip), 0xf3) << n;
+    ASSERT_EQ(total(recorder.at, event, silicon::kAllPrivileges), due) << n;
+  }
+}
+
 // ---- Deadlines and privileges -------------------------------------------------------------------
 
 TEST(Interpreter, ADeadlineOfTheOtherPrivilegeWaits) {
