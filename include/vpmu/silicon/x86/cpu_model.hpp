@@ -75,9 +75,9 @@ struct Topology {
   std::uint32_t vcpus = 1;
 };
 
-/// What CPUID gives on a vCPU of this model. Leaves above the highest behave as on Intel: they give
-/// the highest basic leaf. Leaf 0AH is the silicon's; virt::x86::Pmu replaces it by the guest's
-/// share. Bits that follow the CPU's state (OSXSAVE) are clear.
+/// What CPUID gives on a vCPU of this model. Leaves above the highest give the highest basic leaf
+/// on Intel, zeros on AMD. Of the PMU it says what the silicon has; virt::x86::Pmu replaces that by
+/// the guest's share. Bits that follow the CPU's state (OSXSAVE) are clear.
 CpuidResult cpuid(const CpuModel& model, Topology topology, std::uint32_t leaf,
                   std::uint32_t subleaf);
 

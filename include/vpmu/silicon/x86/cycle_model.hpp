@@ -37,7 +37,7 @@ enum class InstructionClass : std::uint8_t {
   kSimdMultiply,  ///< floating-point and integer
   kSimdDivide,    ///< and square root
   kCrypto,        ///< AES round, PCLMULQDQ
-  kFence,         ///< LFENCE, SFENCE, MFENCE
+  kFence,         ///< LFENCE, SFENCE, MFENCE; XBEGIN, XABORT, XTEST
   kCacheControl,  ///< CLFLUSH, CLFLUSHOPT
   kPause,
   kReadCounter,      ///< RDTSC, RDTSCP, RDPMC
