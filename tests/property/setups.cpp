@@ -110,8 +110,6 @@ struct Catalogue {
     return models.back().get();
   }
   void add(std::string name, const CpuModel* silicon, const PmuConfig& config) {
-    // Later versions and AMD are not compared yet.
-    if (config.vendor != Vendor::kIntel || config.version > 2 || config.freeze_on_pmi) return;
     setups.push_back({.name = std::move(name), .silicon = silicon, .config = config});
   }
   void add_models();

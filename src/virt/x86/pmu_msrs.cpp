@@ -1,102 +1,50 @@
 // SPDX-License-Identifier: MIT
 //
-// Virtual PMU: what reading and writing each register does.
+// Virtual PMU: reading and writing registers, as far as both vendors do it alike.
+#include "virt/x86/counter_sets.hpp"
+#include "virt/x86/pmu_target.hpp"
 #include "vpmu/silicon/x86/msrs.hpp"
-#include "vpmu/virt/x86/pmu.hpp"
 
 namespace vpmu::virt::x86 {
 
 using silicon::x86::DebugCtl;
+using silicon::x86::EventSelect;
 using silicon::x86::FixedControl;
+using silicon::x86::GlobalInuse;
 using silicon::x86::MiscEnable;
-using silicon::x86::PerfCapabilities;
-using silicon::x86::RdpmcIndex;
 namespace msr = silicon::x86::msr;
-
-enum class Pmu::Target::Kind : std::uint8_t {
-  kNotMine,
-  kAbsent,         ///< a performance monitoring MSR that this guest has not: #GP
-  kLegacyIgnored,  ///< reads 0, writes vanish: what old guests probe without asking CPUID
-  kCounter,        ///< IA32_PMCx: guest writes are 32 bits wide, sign-extended
-  kFullCounter,    ///< IA32_A_PMCx
-  kFixedCounter,
-  kEventSelect,
-  kFixedControl,
-  kGlobalStatus,
-  kGlobalControl,
-  kGlobalOverflowControl,
-  kPerfCapabilities,
-  kMiscEnable,
-  kDebugControl,
-};
 
 namespace {
 
-constexpr std::uint64_t low_bits(unsigned count) {
-  return (std::uint64_t{1} << count) - 1;
+/// Old guests probe these without asking CPUID.
+constexpr bool is_legacy(MsrIndex msr) {
+  return offset(msr, msr::IA32_PMC0) < 2 || offset(msr, msr::IA32_PERFEVTSEL0) < 2 ||
+         offset(msr, msr::K7_EVNTSEL0) < 8;
 }
 
-/// Place of `msr` in a run of `count` from `first`; `count` or more if it is not in it.
-constexpr std::uint32_t offset(MsrIndex msr, MsrIndex first) {
-  return raw(msr) - raw(first);
-}
-
-constexpr std::uint64_t sign_extend_32(std::uint64_t value) {
-  return static_cast<std::uint64_t>(
-      static_cast<std::int64_t>(static_cast<std::int32_t>(static_cast<std::uint32_t>(value))));
+constexpr bool is_performance_monitoring(MsrIndex msr) {
+  return offset(msr, msr::IA32_PMC0) < Pmu::kMaxGp ||
+         offset(msr, msr::IA32_PERFEVTSEL0) < Pmu::kMaxGp ||
+         offset(msr, msr::IA32_A_PMC0) < Pmu::kMaxGp ||
+         offset(msr, msr::IA32_FIXED_CTR0) < Pmu::kMaxFixed || msr == msr::MSR_PERF_METRICS ||
+         (msr >= msr::IA32_FIXED_CTR_CTRL && msr <= msr::IA32_PERF_GLOBAL_INUSE) ||
+         msr == msr::IA32_PEBS_ENABLE || msr == msr::MSR_PEBS_DATA_CFG ||
+         msr == msr::IA32_DS_AREA || offset(msr, msr::PerfCntrGlobalStatus) < 4 ||
+         offset(msr, msr::PERF_CTL0) < 12;
 }
 
 }  // namespace
 
-// ---- Which register -----------------------------------------------------------------------------
-
 Pmu::Target Pmu::decode(MsrIndex msr) const {
   using Kind = Target::Kind;
-  // Indices are cut to the arrays' size again, so that not even speculation reads past them.
-  const auto at = [](Kind kind, std::uint32_t index, std::size_t size) {
-    return Target{kind, static_cast<std::uint8_t>(index % size)};
-  };
-  if (const auto i = offset(msr, msr::IA32_PMC0); i < config_.gp_counters) {
-    return at(Kind::kCounter, i, kMaxGp);
-  }
-  if (const auto i = offset(msr, msr::IA32_PERFEVTSEL0); i < config_.gp_counters) {
-    return at(Kind::kEventSelect, i, kMaxGp);
-  }
-  if (const auto i = offset(msr, msr::IA32_A_PMC0);
-      i < config_.gp_counters &&
-      (config_.perf_capabilities & mask_of(PerfCapabilities::kFullWidthWrite)) != 0) {
-    return at(Kind::kFullCounter, i, kMaxGp);
-  }
-  if (const auto k = offset(msr, msr::IA32_FIXED_CTR0); k < config_.fixed_counters) {
-    return at(Kind::kFixedCounter, k, kMaxFixed);
-  }
-  if (config_.version > 1) {
-    if (msr == msr::IA32_FIXED_CTR_CTRL) return {Kind::kFixedControl};
-    if (msr == msr::IA32_PERF_GLOBAL_STATUS) return {Kind::kGlobalStatus};
-    if (msr == msr::IA32_PERF_GLOBAL_CTRL) return {Kind::kGlobalControl};
-    if (msr == msr::IA32_PERF_GLOBAL_OVF_CTRL) return {Kind::kGlobalOverflowControl};
-  }
+  const Target target = is_intel() ? decode_intel(msr) : decode_amd(msr);
+  if (target.kind != Kind::kNotMine) return target;
   if (msr == msr::IA32_PERF_CAPABILITIES) return {Kind::kPerfCapabilities};
   if (msr == msr::IA32_MISC_ENABLE) return {Kind::kMiscEnable};
   if (msr == msr::IA32_DEBUGCTL) return {Kind::kDebugControl};
-  return decode_absent(msr);
+  if (is_legacy(msr)) return {Kind::kLegacyIgnored};
+  return {is_performance_monitoring(msr) ? Kind::kAbsent : Kind::kNotMine};
 }
-
-Pmu::Target Pmu::decode_absent(MsrIndex msr) const {
-  using Kind = Target::Kind;
-  const bool legacy = offset(msr, msr::IA32_PMC0) < 2 || offset(msr, msr::IA32_PERFEVTSEL0) < 2 ||
-                      (msr >= msr::K7_EVNTSEL0 && msr <= msr::K7_PERFCTR3);
-  if (legacy) return {Kind::kLegacyIgnored};
-  const bool known =
-      offset(msr, msr::IA32_PMC0) < kMaxGp || offset(msr, msr::IA32_PERFEVTSEL0) < kMaxGp ||
-      offset(msr, msr::IA32_A_PMC0) < kMaxGp || offset(msr, msr::IA32_FIXED_CTR0) < kMaxFixed ||
-      msr == msr::MSR_PERF_METRICS ||
-      (msr >= msr::IA32_FIXED_CTR_CTRL && msr <= msr::IA32_PERF_GLOBAL_INUSE) ||
-      msr == msr::IA32_PEBS_ENABLE || msr == msr::MSR_PEBS_DATA_CFG || msr == msr::IA32_DS_AREA;
-  return {known ? Kind::kAbsent : Kind::kNotMine};
-}
-
-// ---- Reads --------------------------------------------------------------------------------------
 
 Access Pmu::read_msr(MsrIndex msr, Initiator initiator) {
   using Kind = Target::Kind;
@@ -114,11 +62,15 @@ Access Pmu::read_msr(MsrIndex msr, Initiator initiator) {
       return Access::done(read_counter(fixed_counter(target.index)));
     case Kind::kEventSelect:
       gp_[target.index].touched = true;
-      return Access::done(event_select_[target.index].raw);
-    case Kind::kFixedControl: return Access::done(fixed_control_);
+      return Access::done(event_select_[target.index]);
+    case Kind::kFixedControl:
+      for (Counter& counter : fixed_) counter.touched = true;
+      return Access::done(fixed_control_);
     case Kind::kGlobalStatus: return Access::done(global_status_);
     case Kind::kGlobalControl: return Access::done(global_control_);
-    case Kind::kGlobalOverflowControl: return Access::done(0);
+    case Kind::kGlobalStatusReset:
+    case Kind::kGlobalStatusSet: return Access::done(0);
+    case Kind::kGlobalInuse: return Access::done(inuse());
     case Kind::kPerfCapabilities:
       if (!config_.has_perf_capabilities && initiator == Initiator::kGuest) return Access::fault();
       return Access::done(config_.perf_capabilities);
@@ -128,105 +80,42 @@ Access Pmu::read_msr(MsrIndex msr, Initiator initiator) {
   return Access::not_mine();
 }
 
-Access Pmu::rdpmc(std::uint32_t ecx, bool may_read) {
-  if (config_.version == 0) return Access::fault();
-  const RdpmcIndex index{{ecx}};
-  const std::uint32_t number = index.get(RdpmcIndex::kCounter);
-  CounterIndex read{};
-  if (index.get(RdpmcIndex::kType) == RdpmcIndex::kGeneralPurpose) {
-    if (number >= config_.gp_counters) return Access::fault();
-    read = gp_counter(number % kMaxGp);
-  } else if (index.get(RdpmcIndex::kType) == RdpmcIndex::kFixed) {
-    if (number >= config_.fixed_counters) return Access::fault();
-    read = fixed_counter(number % kMaxFixed);
-  } else {
-    // Among them bit 31, "fast": architectural PMUs have no such mode.
-    return Access::fault();
-  }
-  if (!may_read) return Access::fault();
-  return Access::done(read_counter(read));
-}
-
-// ---- Writes -------------------------------------------------------------------------------------
-
 Access Pmu::write_msr(MsrIndex msr, std::uint64_t value, Initiator initiator) {
   using Kind = Target::Kind;
-  const bool by_guest = initiator == Initiator::kGuest;
   const Target target = decode(msr);
   switch (target.kind) {
     case Kind::kNotMine: return Access::not_mine();
     case Kind::kAbsent: return Access::fault();
     case Kind::kLegacyIgnored: return Access::done();
-    case Kind::kCounter:
-      // Migration writes whole values here.
-      return write_counter(gp_counter(target.index), by_guest ? sign_extend_32(value) : value);
-    case Kind::kFullCounter:
-      if ((value & ~mask(gp_counter(target.index))) != 0) return Access::fault();
-      return write_counter(gp_counter(target.index), value);
-    case Kind::kFixedCounter: return write_counter(fixed_counter(target.index), value);
-    case Kind::kEventSelect: return write_event_select(target.index, value);
-    case Kind::kFixedControl: return write_fixed_control(value);
-    case Kind::kGlobalStatus:
-      if (by_guest || (value & ~global_status_valid_) != 0) return Access::fault();
-      global_status_ = value;
-      return Access::done();
-    case Kind::kGlobalControl: return write_global_control(value);
-    case Kind::kGlobalOverflowControl:
-      if (!by_guest) return Access::done();  // a blind restore clears nothing
-      if ((value & ~global_status_valid_) != 0) return Access::fault();
-      global_status_ &= ~value;
-      return Access::done();
-    case Kind::kPerfCapabilities:
-      if (by_guest || value != config_.perf_capabilities) return Access::fault();
-      return Access::done();
+    case Kind::kPerfCapabilities: return write_perf_capabilities(value, initiator);
     case Kind::kMiscEnable: return write_misc_enable(value, initiator);
     case Kind::kDebugControl: return write_debug_control(value);
+    default: break;
   }
-  return Access::not_mine();
+  return is_intel() ? write_intel(target, value, initiator) : write_amd(target, value, initiator);
 }
 
-Access Pmu::write_counter(CounterIndex index, std::uint64_t value) {
-  Counter& written = counter(index);
-  written.touched = true;
-  fold(index);
-  written.value = value & mask(index);
-  if (written.event != hostperf::kNoEvent) {
-    perf_.set_period(written.event, mask(index) - written.value + 1);
+std::uint64_t Pmu::inuse() const {
+  std::uint64_t used = 0;
+  for (unsigned i = 0; i < config_.gp_counters; ++i) {
+    const EventSelect select{{event_select_[i]}};
+    if (select.get(EventSelect::kEvent) != 0) used |= bit(gp_counter(i));
+    if (select.get(EventSelect::kInt) != 0) used |= mask_of(GlobalInuse::kPmi);
   }
-  return Access::done();
-}
-
-Access Pmu::write_event_select(unsigned i, std::uint64_t value) {
-  if ((value & ~event_select_writable_) != 0) return Access::fault();
-  gp_[i].touched = true;
-  if (event_select_[i].raw != value) {
-    event_select_[i].raw = value;
-    request_reprogram(std::uint64_t{1} << i);
-  }
-  return Access::done();
-}
-
-Access Pmu::write_fixed_control(std::uint64_t value) {
-  if ((value & ~fixed_control_writable_) != 0) return Access::fault();
-  const std::uint64_t changed = value ^ fixed_control_;
-  fixed_control_ = value;
-  std::uint64_t counters = 0;
   for (unsigned k = 0; k < config_.fixed_counters; ++k) {
-    fixed_[k].touched = true;
-    if ((changed >> (FixedControl::kBits * k) & low_bits(FixedControl::kBits)) != 0) {
-      counters |= std::uint64_t{1} << static_cast<unsigned>(fixed_counter(k));
-    }
+    const FixedControl control = control_of(fixed_control_, k);
+    if ((control.raw & FixedControl::kEnable) != 0) used |= bit(fixed_counter(k));
+    if (control.get(FixedControl::kPmi) != 0) used |= mask_of(GlobalInuse::kPmi);
   }
-  if (counters != 0) request_reprogram(counters);
-  return Access::done();
+  return used;
 }
 
-Access Pmu::write_global_control(std::uint64_t value) {
-  if ((value & ~global_control_writable_) != 0) return Access::fault();
-  const std::uint64_t changed = value ^ global_control_;
-  global_control_ = value;
-  if (changed != 0) request_reprogram(changed);
-  return Access::done();
+// ---- Registers that are no counter's ------------------------------------------------------------
+
+/// Read-only to guests; migration may write what is there.
+Access Pmu::write_perf_capabilities(std::uint64_t value, Initiator initiator) const {
+  const bool accepted = initiator == Initiator::kHost && value == config_.perf_capabilities;
+  return accepted ? Access::done() : Access::fault();
 }
 
 /// Bit 7 tells whether there is a PMU and keeps its value; bits 11 and 12 tell what there is not.
@@ -242,11 +131,57 @@ Access Pmu::write_misc_enable(std::uint64_t value, Initiator initiator) {
   return Access::done();
 }
 
-/// A guest without LBR, bus lock detection and TSX: LBR and BTF are dropped, the rest is reserved.
+/// Without LBR, LBR and BTF are dropped; what else is not offered is reserved.
 Access Pmu::write_debug_control(std::uint64_t value) {
   constexpr std::uint64_t kDropped = mask_of(DebugCtl::kLbr, DebugCtl::kBtf);
-  if ((value & ~kDropped) != 0) return Access::fault();
+  if ((value & ~kDropped & ~debug_control_writable_) != 0) return Access::fault();
+  debug_control_ = value & debug_control_writable_;
   return Access::done();
+}
+
+// ---- Registers of counters: checked before, by vendor -------------------------------------------
+
+void Pmu::set_counter(CounterIndex index, std::uint64_t value) {
+  Counter& written = counter(index);
+  written.touched = true;
+  fold(index);
+  written.value = value & mask(index);
+  if (written.event != hostperf::kNoEvent) perf_.set_period(written.event, period(index));
+}
+
+void Pmu::set_event_select(unsigned i, std::uint64_t value) {
+  gp_[i].touched = true;
+  if (event_select_[i] == value) return;
+  event_select_[i] = value;
+  note_creditable(gp_counter(i));
+  request_reprogram(bit(gp_counter(i)));
+}
+
+void Pmu::set_fixed_control(std::uint64_t value) {
+  const std::uint64_t changed = value ^ fixed_control_;
+  fixed_control_ = value;
+  std::uint64_t counters = 0;
+  for (unsigned k = 0; k < config_.fixed_counters; ++k) {
+    fixed_[k].touched = true;
+    if (control_of(changed, k).raw == 0) continue;
+    note_creditable(fixed_counter(k));
+    counters |= bit(fixed_counter(k));
+  }
+  if (counters != 0) request_reprogram(counters);
+}
+
+void Pmu::set_global_control(std::uint64_t value) {
+  const std::uint64_t changed = value ^ global_control_;
+  global_control_ = value;
+  if (changed != 0) request_reprogram(changed);
+}
+
+void Pmu::change_global_status(std::uint64_t clear, std::uint64_t set) {
+  const std::uint64_t before = global_status_.fetch_and(~clear);
+  global_status_ |= set;
+  if (((before ^ ((before & ~clear) | set)) & freezing_status_) != 0) {
+    request_reprogram(all_counters());
+  }
 }
 
 }  // namespace vpmu::virt::x86

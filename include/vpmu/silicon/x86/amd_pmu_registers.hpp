@@ -29,8 +29,21 @@ struct AmdEventSelect : Register<std::uint64_t> {
   static constexpr std::uint64_t kCounted =
       mask_of(kEvent, kUnitMask, kEdge, kInv, kCmask, kEventHigh);
 
+  /// What a guest's write keeps; all else is dropped. Guest-Only and Host-Only where they are
+  /// offered.
+  static constexpr std::uint64_t kPlain = kCounted | mask_of(kUsr, kOs, kInt, kEn);
+
   static_assert(disjoint(kEvent, kUnitMask, kUsr, kOs, kEdge, kInt, kEn, kInv, kCmask, kEventHigh,
                          kGuestOnly, kHostOnly));
+  static_assert(~kPlain == 0xffff'fff0'0028'0000);
+};
+
+/// CPUID leaf 80000022H, APM vol. 3.
+struct Cpuid80000022Eax : Register<std::uint32_t> {
+  static constexpr Field<0> kPerfMonV2{};
+};
+struct Cpuid80000022Ebx : Register<std::uint32_t> {
+  static constexpr Field<3, 0> kCoreCounters{};
 };
 
 }  // namespace vpmu::silicon::x86

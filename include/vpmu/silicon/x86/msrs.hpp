@@ -29,6 +29,15 @@ inline constexpr MsrIndex IA32_DS_AREA{0x600};
 
 /// Four selectors followed by four counters.
 inline constexpr MsrIndex K7_EVNTSEL0{0xc0010000};
+inline constexpr MsrIndex K7_PERFCTR0{0xc0010004};
 inline constexpr MsrIndex K7_PERFCTR3{0xc0010007};
+/// Core performance counters: selectors and counters take turns.
+inline constexpr MsrIndex PERF_CTL0{0xc0010200};
+inline constexpr MsrIndex PERF_CTR0{0xc0010201};
+/// PerfMonV2.
+inline constexpr MsrIndex PerfCntrGlobalStatus{0xc0000300};
+inline constexpr MsrIndex PerfCntrGlobalCtl{0xc0000301};
+inline constexpr MsrIndex PerfCntrGlobalStatusClr{0xc0000302};
+inline constexpr MsrIndex PerfCntrGlobalStatusSet{0xc0000303};
 
 }  // namespace vpmu::silicon::x86::msr

@@ -23,14 +23,16 @@ struct EventSelect : Register<std::uint64_t> {
   static constexpr Field<22> kEn{};
   static constexpr Field<23> kInv{};  ///< invert the comparison with CMASK
   static constexpr Field<31, 24> kCmask{};
-  static constexpr Field<32> kInTx{};
-  static constexpr Field<33> kInTxcp{};
+  static constexpr Field<32> kInTx{};    ///< with TSX: only inside transactions
+  static constexpr Field<33> kInTxcp{};  ///< with TSX, counter 2 only: not what an abort undid
 
   /// What every version lets software write.
   static constexpr std::uint64_t kPlain =
       mask_of(kEvent, kUnitMask, kUsr, kOs, kEdge, kPinControl, kInt, kEn, kInv, kCmask);
   /// What is counted, as opposed to where and what happens on overflow.
   static constexpr std::uint64_t kCounted = mask_of(kEvent, kUnitMask, kEdge, kInv, kCmask);
+  /// The same with TSX.
+  static constexpr std::uint64_t kCountedTsx = kCounted | mask_of(kInTx, kInTxcp);
 
   static_assert(disjoint(kEvent, kUnitMask, kUsr, kOs, kEdge, kPinControl, kInt, kAnyThread, kEn,
                          kInv, kCmask, kInTx, kInTxcp));
@@ -53,8 +55,18 @@ struct FixedControl : Register<std::uint64_t> {
 /// counters' bits at the same places.
 struct GlobalStatus : Register<std::uint64_t> {
   static constexpr unsigned kFixed0 = 32;  ///< bit of fixed counter 0; counter i has bit i
+  static constexpr Field<55> kTopaPmi{};   ///< version 4: Intel PT
+  static constexpr Field<58> kLbrFrz{};    ///< version 4: LBRs are frozen
+  static constexpr Field<59> kCtrFrz{};    ///< version 4: counters are frozen
+  static constexpr Field<60> kAsci{};      ///< version 4: an SGX enclave got in the way
+  static constexpr Field<61> kUncore{};    ///< version 3: uncore counter overflow
   static constexpr Field<62> kOvfBuf{};    ///< DS buffer overflow
   static constexpr Field<63> kCondChgd{};
+};
+
+/// IA32_PERF_GLOBAL_INUSE, 20.2.4: the counters' bits are at the same places.
+struct GlobalInuse : Register<std::uint64_t> {
+  static constexpr Field<63> kPmi{};  ///< some counter interrupts
 };
 
 /// IA32_PERF_CAPABILITIES, 20.8.

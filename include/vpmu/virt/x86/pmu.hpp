@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The PMU that a guest's vCPU sees: MSRs, RDPMC, CPUID, overflow and PMI. Intel architectural
-// performance monitoring version 1 and 2, with KVM's behaviour where the manual leaves room.
+// performance monitoring, versions 1 to 5; AMD K7 and core extension counters and PerfMonV2. With
+// KVM's behaviour where the manuals leave room.
 //
 // What the guest wrote and what is in effect are kept apart. A write that changes what counts only
 // marks counters; before_entry() then makes host events agree with the registers. So:
@@ -12,12 +13,18 @@
 // With that order the WRMSR that starts a counter is counted and the one that stops it is not.
 // Before any other guest instruction the machine calls before_entry() if has_entry_work().
 //
+// A hypervisor whose hardware does not retire the instructions that it intercepts completes them
+// itself, and host events do not see them. It calls instruction_emulated() instead, behind
+// write_msr() and before before_entry(). One or the other: an instruction counts once.
+//
 // A counter's value is `value + (host event's count - folded)`, always masked to its width. Host
 // events are opened when a counter first runs, kept while it is stopped for a while, and closed by
-// the before_entry() after scheduled_in() if the guest no longer uses the counter.
+// the before_entry() after scheduled_in() if the guest no longer uses the counter. A counter that
+// has no host event where it should have one stands still and keeps its value; it is tried again at
+// the next change of registers and in every time slice.
 //
 // Not thread-safe, but for on_overflow() in signal context: everything it touches is atomic.
-// Nothing after construction allocates.
+// Nothing after construction allocates, except for the text of restore()'s errors.
 #pragma once
 
 #include <array>
@@ -26,48 +33,27 @@
 
 #include "vpmu/base/access.hpp"
 #include "vpmu/base/numbers.hpp"
+#include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/host_perf.hpp"
-#include "vpmu/silicon/x86/pmu_registers.hpp"
+#include "vpmu/silicon/raw_event.hpp"
+#include "vpmu/virt/x86/counter_status.hpp"
+#include "vpmu/virt/x86/event_gate.hpp"
 #include "vpmu/virt/x86/pmi_sink.hpp"
 #include "vpmu/virt/x86/pmu_config.hpp"
+#include "vpmu/virt/x86/pmu_state.hpp"
 
 namespace vpmu::virt::x86 {
 
-/// A counter by its bit in IA32_PERF_GLOBAL_CTRL: general-purpose i is i, fixed k is 32 + k.
-enum class CounterIndex : std::uint8_t {};
-constexpr CounterIndex gp_counter(unsigned i) {
-  return static_cast<CounterIndex>(i);
-}
-constexpr CounterIndex fixed_counter(unsigned k) {
-  return static_cast<CounterIndex>(silicon::x86::GlobalStatus::kFixed0 + k);
-}
-
-/// Whether a counter does what the guest asked of it. Only for reports: the guest cannot see it.
-enum class CounterStatus : std::uint8_t {
-  kOff,               ///< not enabled, locally or globally
-  kCounting,          ///< what the guest asked for
-  kUnsupportedEvent,  ///< enabled, but the host cannot count the event: stands still
-  kStarved,           ///< enabled, but the host has no counter for it: stands still
-  kDenied,            ///< enabled, but the guest may not count the event: stands still
-};
-/// The name that reports use, e.g. "unsupported event". Never null.
-const char* name(CounterStatus status);
-
-struct PmuStatistics {
-  std::uint64_t overflows = 0;    ///< of all counters, whether or not they ask for an interrupt
-  std::uint64_t pmis_raised = 0;  ///< sent to LVTPC: one for all overflows between two entries
-  std::uint64_t pmis_delivered = 0;
-  std::uint64_t pmis_masked = 0;
-  std::uint64_t pmis_rejected = 0;
-};
+/// What a hypervisor has completed for the guest. A branch is also an instruction.
+enum class EmulatedInstruction : std::uint8_t { kPlain, kBranch };
 
 class Pmu final : public hostperf::OverflowHandler {
  public:
-  static constexpr std::size_t kMaxGp = 8;
-  static constexpr std::size_t kMaxFixed = 4;
+  static constexpr std::size_t kMaxGp = PmuState::kMaxGp;
+  static constexpr std::size_t kMaxFixed = PmuState::kMaxFixed;
 
-  /// In the state after RESET. `perf` and `sink` must outlive the PMU. `config` must not offer more
-  /// than kMaxGp and kMaxFixed counters.
+  /// In the state after RESET. `perf` and `sink` must outlive the PMU. `config` must be possible
+  /// (possible() in pmu_config.hpp) and offer no more than kMaxGp and kMaxFixed counters.
   Pmu(const PmuConfig& config, hostperf::HostPerf& perf, hostperf::VcpuIndex vcpu, PmiSink& sink);
   ~Pmu();
   Pmu(const Pmu&) = delete;
@@ -82,8 +68,8 @@ class Pmu final : public hostperf::OverflowHandler {
   /// RDPMC with that ECX. `may_read`: CR4.PCE is set, or CPL is 0, or CR0.PE is clear.
   Access rdpmc(std::uint32_t ecx, bool may_read);
 
-  /// Makes what silicon::x86::cpuid() gave for `leaf` what the guest is to see: leaf 0AH, and PDCM
-  /// in leaf 1.
+  /// Makes what silicon::x86::cpuid() gave for `leaf` what the guest is to see: leaves 0AH and
+  /// 80000022H, PDCM in leaf 1, HLE and RTM in leaf 7, PerfCtrExtCore in leaf 80000001H.
   void adjust_cpuid(std::uint32_t leaf, silicon::x86::CpuidResult& result) const;
 
   /// Makes host events follow the registers, and delivers a pending PMI. At an instruction
@@ -94,15 +80,42 @@ class Pmu final : public hostperf::OverflowHandler {
            pmi_pending_.load(std::memory_order_relaxed);
   }
 
-  /// The vCPU was put onto a host CPU: a new time slice. Unused host events go at the next
-  /// before_entry().
+  /// The vCPU was put onto a host CPU: a new time slice. Counters without a host event are tried
+  /// again, unused host events go, both at the next before_entry().
   void scheduled_in();
 
-  /// RESET. INIT leaves a PMU alone.
+  /// The hypervisor has completed an instruction for the guest, which the host therefore did not
+  /// count: counters of retired instructions and branches advance. After its effects are applied.
+  /// A CPU that retires such instructions itself, as this project's interpreter does, must not call
+  /// it: they would count twice.
+  void instruction_emulated(EmulatedInstruction kind, silicon::Privilege privilege);
+
+  /// Which events the guest may count; null: all. `gate` must outlive its use here. From the next
+  /// guest instruction on, for counters that run already too: the vCPU must come by before_entry().
+  void set_event_gate(const EventGate* gate);
+  /// The gate's answers have changed.
+  void gate_changed();
+
+  /// AMD: EFER.SVME of the vCPU, and whether it runs a guest of its own (between VMRUN and
+  /// #VMEXIT): what Guest-Only and Host-Only depend on.
+  void set_svm(bool svme, bool guest_mode);
+
+  /// RESET. INIT leaves a PMU alone. Gate and SVM mode stay.
   void reset();
 
+  /// At an instruction boundary. What is pending (a PMI, an overflow of which the host has counted
+  /// the last instruction) is in it and happens where it is restored.
+  [[nodiscard]] PmuState save();
+  /// On a fresh PMU. The error says what does not fit; the PMU is then as it was. Set gate and
+  /// observer before.
+  Result<void> restore(const PmuState& state);
+
   [[nodiscard]] const PmuConfig& config() const { return config_; }
+  /// Null: nobody. Must outlive its use here.
+  void set_observer(CounterObserver* observer) { observer_ = observer; }
   [[nodiscard]] CounterStatus status(CounterIndex counter) const;
+  /// As a guest would read it, without the access.
+  [[nodiscard]] std::uint64_t value(CounterIndex counter) const;
   [[nodiscard]] PmuStatistics statistics() const;
 
   void on_overflow(hostperf::EventId event, std::uint64_t cookie) override;
@@ -113,12 +126,13 @@ class Pmu final : public hostperf::OverflowHandler {
     std::uint64_t value = 0;   ///< when the event's count was `folded`; masked to the width
     std::uint64_t folded = 0;  ///< what of the event's count is in `value`
     hostperf::EventId event = hostperf::kNoEvent;
-    /// What `event` was opened for, and how the last attempt to program it ended.
+    /// What `event` was opened for.
     std::uint64_t config = 0;
     bool user = false;
     bool kernel = false;
-    CounterStatus status = CounterStatus::kOff;
     bool touched = false;  ///< accessed through an MSR in this time slice
+    CounterStatus status = CounterStatus::kOff;
+    std::uint64_t status_config = 0;  ///< what `status` was said of
   };
   /// What a counter is to count, worked out from the registers.
   struct Programme {
@@ -132,59 +146,99 @@ class Pmu final : public hostperf::OverflowHandler {
     std::uint8_t index = 0;
   };
 
-  // pmu_msrs.cpp: which register an MSR is, and what its reads and writes do.
+  // pmu_msrs.cpp: what is the same for both vendors.
+  [[nodiscard]] bool is_intel() const { return config_.vendor == silicon::x86::Vendor::kIntel; }
   [[nodiscard]] Target decode(MsrIndex msr) const;
-  [[nodiscard]] Target decode_absent(MsrIndex msr) const;
-  Access write_counter(CounterIndex index, std::uint64_t value);
-  Access write_event_select(unsigned i, std::uint64_t value);
-  Access write_fixed_control(std::uint64_t value);
-  Access write_global_control(std::uint64_t value);
+  [[nodiscard]] std::uint64_t inuse() const;
+  Access write_perf_capabilities(std::uint64_t value, Initiator initiator) const;
   Access write_misc_enable(std::uint64_t value, Initiator initiator);
   Access write_debug_control(std::uint64_t value);
+  void set_counter(CounterIndex index, std::uint64_t value);
+  void set_event_select(unsigned i, std::uint64_t value);
+  void set_fixed_control(std::uint64_t value);
+  void set_global_control(std::uint64_t value);
+  void change_global_status(std::uint64_t clear, std::uint64_t set);
 
-  // pmu_counters.cpp: from registers to host events and back.
+  // pmu_msrs_intel.cpp, pmu_msrs_amd.cpp: which register an MSR is, and which writes it takes.
+  [[nodiscard]] Target decode_intel(MsrIndex msr) const;
+  [[nodiscard]] Target decode_amd(MsrIndex msr) const;
+  Access write_intel(Target target, std::uint64_t value, Initiator initiator);
+  Access write_amd(Target target, std::uint64_t value, Initiator initiator);
+  [[nodiscard]] std::uint64_t writable_event_select(unsigned i) const;
+
+  // pmu_counters.cpp: what the registers say.
   [[nodiscard]] Counter& counter(CounterIndex index);
   [[nodiscard]] const Counter& counter(CounterIndex index) const;
   [[nodiscard]] std::uint64_t mask(CounterIndex index) const;
   [[nodiscard]] bool interrupts(CounterIndex index) const;
   [[nodiscard]] Programme programme(CounterIndex index) const;
+  [[nodiscard]] silicon::x86::EventSelector event_of(unsigned gp) const;
   [[nodiscard]] bool locally_enabled(CounterIndex index) const;
-  /// The one predicate: whether a counter is to count now.
-  [[nodiscard]] bool may_count(CounterIndex index) const;
-  [[nodiscard]] std::uint64_t read_counter(CounterIndex index) const;
+  [[nodiscard]] bool in_counted_mode(unsigned gp) const;
+  [[nodiscard]] bool enabled(CounterIndex index) const;
+  [[nodiscard]] bool admitted(CounterIndex index) const;
+  [[nodiscard]] std::uint64_t all_counters() const { return global_control_writable_; }
+
+  // pmu_counters.cpp: values and host events.
+  [[nodiscard]] std::uint64_t read_counter(CounterIndex index);
   void fold(CounterIndex index);
+  [[nodiscard]] std::uint64_t period(CounterIndex index) const;
   void request_reprogram(std::uint64_t counters);
   /// False: host perf has no room now; to be tried again.
   bool reprogram(CounterIndex index);
   bool start(CounterIndex index, Programme wanted);
+  void stop(CounterIndex index, CounterStatus why);
   bool open_event(CounterIndex index, Programme wanted);
   void close_event(CounterIndex index);
   void close_unused_events();
+  void set_status(CounterIndex index, CounterStatus status, std::uint64_t config);
+  /// Looks which counters the host has taken away.
+  void look_for_lost_events();
+  void note_creditable(CounterIndex index);
+  void credit(CounterIndex index);
+
+  // pmu_state.cpp
+  [[nodiscard]] Result<void> check(const PmuState& state) const;
+
+  // pmu.cpp: entry, overflow, PMI.
+  void follow_registers();
+  void overflowed(CounterIndex index);
   void deliver_pmi();
-  [[nodiscard]] std::uint64_t all_counters() const { return global_control_writable_; }
+  void freeze();
 
   const PmuConfig config_;
   hostperf::HostPerf& perf_;
   const hostperf::VcpuIndex vcpu_;
   PmiSink& sink_;
+  const EventGate* gate_ = nullptr;
+  CounterObserver* observer_ = nullptr;
 
   // What the guest may write; everything else is reserved.
   std::uint64_t global_control_writable_ = 0;
   std::uint64_t global_status_valid_ = 0;
   std::uint64_t fixed_control_writable_ = 0;
   std::uint64_t event_select_writable_ = 0;
+  std::uint64_t debug_control_writable_ = 0;
+  std::uint64_t freezing_status_ = 0;  ///< bits of GLOBAL_STATUS that stop all counters
 
   // What the guest wrote.
-  std::array<silicon::x86::EventSelect, kMaxGp> event_select_{};
+  std::array<std::uint64_t, kMaxGp> event_select_{};
   std::uint64_t fixed_control_ = 0;
   std::uint64_t global_control_ = 0;
   std::atomic<std::uint64_t> global_status_ = 0;
   std::uint64_t misc_enable_ = 0;
   std::uint64_t debug_control_ = 0;
+  bool svme_ = false;
+  bool guest_mode_ = false;
 
   // What is in effect.
   std::array<Counter, kMaxGp> gp_{};
   std::array<Counter, kMaxFixed> fixed_{};
+
+  /// Locally enabled counters of retired instructions and of retired branches, as far as selectors
+  /// say: whether they may count is asked anew for each instruction.
+  std::uint64_t instruction_counters_ = 0;
+  std::uint64_t branch_counters_ = 0;
 
   /// Counters whose host events do not follow the registers yet, by GLOBAL_CTRL bit. A counter that
   /// host perf has no room for stays in it without a request.
@@ -192,6 +246,9 @@ class Pmu final : public hostperf::OverflowHandler {
   std::atomic<bool> reprogram_requested_ = false;
   std::atomic<bool> pmi_pending_ = false;
   std::atomic<std::uint64_t> overflows_ = 0;
+  /// Counters that were credited: the host event overflows too late. Unlike in `reprogram_`, an
+  /// overflow of theirs is one.
+  std::uint64_t credited_ = 0;
   bool new_time_slice_ = false;
   PmuStatistics statistics_;
 };

@@ -37,8 +37,20 @@ struct PmuConfig {
   friend bool operator==(const PmuConfig&, const PmuConfig&) = default;
 };
 
-/// The guest's share of a model's PMU, clipped as KVM clips it: version 2, 8 general-purpose and 3
-/// fixed counters, of the capabilities full-width writes only.
+/// Intel versions 3 and 4: counters may be told to count for all threads of a core. A vCPU is a
+/// core of its own, so the bits that say so have no effect.
+constexpr bool has_any_thread(const PmuConfig& config) {
+  return config.vendor == silicon::x86::Vendor::kIntel && !config.any_thread_deprecated &&
+         (config.version == 3 || config.version == 4);
+}
+
+/// Whether there can be such a PMU: versions, counts and features agree. AMD has at least four
+/// counters (guests have no way to learn of fewer).
+bool possible(const PmuConfig& config);
+
+/// The guest's share of a model's PMU, clipped as KVM clips it: version 2, 8 general-purpose (AMD:
+/// 6) and 3 fixed counters, of the capabilities full-width writes only. None if the model has none,
+/// or on AMD fewer than four counters.
 PmuConfig guest_pmu(const silicon::x86::CpuModel& model);
 
 /// A guest without PMU, on that vendor's CPU.
