@@ -11,6 +11,7 @@ namespace {
 using silicon::Privilege;
 using silicon::RawEvent;
 using virt::x86::CounterStatus;
+using virt::x86::EmulatedInstruction;
 using virt::x86::LvtpcAfterPmi;
 using virt::x86::PmiOutcome;
 using virt::x86::Pmu;
@@ -69,6 +70,14 @@ Difference compare(const std::string& what, const Access& access, const Answer& 
   return fmt::format("{}: {}, expected {}", what, show(access), show(answer));
 }
 
+/// Counters, and the status that their overflows set.
+bool depends_on_counts(std::uint32_t msr) {
+  return (msr >= 0xc1 && msr <= 0xc8) || (msr >= 0x4c1 && msr <= 0x4c8) ||
+         (msr >= 0x309 && msr <= 0x30c) || msr == 0x38e || msr == 0xc0000300 ||
+         (msr >= 0xc0010004 && msr <= 0xc0010007) ||
+         (msr >= 0xc0010200 && msr <= 0xc001020f && msr % 2 == 1);
+}
+
 bool agree(CounterStatus status, ReferencePmu::State state) {
   switch (state) {
     case ReferencePmu::State::kOff: return status == CounterStatus::kOff;
@@ -104,6 +113,8 @@ bool HashGate::admits_fixed(unsigned k) const {
 
 Lockstep::Lockstep(const Setup& setup)
     : setup_{setup},
+      vcpus_{
+          hostperf::ModelledVcpu{&totals_, &deadlines_, setup.conditions ? &conditions_ : nullptr}},
       modelled_{*setup.silicon, vcpus_},
       reference_{setup.config, *setup.silicon, setup.conditions} {
   make_pmu();
@@ -113,15 +124,18 @@ Lockstep::~Lockstep() = default;
 
 void Lockstep::make_pmu() {
   pmu_ = std::make_unique<Pmu>(setup_.config, perf_, hostperf::VcpuIndex{0}, sink_);
+  pmu_->set_event_gate(&gates_[gate_]);
+  pmu_->set_svm(svme_, svm_guest_);
 }
 
 Difference Lockstep::enter() {
   if (pmu_->has_entry_work()) pmu_->before_entry();
   if (pmu_->has_entry_work()) return "before_entry() left entry work";
   if (reference_.enter()) ++pmis_;
-  if (sink_.raised != pmis_) return fmt::format("{} PMIs raised, expected {}", sink_.raised, pmis_);
+  if (setup_.room && sink_.raised != pmis_)
+    return fmt::format("{} PMIs raised, expected {}", sink_.raised, pmis_);
   const LvtpcAfterPmi after = setup_.intel() ? LvtpcAfterPmi::kMask : LvtpcAfterPmi::kKeep;
-  if (pmis_ != 0 && sink_.last != after) return "LVTPC is not treated as this vendor does";
+  if (sink_.raised != 0 && sink_.last != after) return "LVTPC is not treated as this vendor does";
   return {};
 }
 
@@ -133,16 +147,17 @@ Difference Lockstep::step(const Operation& operation) {
     case Kind::kHostWriteMsr:
     case Kind::kRdpmc: return access(operation);
     case Kind::kRetire: return retire(operation);
-    case Kind::kEmulated: return {};
+    case Kind::kEmulated: return emulate(operation);
     case Kind::kScheduledIn: pmu_->scheduled_in(); return {};
     case Kind::kReset:
       pmu_->reset();
       reference_.reset();
+      pmu_->set_svm(svme_, svm_guest_);
       return {};
-    case Kind::kSvm: return {};
-    case Kind::kGate: return {};
+    case Kind::kSvm: change_svm(operation); return {};
+    case Kind::kGate: change_gate(operation); return {};
     case Kind::kLvtpc: sink_.outcome = static_cast<PmiOutcome>(operation.where); return {};
-    case Kind::kRestore: return {};
+    case Kind::kRestore: return restore(operation);
   }
   return {};
 }
@@ -173,6 +188,8 @@ Difference Lockstep::access(const Operation& operation) {
       answer = reference_.rdpmc(operation.where, operation.flag);
       break;
   }
+  const bool counts = operation.kind == Kind::kRdpmc || depends_on_counts(operation.where);
+  if (!setup_.room && counts) answer = with_sensible_value(access, answer);
   if (Difference difference = compare(describe(operation), access, answer)) return difference;
   if (host) return {};
   if (access.is_done()) pmu_->before_entry();
@@ -186,10 +203,11 @@ Difference Lockstep::retire_one(Privilege privilege, const Counts& counts) {
   for (std::size_t event = 0; event < counts.size(); ++event) {
     totals_.add(static_cast<RawEvent>(event), privilege, counts[event]);
   }
+  if (conditions_.any()) conditions_.passed(privilege);
   deadlines_.fire_due();
   reference_.retire(privilege, counts);
   const std::uint64_t got = pmu_->statistics().overflows - overflows;
-  if (got != reference_.overflows() - expected)
+  if (setup_.room && got != reference_.overflows() - expected)
     return fmt::format("{} overflows, expected {}", got, reference_.overflows() - expected);
   if (pmu_->has_entry_work() && sink_.requests == requests)
     return "entry work that the sink does not know of";
@@ -206,15 +224,71 @@ Difference Lockstep::retire(const Operation& operation) {
   return {};
 }
 
+Difference Lockstep::emulate(const Operation& operation) {
+  if (Difference difference = enter()) return difference;
+  const bool branch = operation.where != 0;
+  pmu_->instruction_emulated(branch ? EmulatedInstruction::kBranch : EmulatedInstruction::kPlain,
+                             privilege_of(operation));
+  reference_.emulated(branch, privilege_of(operation));
+  return enter();
+}
+
+void Lockstep::change_svm(const Operation& operation) {
+  svme_ = (operation.where & 1) != 0;
+  svm_guest_ = svme_ && (operation.where & 2) != 0;
+  pmu_->set_svm(svme_, svm_guest_);
+  reference_.set_svm(svme_, svm_guest_);
+}
+
+void Lockstep::change_gate(const Operation& operation) {
+  if (operation.flag) gate_ ^= 1;
+  gates_[gate_].key = operation.value;
+  if (operation.flag)
+    pmu_->set_event_gate(&gates_[gate_]);
+  else
+    pmu_->gate_changed();
+  reference_.set_gate(&gates_[gate_]);
+}
+
+Difference Lockstep::restore(const Operation& operation) {
+  if (operation.flag) {
+    if (Difference difference = enter()) return difference;
+    // What overflows now is pending when the state is taken.
+    const Counts counts = instruction(operation.value, 0);
+    if (Difference difference = retire_one(Privilege::kKernel, counts)) return difference;
+  }
+  const auto state = pmu_->save();
+  pmu_.reset();
+  if (perf_.open_events() != 0)
+    return fmt::format("{} host events outlived the PMU", perf_.open_events());
+  make_pmu();
+  if (const auto restored = pmu_->restore(state); !restored)
+    return "not restored: " + restored.error().message;
+  reference_.moved();
+  return {};
+}
+
+/// What the host had room to count, if it makes sense, in place of what should have been counted.
+Answer Lockstep::with_sensible_value(const Access& access, Answer answer) const {
+  const std::uint64_t possible = reference_.possible_bits();
+  if (answer.kind == Answer::Kind::kDone && (access.value() & ~possible) == 0) {
+    answer.value = access.value();
+  }
+  return answer;
+}
+
 Difference Lockstep::compare_counter(bool fixed, unsigned number) {
   const std::uint32_t ecx = fixed ? 0x40000000 + number : number;
   const std::string what = fmt::format("{} counter {}", fixed ? "fixed" : "GP", number);
-  if (Difference difference = compare(what, pmu_->rdpmc(ecx, true), reference_.rdpmc(ecx, true))) {
-    return difference;
-  }
+  const Access access = pmu_->rdpmc(ecx, true);
+  Answer answer = reference_.rdpmc(ecx, true);
+  if (!setup_.room) answer = with_sensible_value(access, answer);
+  if (Difference difference = compare(what, access, answer)) return difference;
   const auto index = fixed ? virt::x86::fixed_counter(number) : virt::x86::gp_counter(number);
   const auto state = fixed ? reference_.fixed_state(number) : reference_.gp_state(number);
-  if (!agree(pmu_->status(index), state))
+  const bool starves = !setup_.room && state == ReferencePmu::State::kCounting &&
+                       pmu_->status(index) == CounterStatus::kStarved;
+  if (!starves && !agree(pmu_->status(index), state))
     return fmt::format("{} is {}, expected state {}", what, name(pmu_->status(index)),
                        static_cast<int>(state));
   return {};
@@ -222,9 +296,10 @@ Difference Lockstep::compare_counter(bool fixed, unsigned number) {
 
 Difference Lockstep::compare_msr(std::uint32_t msr) {
   // The host sees all that the guest sees, and reads nothing that a read changes.
-  return compare(fmt::format("MSR {:#x}", msr),
-                 pmu_->read_msr(static_cast<MsrIndex>(msr), Initiator::kHost),
-                 reference_.read_msr(msr, Initiator::kHost));
+  const Access access = pmu_->read_msr(static_cast<MsrIndex>(msr), Initiator::kHost);
+  Answer answer = reference_.read_msr(msr, Initiator::kHost);
+  if (!setup_.room && depends_on_counts(msr)) answer = with_sensible_value(access, answer);
+  return compare(fmt::format("MSR {:#x}", msr), access, answer);
 }
 
 Difference Lockstep::compare_all() {
@@ -259,20 +334,38 @@ Difference Lockstep::compare_cpuid() {
   return {};
 }
 
+/// Counters that the guest has switched off and left alone for a time slice cost the host nothing.
+Difference Lockstep::idle() {
+  const auto write = [&](std::uint32_t msr) {
+    (void)pmu_->write_msr(static_cast<MsrIndex>(msr), 0, Initiator::kHost);
+    (void)reference_.write_msr(msr, 0, Initiator::kHost);
+  };
+  for (unsigned i = 0; i < reference_.gp_counters(); ++i) {
+    if (setup_.intel()) write(0x186 + i);
+    if (!setup_.intel()) write(setup_.config.core_extension ? 0xc0010200 + 2 * i : 0xc0010000 + i);
+  }
+  write(0x38d);
+  constexpr int kSliceInWhichTheyWereTouched = 1;
+  for (int slice = 0; slice < kSliceInWhichTheyWereTouched + 1; ++slice) {
+    pmu_->scheduled_in();
+    if (Difference difference = enter()) return difference;
+  }
+  if (perf_.open_events() != 0)
+    return fmt::format("{} host events for a guest that counts nothing", perf_.open_events());
+  return {};
+}
+
 Difference Lockstep::finish() {
   if (Difference difference = compare_cpuid()) return difference;
+  if (Difference difference = compare_all()) return difference;
+  if (Difference difference = idle()) return difference;
   if (Difference difference = compare_all()) return difference;
   pmu_->reset();
   reference_.reset();
   if (Difference difference = compare_all()) return difference;
-  // Nothing is enabled now; one unused time slice later the host has everything back.
-  for (int slice = 0; slice < 2; ++slice) {
-    pmu_->scheduled_in();
-    pmu_->before_entry();
-  }
-  if (perf_.open_events() != 0)
-    return fmt::format("{} host events kept after reset", perf_.open_events());
   pmu_.reset();
+  if (perf_.open_events() != 0)
+    return fmt::format("{} host events outlived the PMU", perf_.open_events());
   return {};
 }
 

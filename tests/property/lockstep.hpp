@@ -112,14 +112,17 @@ class Lockstep {
   void change_gate(const Operation& operation);
   std::optional<std::string> retire_one(silicon::Privilege privilege, const Counts& counts);
   std::optional<std::string> enter();
+  [[nodiscard]] Answer with_sensible_value(const Access& access, Answer answer) const;
   std::optional<std::string> compare_msr(std::uint32_t msr);
   std::optional<std::string> compare_counter(bool fixed, unsigned number);
   std::optional<std::string> compare_cpuid();
+  std::optional<std::string> idle();
 
   const Setup& setup_;
   silicon::RetireTotals totals_;
   silicon::Deadlines deadlines_{totals_};
-  const std::array<hostperf::ModelledVcpu, 1> vcpus_{hostperf::ModelledVcpu{&totals_, &deadlines_}};
+  silicon::CycleConditions conditions_{totals_};
+  const std::array<hostperf::ModelledVcpu, 1> vcpus_;
   hostperf::ModelledHostPerf modelled_;
   CountingHostPerf perf_{modelled_};
   CountingSink sink_;

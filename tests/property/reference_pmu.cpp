@@ -131,6 +131,10 @@ std::uint64_t ReferencePmu::status_valid() const {
   return valid;
 }
 
+std::uint64_t ReferencePmu::possible_bits() const {
+  return gp_mask() | fixed_mask() | status_valid();
+}
+
 /// Table 1.1, version 3; table 1.5, bit 21; PmuConfig::any_thread_deprecated.
 bool ReferencePmu::has_any_thread() const {
   return intel() && (config_.version == 3 || config_.version == 4) &&

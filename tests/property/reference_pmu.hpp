@@ -77,6 +77,8 @@ class ReferencePmu {
   [[nodiscard]] State fixed_state(unsigned k) const;
   [[nodiscard]] std::uint64_t gp_value(unsigned i) const { return gp_[i]; }
   [[nodiscard]] std::uint64_t fixed_value(unsigned k) const { return fixed_[k]; }
+  /// Bits that counters and status can have.
+  [[nodiscard]] std::uint64_t possible_bits() const;
   [[nodiscard]] std::uint64_t overflows() const { return overflows_; }
 
  private:

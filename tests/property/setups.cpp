@@ -115,6 +115,7 @@ struct Catalogue {
   void add_models();
   void add_intel();
   void add_amd();
+  void add_starved();
 };
 
 void Catalogue::add_models() {
@@ -162,11 +163,29 @@ void Catalogue::add_amd() {
   add_one("PerfMonV2, host/guest-only", with_host_guest_only(amd(2, 6)));
 }
 
+void Catalogue::add_starved() {
+  const auto with_counters = [&](CpuModel model, std::uint8_t gp, std::uint8_t fixed) {
+    model.pmu.gp_counters = gp;
+    model.pmu.fixed_counters = fixed;
+    return keep(model);
+  };
+  const auto add_one = [&](std::string name, const CpuModel* silicon, const PmuConfig& config) {
+    add("starved " + std::move(name), silicon, config);
+    setups.back().room = false;
+  };
+  const CpuModel intel_silicon = hand_made_silicon(Vendor::kIntel, kIntelEvents);
+  add_one("intel v2", with_counters(intel_silicon, 1, 4), intel(2, 4, 48, 3, 48));
+  add_one("intel v5", with_counters(intel_silicon, 3, 4), intel(5, 8, 48, 4, 48));
+  const CpuModel amd_silicon = hand_made_silicon(Vendor::kAmd, kAmdEvents);
+  add_one("amd PerfMonV2", with_counters(amd_silicon, 2, 0), with_host_guest_only(amd(2, 6)));
+}
+
 Catalogue make_catalogue() {
   Catalogue catalogue;
   catalogue.add_models();
   catalogue.add_intel();
   catalogue.add_amd();
+  catalogue.add_starved();
   return catalogue;
 }
 

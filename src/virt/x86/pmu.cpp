@@ -122,7 +122,10 @@ void Pmu::reset() {
 
 CounterStatus Pmu::status(CounterIndex index) const {
   const Counter& asked = counter(index);
-  if (asked.status != CounterStatus::kCounting) return asked.status;
+  // Right behind restore() there is no event yet.
+  if (asked.status != CounterStatus::kCounting || asked.event == hostperf::kNoEvent) {
+    return asked.status;
+  }
   const hostperf::EventState state = perf_.state(asked.event);
   // A pinned event that is inactive waits for its vCPU to run, not for a counter.
   const bool lost = state == hostperf::EventState::kError || state == hostperf::EventState::kOff;

@@ -149,5 +149,18 @@ TEST_F(PmuOnModelledPerf, FixedCountersEventOnAGeneralPurposeCounterTakesNothing
   EXPECT_EQ(pmu.status(fixed_counter(2)), CounterStatus::kCounting);
 }
 
+TEST_F(PmuOnModelledPerf, RestoredCounterHasNoHostEventYetAndTimeGoesOn) {
+  wrmsr(msr::IA32_PERFEVTSEL0, 0xc0 | kEnOsUsr);
+  steps(10);
+  const PmuState state = pmu.save();
+  Pmu restored{guest_pmu(model), perf, hostperf::VcpuIndex{0}, sink};
+  ASSERT_TRUE(restored.restore(state));
+  EXPECT_EQ(restored.status(gp_counter(0)), CounterStatus::kCounting);
+  restored.scheduled_in();
+  restored.before_entry();
+  step();
+  EXPECT_EQ(restored.rdpmc(0, true), Access::done(12));  // with the WRMSR
+}
+
 }  // namespace
 }  // namespace vpmu::virt::x86
