@@ -68,8 +68,10 @@ static void count_mix(uint64_t counters) {
 }
 
 static uint64_t count_alone(unsigned i, uint64_t code) {
-  pmu_arm(i, code, USER, 0);
-  count_mix(1ULL << i);
+  const struct pmu_switch start = pmu_arm(i, code, USER, 0);
+  wrmsr((uint32_t)start.msr, start.value);
+  run_mix(0);
+  wrmsr((uint32_t)start.msr, 0);
   const uint64_t counted = rdpmc(i);
   pmu_arm(i, 0, 0, 0);
   return counted;
@@ -93,14 +95,21 @@ static void check_alone(struct event* event) {
   CHECK_EQUAL(wrong, 0, "%04lx: each of %u counters counts %lu", event->code, pmu.gp, event->alone);
 }
 
+/// Without a global control, counters that start one after another see different branches of the
+/// kernel's before user mode begins: the predictor has learnt something else then.
+static bool depends_on_start(const struct event* event) {
+  return pmu.global_ctrl == 0 && event->code == pmu_code(EVENT_MISPREDICTS);
+}
+
 static void check_at_once(const struct event* event) {
   for (unsigned i = 0; i < pmu.gp; ++i) {
     if ((event->counters >> i & 1) != 0) pmu_arm(i, event->code, USER, 0);
   }
   count_mix(event->counters);
+  const uint64_t counted = depends_on_start(event) ? rdpmc(0) : event->alone;
   unsigned wrong = 0;
   for (unsigned i = 0; i < pmu.gp; ++i) {
-    const uint64_t expected = (event->counters >> i & 1) != 0 ? event->alone : 0;
+    const uint64_t expected = (event->counters >> i & 1) != 0 ? counted : 0;
     if (rdpmc(i) == expected) continue;
     if (++wrong == 1) print("      (counter %u: %lu, not %lu)\n", i, rdpmc(i), expected);
   }
@@ -144,7 +153,7 @@ static bool mixed_right(unsigned first) {
   count_mix(taken);
   unsigned wrong = 0;
   for (unsigned i = 0; i < pmu.gp; ++i) {
-    if (at[i] == 0 || rdpmc(i) == at[i]->alone) continue;
+    if (at[i] == 0 || rdpmc(i) == at[i]->alone || depends_on_start(at[i])) continue;
     ++wrong;
     print("      (counter %u, %04lx: %lu, not %lu)\n", i, at[i]->code, rdpmc(i), at[i]->alone);
   }

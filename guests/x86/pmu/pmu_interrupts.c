@@ -19,7 +19,7 @@ static volatile bool leave_lvt;
 static void on_pmi(struct trap* frame) {
   (void)frame;
   ++pmis;
-  pmi_overflows = pmu_overflows();
+  pmi_overflows = pmu_overflows(1);
   lvt_in_handler = apic_read(APIC_LVT_PERFORMANCE);
   pmu_acknowledge(pmi_overflows);
   if (reload != 0) pmu_write(0, reload);
@@ -32,7 +32,7 @@ static struct pmu_switch arm(uint64_t n, uint64_t flags) {
   pmi_overflows = 0;
   reload = 0;
   leave_lvt = false;
-  if (pmu.status != 0) pmu_acknowledge(pmu_overflows());
+  pmu_acknowledge(pmu_overflows(0));
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
   return pmu_arm(0, pmu_code(EVENT_INSTRUCTIONS), flags, -n & pmu.gp_mask);
 }
@@ -59,14 +59,14 @@ static void check_masks(void) {
   sti();
   sled(start);
   cli();
-  CHECK(pmis == 0 && pmu_overflows() == 1, "without INT the counter only overflows");
+  CHECK(pmis == 0 && pmu_overflows(1) == 1, "without INT the counter only overflows");
 
   start = arm(50, EVENTSEL_COUNT | EVENTSEL_INT);
   apic_write(APIC_LVT_PERFORMANCE, LVT_MASKED | VECTOR_PMI);
   sti();
   sled(start);
   cli();
-  CHECK(pmis == 0 && pmu_overflows() == 1, "with LVTPC masked, too");
+  CHECK(pmis == 0 && pmu_overflows(1) == 1, "with LVTPC masked, too");
   CHECK(!in_irr(), "nothing is pending then");
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
   open_window();

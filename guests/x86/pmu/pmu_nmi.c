@@ -26,7 +26,7 @@ static void on_nmi(struct trap* frame) {
   if (inside) ++nested;
   inside = true;
   nmi_rip = frame->rip;
-  nmi_overflows = pmu_overflows();
+  nmi_overflows = pmu_overflows(1);
   lvt_in_handler = apic_read(APIC_LVT_PERFORMANCE);
   pmu_acknowledge(nmi_overflows);
   for (; overflows_inside != 0; --overflows_inside) {
@@ -59,7 +59,7 @@ static void check_delivery(void) {
   sled(arm(50, LVT_NMI | LVT_MASKED));
   apic_write(APIC_LVT_PERFORMANCE, LVT_NMI);
   __asm__ volatile("nop");
-  CHECK(nmis == 0 && pmu_overflows() == 1, "masked, it does not come, then or later");
+  CHECK(nmis == 0 && pmu_overflows(1) == 1, "masked, it does not come, then or later");
 }
 
 static void check_left_mask(void) {

@@ -24,7 +24,7 @@ static unsigned wrong_status(unsigned counter, enum pmu_event event, uint64_t to
   unsigned wrong = 0;
   for (uint64_t n = 1; n <= total + 10; ++n) {
     measured_block(pmu_arm(counter, pmu_code(event), EVENTSEL_COUNT, -n & pmu.gp_mask));
-    const bool overflowed = (pmu_overflows() >> counter & 1) != 0;
+    const bool overflowed = (pmu_overflows(1ULL << counter) >> counter & 1) != 0;
     const uint64_t count = rdpmc(counter), expected = (total - n) & pmu.gp_mask;
     if (overflowed != (n <= total) || count != expected) tell(++wrong, n, count, expected);
     pmu_acknowledge(1ULL << counter);
@@ -64,7 +64,7 @@ static void check_fixed_status_bits(void) {
     unsigned wrong = 0;
     for (uint64_t n = 1; n <= total + 2 * step; n += step) {
       measured_block(pmu_arm_fixed(k, FIXED_OS, -n & pmu.fixed_mask));
-      const bool overflowed = pmu_overflows() == start.value;
+      const bool overflowed = pmu_overflows(0) == start.value;
       const uint64_t count = pmu_fixed(k), expected = (total - n) & pmu.fixed_mask;
       if (overflowed != (n <= total) || count != expected) tell(++wrong, n, count, expected);
       pmu_acknowledge(start.value);
@@ -77,12 +77,12 @@ static void check_fixed_status_bits(void) {
 // ---- With interrupts ----------------------------------------------------------------------------
 
 static volatile unsigned pmis;
-static volatile uint64_t pmi_rip, pmi_overflows;
+static volatile uint64_t pmi_rip, pmi_overflows, armed;
 static void on_pmi(struct trap* frame) {
   pmu_disable();
   ++pmis;
   pmi_rip = frame->rip;
-  pmi_overflows = pmu_overflows();
+  pmi_overflows = pmu_overflows(armed);
   pmu_acknowledge(pmi_overflows);
   if (frame->vector == VECTOR_PMI) apic_eoi();
 }
@@ -92,6 +92,7 @@ static struct pmu_switch arm(unsigned i, enum pmu_event event, uint64_t n, uint3
   pmis = 0;
   pmi_rip = 0;
   pmi_overflows = 0;
+  armed = 1ULL << i;
   apic_write(APIC_LVT_PERFORMANCE, lvt);
   return pmu_arm(i, pmu_code(event), EVENTSEL_COUNT | EVENTSEL_INT, -n & pmu.gp_mask);
 }

@@ -28,7 +28,7 @@ static void on_pmi(struct trap* frame) {
   (void)frame;
   const unsigned cpu = current_cpu();
   struct own* me = &own[cpu];
-  if ((pmu_overflows() & 1) == 0) ++me->foreign_pmis;
+  if ((pmu_overflows(1) & 1) == 0) ++me->foreign_pmis;
   ++me->pmis;
   pmu_write(0, -me->period & pmu.gp_mask);
   pmu_acknowledge(1);

@@ -20,6 +20,7 @@ void guest_main(void) {
   const uint64_t counted = rdpmc(0);
   print("result %016lx\n", result);
   print("instructions %lu\n", counted - COUNTED_CALL_OVERHEAD);
+  CHECK(counted > COUNTED_CALL_OVERHEAD, "it counts");
   if (pmu.fixed != 0) {
     CHECK_EQUAL(pmu_fixed(0), counted, "the fixed and the general-purpose counter agree");
   }

@@ -218,16 +218,15 @@ void pmu_clear(void) {
   for (unsigned i = 0; i < pmu.gp; ++i) pmu_arm(i, 0, 0, 0);
   if (pmu.fixed != 0) wrmsr(MSR_FIXED_CTR_CTRL, 0);
   for (unsigned k = 0; k < pmu.fixed; ++k) wrmsr(MSR_FIXED_CTR0 + k, 0);
-  if (pmu.status != 0) pmu_acknowledge(pmu_overflows());
+  pmu_acknowledge(pmu_overflows(0));
 }
 
-uint64_t pmu_overflows(void) {
+uint64_t pmu_overflows(uint64_t armed) {
   if (pmu.status != 0) return rdmsr(pmu.status);
+  const uint64_t sign = pmu.gp_mask ^ pmu.gp_mask >> 1;
   uint64_t overflows = 0;
   for (unsigned i = 0; i < pmu.gp; ++i) {
-    const bool programmed = (rdmsr(pmu_select_msr(i)) & 0xff) != 0;
-    const bool negative = (rdpmc(i) & (pmu.gp_mask ^ pmu.gp_mask >> 1)) != 0;
-    if (programmed && !negative) overflows |= 1ULL << i;
+    if ((armed >> i & 1) != 0 && (rdpmc(i) & sign) == 0) overflows |= 1ULL << i;
   }
   return overflows;
 }

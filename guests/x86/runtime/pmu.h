@@ -143,8 +143,8 @@ static inline uint64_t pmu_all(void) {
   return ((1ULL << pmu.fixed) - 1) << 32 | ((1ULL << pmu.gp) - 1);
 }
 
-/// Which counters overflowed. Without a status register: those that are programmed and whose sign
-/// bit is clear, which is right for counters that were armed with a negative value.
-uint64_t pmu_overflows(void);
+/// Which counters overflowed. Without a status register: those among `armed` whose sign bit is
+/// clear, which is right for counters that were armed with a negative value.
+uint64_t pmu_overflows(uint64_t armed);
 /// Takes them back. Without a status register there is nothing to do.
 void pmu_acknowledge(uint64_t counters);
