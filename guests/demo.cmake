@@ -3,7 +3,7 @@
 # Runs the demo and puts side by side what the guest read with RDPMC when it ended and what the
 # machine says it retired:
 #
-#   cmake -DVPMU=build/release/vpmu -DGUEST=build/release/guests/x86/demo.elf -P guests/demo.cmake
+#   cmake -DVPMU=build/release/vpmu -DGUEST=build/release/guests/x86/demo.elf [-DCPU=model] -P guests/demo.cmake
 #
 # Ends with an error if the two differ.
 cmake_minimum_required(VERSION 3.23)
@@ -32,9 +32,12 @@ function(padded out text width)
 endfunction()
 
 get_filename_component(folder ${GUEST} DIRECTORY)
-set(report ${folder}/demo.json)
+if(NOT CPU)
+  set(CPU icelake-server)
+endif()
+set(report ${folder}/demo.${CPU}.json)
 file(REMOVE ${report})
-execute_process(COMMAND ${VPMU} run ${GUEST} --json ${report}
+execute_process(COMMAND ${VPMU} run ${GUEST} --cpu ${CPU} --json ${report}
   OUTPUT_VARIABLE console ERROR_VARIABLE summary RESULT_VARIABLE status)
 if(NOT status EQUAL 1)
   message(FATAL_ERROR "${console}${summary}demo: the guest ended with status ${status}")

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A guest that measures itself. It sorts, hashes and branches; four general-purpose counters run
-// from its first instructions to its last and are read around each piece of work through RDPMC; a
-// fixed counter overflows every SAMPLE_PERIOD instructions, and its interrupt notes which piece it
-// interrupted. The last four lines are the counters' values at the very end of the run: the same
+// from its first instructions to its last and are read around each piece of work through RDPMC;
+// another counter overflows every SAMPLE_PERIOD instructions, and its interrupt notes which piece
+// it interrupted. The last four lines are the counters' values at the very end of the run: the same
 // numbers that the machine reports as retired.
 #include "runtime/apic.h"
 #include "runtime/check.h"
@@ -13,13 +13,14 @@
 
 enum {
   COUNTERS = 4,
+  SAMPLER = 4,  // the counter that samples where there are no fixed ones
   SAMPLE_PERIOD = 10000,
   VECTOR_PMI = 0x60,
   KEYS = 16384,
   COM1 = 0x3f8,
   DEBUG_EXIT = 0xf4,
   UNUSED_PORT = 0x80,
-  PROLOGUE_INSTRUCTIONS = 12 + 3,  // demo_counters.S
+  PROLOGUE_INSTRUCTIONS = 21 + 4,  // demo_counters.S
 };
 
 uint64_t demo_prologue_cycles(void);
@@ -129,8 +130,13 @@ static void on_pmi(struct trap* frame) {
     ++pieces[i].samples;
   else
     ++samples_elsewhere;
-  wrmsr(MSR_FIXED_CTR0, reload);
-  pmu_acknowledge(1ULL << 32);
+  if (pmu.fixed != 0) {
+    wrmsr(MSR_FIXED_CTR0, reload);
+    pmu_acknowledge(1ULL << 32);
+  } else {
+    pmu_write(SAMPLER, reload);
+    pmu_acknowledge(1ULL << SAMPLER);
+  }
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
   apic_eoi();
 }
@@ -139,16 +145,21 @@ static void start_sampling(void) {
   apic_start();
   set_handler(VECTOR_PMI, on_pmi);
   apic_write(APIC_LVT_PERFORMANCE, VECTOR_PMI);
-  reload = -(uint64_t)SAMPLE_PERIOD & pmu.fixed_mask;
-  wrmsr(MSR_FIXED_CTR0, reload);
-  wrmsr(MSR_FIXED_CTR_CTRL, FIXED_OS | FIXED_USR | FIXED_PMI);
-  wrmsr(MSR_PERF_GLOBAL_CTRL, rdmsr(MSR_PERF_GLOBAL_CTRL) | 1ULL << 32);
+  reload = -(uint64_t)SAMPLE_PERIOD & pmu.gp_mask;
+  struct pmu_switch start;
+  if (pmu.fixed != 0) {
+    start = pmu_arm_fixed(0, FIXED_OS | FIXED_USR | FIXED_PMI, reload);
+  } else {
+    start = pmu_arm(SAMPLER, pmu_code(EVENT_INSTRUCTIONS), EVENTSEL_COUNT | EVENTSEL_INT, reload);
+  }
+  if (pmu.global_ctrl != 0) start.value |= rdmsr(pmu.global_ctrl);
+  wrmsr((uint32_t)start.msr, start.value);
   sti();
 }
 
 static void stop_sampling(void) {
   cli();
-  wrmsr(MSR_FIXED_CTR_CTRL, 0);
+  wrmsr(pmu.fixed != 0 ? MSR_FIXED_CTR_CTRL : pmu_select_msr(SAMPLER), 0);
 }
 
 // ---- The report
@@ -190,14 +201,16 @@ static void account_for_the_ends(uint64_t* to_come) {
 }
 
 void guest_main(void) {
-  if (!pmu_probe() || pmu.gp < COUNTERS || pmu.fixed < 1)
-    panic("this machine has no PMU (vpmu run --pmu on)");
+  if (!pmu_probe() || pmu.gp < COUNTERS || (pmu.fixed == 0 && pmu.gp <= SAMPLER)) {
+    panic("this machine has no PMU, or one of fewer than five counters");
+  }
   for (unsigned i = 0; i < KEYS; ++i) keys[i] = (uint32_t)(next_random() >> 32);
 
   print(
-      "A guest that measures itself: architectural PMU version %u, %u counters of %u bits,\n"
+      "A guest that measures itself: %s PMU version %u, %u counters of %u bits,\n"
       "read around each piece of work through RDPMC.\n\n",
-      pmu.version, pmu.gp, (unsigned)(cpuid(0xa, 0).eax >> 16 & 0xff));
+      pmu.vendor == PMU_AMD ? "AMD" : "architectural", pmu.version, pmu.gp,
+      (unsigned)__builtin_ctzll(pmu.gp_mask + 1));
   start_sampling();
   for (unsigned p = 0; p < PIECES; ++p) {
     uint64_t before[COUNTERS];

@@ -12,28 +12,41 @@
 // stops.
 
 #define PERFEVTSEL0 0x186
+#define K7_EVNTSEL0 0xc0010000
 #define COUNT_ALL 0x430000             // EN, OS, USR
 #define NAME_BYTES 25
-#define KERNEL_GS_BASE 0xc0000102      // takes the writes on a CPU without a PMU
+#define FS_BASE 0xc0000100             // this and the next three take the writes where there is no PMU
+#define AUTH 0x68747541                // CPUID.0:EBX of "AuthenticAMD"
 
-// Up to the WRMSR that starts counter 0. Clobbers EAX, ECX, EDX, EDI, EBP; keeps EBX.
+// Up to the WRMSR that starts counter 0. Leaves the first event select's MSR in EDI, and ZF says
+// that the CPU is AMD's. Clobbers EAX, ECX, EDX, EBP; keeps EBX.
 .macro prepare_first_counter
   mov %ebx, %ebp
   mov $0xa, %eax
   xor %ecx, %ecx
   cpuid
-  mov %ebp, %ebx
-  mov $KERNEL_GS_BASE, %edi
-  xor %edx, %edx
-  test %al, %al
+  mov $FS_BASE, %edi
   mov $PERFEVTSEL0, %ecx
-  cmovz %edi, %ecx
+  test %al, %al
+  cmovnz %ecx, %edi
+  xor %eax, %eax
+  xor %ecx, %ecx
+  cpuid
+  mov $K7_EVNTSEL0, %ecx
+  cmp $AUTH, %ebx
+  cmove %ecx, %edi
+  mov %ebp, %ebx
+  mov $0, %edx                         // MOV, LEA and WRMSR leave the flags of CMP
   mov $COUNT_ALL + 0x003c, %eax        // cycles
+  mov $COUNT_ALL + 0x0076, %ecx
+  cmove %ecx, %eax
+  mov %edi, %ecx
 .endm
-.macro start_next_counter number, event
-  mov $PERFEVTSEL0 + \number, %ecx
-  cmovz %edi, %ecx                     // MOV and WRMSR leave the flags of TEST
-  mov $COUNT_ALL + \event, %eax
+.macro start_next_counter number, intel, amd
+  mov $COUNT_ALL + \intel, %eax
+  mov $COUNT_ALL + \amd, %ecx
+  cmove %ecx, %eax
+  lea \number(%edi), %ecx
   wrmsr
 .endm
 
@@ -43,9 +56,9 @@
 demo_entry:
   prepare_first_counter
   wrmsr                                // counts itself
-  start_next_counter 1, 0x00c0         // instructions: not counted are the 12 + 3 before its WRMSR
-  start_next_counter 2, 0x00c4         // branches: not counted are none
-  start_next_counter 3, 0x00c5         // mispredicted branches: likewise
+  start_next_counter 1, 0x00c0, 0x00c0 // instructions: not counted are the 21 + 4 before its WRMSR
+  start_next_counter 2, 0x00c4, 0x00c2 // branches: not counted are none
+  start_next_counter 3, 0x00c5, 0x00c3 // mispredicted branches: likewise
   jmp guest_entry
 
 .code64
