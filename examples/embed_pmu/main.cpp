@@ -82,7 +82,8 @@ class Vcpu {
   /// Runs `instructions` from where it stands, or until the guest halts: false.
   bool run(std::uint64_t instructions);
 
-  void take_over(Vcpu& other);
+  /// On a fresh vCPU.
+  bool take_over(Vcpu& other);
   [[nodiscard]] unsigned samples() const { return samples_; }
   [[nodiscard]] unsigned faults() const { return faults_; }
   [[nodiscard]] const std::vector<std::uint64_t>& printed() const { return printed_; }
@@ -177,22 +178,20 @@ void Vcpu::interrupt_handler() {
   apic_.masked = false;
 }
 
-/// Migration: the registers of the PMU, the CPU's and the APIC's.
-void Vcpu::take_over(Vcpu& other) {
-  for (const std::uint32_t index :
-       {number(msr::IA32_PERFEVTSEL0), number(msr::IA32_PERFEVTSEL0) + 1, number(msr::IA32_A_PMC0),
-        number(msr::IA32_A_PMC0) + 1, number(msr::IA32_PERF_GLOBAL_CTRL)}) {
-    const Access saved = other.pmu_.read_msr(MsrIndex{index}, Initiator::kHost);
-    if (!pmu_.write_msr(MsrIndex{index}, saved.value(), Initiator::kHost).is_done()) ++faults_;
+/// Migration: the PMU, and what this VMM has of the CPU and the APIC.
+bool Vcpu::take_over(Vcpu& other) {
+  if (const auto restored = pmu_.restore(other.pmu_.save()); !restored) {
+    std::printf("%s\n", restored.error().message.c_str());
+    return false;
   }
-  pmu_.before_entry();
   rip_ = other.rip_;
   done_ = other.done_;
   rax_ = other.rax_;
   samples_ = other.samples_;
-  faults_ += other.faults_;
+  faults_ = other.faults_;
   printed_ = other.printed_;
   apic_ = other.apic_;
+  return true;
 }
 
 }  // namespace
@@ -207,8 +206,7 @@ int main() {
   // The same guest, moved to another vCPU in the middle of its work: it cannot tell.
   Vcpu before{*model}, after{*model};
   if (!before.run(1234)) return 1;
-  after.take_over(before);
-  if (after.run(~std::uint64_t{0})) return 1;
+  if (!after.take_over(before) || after.run(~std::uint64_t{0})) return 1;
 
   for (const Vcpu* vcpu : {&stays, &after}) {
     std::printf("counted %llu and %llu instructions, %u samples, %u fault\n",
