@@ -23,27 +23,13 @@ static struct event {
 } events[MOST_EVENTS];
 static unsigned event_count;
 
-static uint64_t hexadecimal(const char** at) {
-  uint64_t value = 0;
-  for (;; ++*at) {
-    const char c = **at;
-    if (c >= '0' && c <= '9') {
-      value = value << 4 | (uint64_t)(c - '0');
-    } else if (c >= 'a' && c <= 'f') {
-      value = value << 4 | (uint64_t)(c - 'a' + 10);
-    } else {
-      return value;
-    }
-  }
-}
-
 static void read_events(void) {
   const char* at = option_text("events");
   while (at != 0 && *at != 0 && *at != ' ' && event_count < MOST_EVENTS) {
     struct event* event = &events[event_count++];
-    event->code = hexadecimal(&at);
+    event->code = parse_hexadecimal(&at);
     if (*at == ':') ++at;
-    event->counters = hexadecimal(&at) & ((1ULL << pmu.gp) - 1);
+    event->counters = parse_hexadecimal(&at) & ((1ULL << pmu.gp) - 1);
     if (*at == ',') ++at;
   }
 }

@@ -29,18 +29,22 @@ static unsigned accepted_bad_indices(bool (*faults)(uint32_t)) {
   return accepted;
 }
 
+static uint64_t fixed_value(unsigned k) {
+  return (0x123456789ab0 + k) & pmu.fixed_mask;
+}
+
 void guest_main(void) {
   pmu_start();
   for (unsigned i = 0; i < pmu.gp; ++i) pmu_write(i, 0x70000000 + i);
   // Fixed counters have always been writable in full.
-  for (unsigned k = 0; k < pmu.fixed; ++k) wrmsr(MSR_FIXED_CTR0 + k, 0x123456789ab0 + k);
+  for (unsigned k = 0; k < pmu.fixed; ++k) wrmsr(MSR_FIXED_CTR0 + k, fixed_value(k));
 
   CHECK(user_faults(0), "user mode needs CR4.PCE for RDPMC");
   CHECK_EQUAL(accepted_bad_indices(user_faults), 0, "an absent counter is a fault all the more");
   write_cr4(read_cr4() | CR4_PCE);
   unsigned wrong = 0;
   for (unsigned i = 0; i < pmu.gp; ++i) wrong += !user_gets(i, 0x70000000 + i);
-  for (unsigned k = 0; k < pmu.fixed; ++k) wrong += !user_gets(RDPMC_FIXED | k, 0x123456789ab0 + k);
+  for (unsigned k = 0; k < pmu.fixed; ++k) wrong += !user_gets(RDPMC_FIXED | k, fixed_value(k));
   CHECK_EQUAL(wrong, 0, "with CR4.PCE it reads every counter, into the low halves of RAX and RDX");
   CHECK_EQUAL(accepted_bad_indices(user_faults), 0, "but no absent one, and no fast or other type");
   write_cr4(read_cr4() & ~(uint64_t)CR4_PCE);

@@ -61,6 +61,20 @@ uint64_t option_number(const char* name, uint64_t otherwise) {
   return value;
 }
 
+uint64_t parse_hexadecimal(const char** at) {
+  uint64_t value = 0;
+  for (;; ++*at) {
+    const char c = **at;
+    if (c >= '0' && c <= '9') {
+      value = value << 4 | (uint64_t)(c - '0');
+    } else if (c >= 'a' && c <= 'f') {
+      value = value << 4 | (uint64_t)(c - 'a' + 10);
+    } else {
+      return value;
+    }
+  }
+}
+
 bool option_flag(const char* name) {
   const char* at = find(name);
   return at != 0 && (*at == 0 || *at == ' ');

@@ -19,5 +19,7 @@ const char* command_line(void);
 const char* option_text(const char* name);
 /// The number after "NAME=" on the command line.
 uint64_t option_number(const char* name, uint64_t otherwise);
+/// The hexadecimal number at *at, which is moved behind it; no digits are 0.
+uint64_t parse_hexadecimal(const char** at);
 /// True if the word NAME is on the command line.
 bool option_flag(const char* name);
