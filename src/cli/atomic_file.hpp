@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Writes a file so that others see either all of it or none of it: into a temporary file beside it,
-// which then takes its name. After an error there is no partial file, and an older one is as it
-// was.
+// Files that appear whole or not at all.
 #pragma once
 
 #include <string>
@@ -12,11 +10,33 @@
 
 namespace vpmu::cli {
 
-/// What is not a regular file (a pipe, /dev/stdout) is written to directly. `what` names the kind
-/// of file in errors.
+/// A file on its way: what is written goes beside `path`, and takes its place with commit().
+/// Without that nothing is left of it, and an older file stays as it was. What is no regular file
+/// (a pipe, a device) is written in place. `what` names the file in errors: "report", "profile".
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(const std::string& path, const char* what);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Result<void> write(std::string_view bytes);
+  /// Once, last.
+  Result<void> commit();
+
+ private:
+  AtomicFile(int descriptor, std::string path, std::string temporary, const char* what);
+
+  int descriptor_;
+  std::string path_;
+  std::string temporary_;  ///< empty: written in place, or done
+  const char* what_;
+};
+
+/// Writes `content` to `path` as an AtomicFile.
 Result<void> write_file(const std::string& path, std::string_view content, const char* what);
 
-/// Writes all of `content`, through interruptions and short writes. The errno of the failure, or 0.
+/// All of `content` to a descriptor; the errno of the failure, or 0.
 int write_all(int descriptor, std::string_view content);
 
 }  // namespace vpmu::cli

@@ -20,17 +20,19 @@ using vpmu::cli::RunOptions;
 
 void add_run_options(CLI::App& run, RunOptions& options) {
   using vpmu::machine::MachineConfig;
-  run.add_option("GUEST", options.guest, "Guest image: multiboot, PVH or freestanding ELF64")
-      ->required();
+  CLI::Option* guest =
+      run.add_option("GUEST", options.guest, "Guest image: multiboot, PVH or freestanding ELF64");
   run.add_option("--cpu", options.cpu, "CPU model; see `vpmu cpu list`")->capture_default_str();
   run.add_option("--smp", options.smp, "Number of vCPUs")
       ->check(CLI::Range(1u, MachineConfig::kMaxVcpus))
       ->capture_default_str();
   run.add_option("--mem,-m", options.memory, "Guest memory: a number with K, M, G or T")
       ->capture_default_str();
-  run.add_option("--append", options.append, "Arguments for the guest's command line");
-  run.add_option("--initrd", options.initrd, "File to give to the guest as a module (repeatable)")
-      ->allow_extra_args(false);
+  CLI::Option* append =
+      run.add_option("--append", options.append, "Arguments for the guest's command line");
+  CLI::Option* initrd = run.add_option("--initrd", options.initrd,
+                                       "File to give to the guest as a module (repeatable)")
+                            ->allow_extra_args(false);
   run.add_option("--pmu", options.pmu, "Whether the guest has a PMU")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
@@ -49,6 +51,15 @@ void add_run_options(CLI::App& run, RunOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"msr", "exit", "irq"}));
+  run.add_option("--save-at", options.save_at,
+                 "INSTRUCTIONS=FILE: save the guest when all its vCPUs together have retired so "
+                 "many, and go on (repeatable)")
+      ->allow_extra_args(false);
+  run.add_option("--restore", options.restore,
+                 "Go on with the guest saved in this file, instead of GUEST")
+      ->excludes(guest)
+      ->excludes(append)
+      ->excludes(initrd);
   run.footer(
       "Exit status: (value << 1) | 1 of what the guest wrote to the debug-exit port, 0 for "
       "power-off "
@@ -68,6 +79,17 @@ int show_cpu(const std::string& name, bool events) {
     return vpmu::cli::kStatusBadInput;
   }
   return print(events ? vpmu::cli::show_events(**model) : vpmu::cli::show_cpu(**model));
+}
+
+int run_guest(const CLI::App& run, RunOptions& options) {
+  if (options.guest.empty() && options.restore.empty()) {
+    fmt::print(stderr, "vpmu: GUEST is required; see `vpmu run --help`\n");
+    return vpmu::cli::kStatusBadInput;
+  }
+  for (const CLI::Option* option : run.get_options()) {
+    if (option->count() > 0) options.names.push_back(option->get_name());
+  }
+  return vpmu::cli::run_guest(options);
 }
 
 int run_command_line(int argc, char** argv) {
@@ -115,7 +137,7 @@ int run_command_line(int argc, char** argv) {
                                   : "");
     return vpmu::cli::kStatusBadInput;
   }
-  if (run->parsed()) return vpmu::cli::run_guest(options);
+  if (run->parsed()) return run_guest(*run, options);
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (list->parsed()) return print(vpmu::cli::list_cpus());
   if (show->parsed()) return show_cpu(model, events);

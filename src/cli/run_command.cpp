@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -16,6 +17,7 @@
 #include "cli/interruption.hpp"
 #include "cli/report.hpp"
 #include "cli/size_text.hpp"
+#include "cli/snapshot_files.hpp"
 #include "cli/stdio_console.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text_trace.hpp"
@@ -53,12 +55,58 @@ TextTrace text_trace(const RunOptions& options) {
   return trace;
 }
 
+/// A guest that has not run, or has run elsewhere.
+struct Guest {
+  machine::snapshot::Guest name;
+  std::unique_ptr<machine::Machine> machine;
+};
+
+Result<Guest> load_guest(const RunOptions& options, machine::Console& console,
+                         machine::TraceSink* trace) {
+  if (!options.restore.empty()) {
+    auto restored = restore_guest(options, console, trace);
+    if (!restored) return tl::unexpected(restored.error());
+    return Guest{std::move(restored->guest), std::move(restored->machine)};
+  }
+  auto config = machine_config(options);
+  if (!config) return tl::unexpected(config.error());
+  config->trace = trace;
+  auto machine = machine::Machine::create(*config, console);
+  if (!machine) return tl::unexpected(machine.error());
+  const auto loaded = (*machine)->load({options.guest, options.append, options.initrd});
+  if (!loaded) return tl::unexpected(loaded.error());
+  return Guest{{options.guest, options.append}, std::move(*machine)};
+}
+
+/// Runs to the end, saving on the way. The first error of a save does not end the run.
+Result<void> run_and_save(const Guest& guest, const RunOptions& options,
+                          const std::vector<SavePoint>& points, RunFacts& facts) {
+  machine::Machine& machine = *guest.machine;
+  Result<void> saved;
+  for (const SavePoint& point : points) {
+    facts.outcome =
+        machine.run({.instructions = options.max_instructions, .pause_at = point.instructions});
+    if (facts.outcome.reason != machine::Outcome::Reason::kPaused) {
+      if (!saved) return saved;
+      return fail(fmt::format(
+          "--save-at {}={}: the guest ended after {} instructions; give a smaller number",
+          point.instructions, point.file, machine.instructions()));
+    }
+    const auto done = save_guest(machine, guest.name, point.file);
+    if (saved) saved = done;
+  }
+  facts.outcome = machine.run({.instructions = options.max_instructions});
+  return saved;
+}
+
 /// Runs with the terminal and the signals as a guest needs them.
-void run(machine::Machine& machine, const RunOptions& options, RunFacts& facts) {
+Result<void> run(const Guest& guest, const RunOptions& options,
+                 const std::vector<SavePoint>& points, RunFacts& facts) {
+  machine::Machine& machine = *guest.machine;
   const TerminalMode terminal;
   const Interruption interruption{machine, options.timeout};
   const auto begin = std::chrono::steady_clock::now();
-  facts.outcome = machine.run({.instructions = options.max_instructions});
+  const auto saved = run_and_save(guest, options, points, facts);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   facts.host_seconds = took.count();
   // A guest that ended by itself did so, whatever came in at the same moment.
@@ -66,6 +114,7 @@ void run(machine::Machine& machine, const RunOptions& options, RunFacts& facts) 
     facts.signal = Interruption::signal();
   }
   facts.status = exit_status(facts.outcome, facts.signal);
+  return saved;
 }
 
 Result<void> write_report(const machine::Machine& machine, const RunFacts& facts,
@@ -84,28 +133,32 @@ Result<void> write_report(const machine::Machine& machine, const RunFacts& facts
 }  // namespace
 
 int run_guest(const RunOptions& options) {
-  auto config = machine_config(options);
-  if (!config) return bad_input(config.error());
+  const auto points = parse_save_points(options.save_at);
+  if (!points) return bad_input(points.error());
   TextTrace trace = text_trace(options);
-  if (trace.any()) config->trace = &trace;
   StdioConsole console;
-  const auto machine = machine::Machine::create(*config, console);
-  if (!machine) return bad_input(machine.error());
-  const auto loaded = (*machine)->load({options.guest, options.append, options.initrd});
-  if (!loaded) return bad_input(loaded.error());
+  const auto guest = load_guest(options, console, trace.any() ? &trace : nullptr);
+  if (!guest) return bad_input(guest.error());
+  machine::Machine& machine = *guest->machine;
+  if (!points->empty() && points->front().instructions < machine.instructions()) {
+    return bad_input({fmt::format(
+        "--save-at {}={}: the guest has run {} instructions already; give a larger number",
+        points->front().instructions, points->front().file, machine.instructions())});
+  }
 
   RunFacts facts;
-  facts.image = options.guest;
-  facts.arguments = options.append;
-  run(**machine, options, facts);
+  facts.image = guest->name.image;
+  facts.arguments = guest->name.arguments;
+  const auto saved = run(*guest, options, *points, facts);
 
   if (facts.outcome.reason == machine::Outcome::Reason::kCrash) {
-    const machine::Vcpu& crashed = *(*machine)->vcpus()[facts.outcome.value];
-    fmt::print(stderr, "{}", crash_report(crashed, (*machine)->board().memory));
+    const machine::Vcpu& crashed = *machine.vcpus()[facts.outcome.value];
+    fmt::print(stderr, "{}", crash_report(crashed, machine.board().memory));
   }
-  fmt::print(stderr, "{}", summary(**machine, facts));
-  const auto written = write_report(**machine, facts, options);
+  fmt::print(stderr, "{}", summary(machine, facts));
+  const auto written = write_report(machine, facts, options);
   if (!written) return bad_input(written.error());
+  if (!saved) return bad_input(saved.error());
   // Whoever closed the console (a pager, `head`) does not want to hear of it.
   if (console.error() != 0 && console.error() != EPIPE) {
     return bad_input({fmt::format("console: standard output: {}", std::strerror(console.error()))});

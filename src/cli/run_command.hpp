@@ -3,8 +3,10 @@
 // `vpmu run GUEST`.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "machine/machine.hpp"
@@ -26,6 +28,13 @@ struct RunOptions {
   std::string json;  ///< path, "-", or empty
   bool host_times = false;
   std::vector<std::string> trace;
+  std::vector<std::string> save_at;  ///< INSTRUCTIONS=FILE
+  std::string restore;               ///< path, or empty
+  std::vector<std::string> names;    ///< of the options that were on the command line
+
+  [[nodiscard]] bool given(std::string_view name) const {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  }
 };
 
 /// Runs the guest; the exit status of the process.

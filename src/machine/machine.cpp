@@ -148,9 +148,10 @@ void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
 
 bool Machine::turn_is_over(const Vcpu& vcpu, const RunLimits& limits) {
   const std::uint64_t all = instructions();
+  // A pause first: what else is to happen here can happen when the run goes on.
+  if (limits.pause_at <= all) end(Outcome::Reason::kPaused, 0);
   if (limits.instructions <= all + schedule_.stalled) end(Outcome::Reason::kInstructions, 0);
   if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
-  if (!outcome_ && limits.pause_at <= all) end(Outcome::Reason::kPaused, 0);
   if (outcome_) return true;
   const std::uint64_t mine = vcpu.instructions();
   const bool used_up = mine - schedule_.turn_begin >= config_.quantum;
@@ -189,7 +190,7 @@ bool Machine::take_input() {
 
 // ---- State --------------------------------------------------------------------------------------
 
-MachineState Machine::save() const {
+MachineState Machine::save() {
   MachineState state{
       .protocol = boot_state_.protocol, .schedule = schedule_, .board = board_.save(), .vcpus = {}};
   for (const auto& vcpu : vcpus_) state.vcpus.push_back(vcpu->save());

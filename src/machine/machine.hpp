@@ -109,7 +109,7 @@ class Machine final : private MachineControl {
 
   /// Between two runs, whose course it does not change. Memory is the caller's part: see
   /// machine/snapshot.
-  [[nodiscard]] MachineState save() const;
+  [[nodiscard]] MachineState save();
   /// On a machine of the same configuration that has neither loaded nor run, with the memory in
   /// place. If it is refused the machine is of no use any more.
   Result<void> restore(const MachineState& state);

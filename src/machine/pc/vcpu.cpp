@@ -210,12 +210,13 @@ TraceSink::Where Vcpu::where() {
 
 // ---- State --------------------------------------------------------------------------------------
 
-VcpuState Vcpu::save() const {
+VcpuState Vcpu::save() {
   return {.retired = totals_.save(),
           .exits = exits_.save(),
           .cpu = cpu_.save(),
           .apic = apic_.save(),
-          .plain_msrs = plain_msrs_.save()};
+          .plain_msrs = plain_msrs_.save(),
+          .pmu = pmu_->save()};
 }
 
 Result<void> Vcpu::restore(const VcpuState& state) {
@@ -228,7 +229,8 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   exits_.restore(state.exits);
   if (auto cpu = part(cpu_.restore(state.cpu), "CPU"); !cpu) return cpu;
   if (auto apic = part(apic_.restore(state.apic), "local APIC"); !apic) return apic;
-  return part(plain_msrs_.restore(state.plain_msrs), "MSRs");
+  if (auto msrs = part(plain_msrs_.restore(state.plain_msrs), "MSRs"); !msrs) return msrs;
+  return pmu_->restore(state.pmu);
 }
 
 // ---- Signals ------------------------------------------------------------------------------------

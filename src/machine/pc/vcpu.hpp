@@ -35,6 +35,7 @@ struct VcpuState {
   x86::CpuState cpu;
   LocalApic::State apic;
   PlainMsrs::State plain_msrs;
+  virt::x86::PmuState pmu;
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
 
@@ -80,7 +81,7 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
 
-  [[nodiscard]] VcpuState save() const;
+  [[nodiscard]] VcpuState save();
   /// On a vCPU that has not run yet, with the clock and the board restored before.
   Result<void> restore(const VcpuState& state);
 

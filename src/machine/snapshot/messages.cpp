@@ -423,17 +423,6 @@ struct Fields<PlainMsrs::State> {
 };
 
 template <>
-struct Fields<VcpuState> {
-  using S = VcpuState;
-  using M = proto::Vcpu;
-  static constexpr auto list = std::tuple{
-      own<S, M>(encode_retired, decode_retired), numbers(&S::exits, &M::exits, &M::mutable_exits),
-      part(&S::cpu, &M::has_cpu, &M::cpu, &M::mutable_cpu),
-      part(&S::apic, &M::has_apic, &M::apic, &M::mutable_apic),
-      part(&S::plain_msrs, &M::has_plain_msrs, &M::plain_msrs, &M::mutable_plain_msrs)};
-};
-
-template <>
 struct Fields<virt::x86::PmuConfig> {
   using S = virt::x86::PmuConfig;
   using M = proto::PmuConfig;
@@ -454,6 +443,62 @@ struct Fields<virt::x86::PmuConfig> {
       number(&S::freeze_on_pmi, &M::freeze_on_pmi, &M::set_freeze_on_pmi),
       number(&S::tsx, &M::tsx, &M::set_tsx),
       number(&S::host_guest_only, &M::host_guest_only, &M::set_host_guest_only)};
+};
+
+template <>
+struct Fields<virt::x86::PmuStatistics> {
+  using S = virt::x86::PmuStatistics;
+  using M = proto::PmuStatistics;
+  static constexpr auto list =
+      std::tuple{number(&S::overflows, &M::overflows, &M::set_overflows),
+                 number(&S::pmis_raised, &M::pmis_raised, &M::set_pmis_raised),
+                 number(&S::pmis_delivered, &M::pmis_delivered, &M::set_pmis_delivered),
+                 number(&S::pmis_masked, &M::pmis_masked, &M::set_pmis_masked),
+                 number(&S::pmis_rejected, &M::pmis_rejected, &M::set_pmis_rejected)};
+};
+
+template <>
+struct Fields<virt::x86::PmuState::Counter> {
+  using S = virt::x86::PmuState::Counter;
+  using M = proto::PmuCounter;
+  static constexpr auto list = std::tuple{number(&S::value, &M::value, &M::set_value),
+                                          number(&S::status, &M::status, &M::set_status),
+                                          number(&S::config, &M::config, &M::set_config),
+                                          number(&S::touched, &M::touched, &M::set_touched)};
+};
+
+template <>
+struct Fields<virt::x86::PmuState> {
+  using S = virt::x86::PmuState;
+  using M = proto::Pmu;
+  static constexpr auto list =
+      std::tuple{part(&S::config, &M::has_config, &M::config, &M::mutable_config),
+                 numbers(&S::event_select, &M::event_select, &M::mutable_event_select),
+                 parts(&S::gp, &M::gp, &M::mutable_gp),
+                 parts(&S::fixed, &M::fixed, &M::mutable_fixed),
+                 number(&S::fixed_control, &M::fixed_control, &M::set_fixed_control),
+                 number(&S::global_control, &M::global_control, &M::set_global_control),
+                 number(&S::global_status, &M::global_status, &M::set_global_status),
+                 number(&S::misc_enable, &M::misc_enable, &M::set_misc_enable),
+                 number(&S::debug_control, &M::debug_control, &M::set_debug_control),
+                 number(&S::svme, &M::svme, &M::set_svme),
+                 number(&S::guest_mode, &M::guest_mode, &M::set_guest_mode),
+                 number(&S::pmi_pending, &M::pmi_pending, &M::set_pmi_pending),
+                 number(&S::new_time_slice, &M::new_time_slice, &M::set_new_time_slice),
+                 part(&S::statistics, &M::has_statistics, &M::statistics, &M::mutable_statistics)};
+};
+
+template <>
+struct Fields<VcpuState> {
+  using S = VcpuState;
+  using M = proto::Vcpu;
+  static constexpr auto list =
+      std::tuple{own<S, M>(encode_retired, decode_retired),
+                 numbers(&S::exits, &M::exits, &M::mutable_exits),
+                 part(&S::cpu, &M::has_cpu, &M::cpu, &M::mutable_cpu),
+                 part(&S::apic, &M::has_apic, &M::apic, &M::mutable_apic),
+                 part(&S::plain_msrs, &M::has_plain_msrs, &M::plain_msrs, &M::mutable_plain_msrs),
+                 part(&S::pmu, &M::has_pmu, &M::pmu, &M::mutable_pmu)};
 };
 
 // ---- Messages -----------------------------------------------------------------------------------

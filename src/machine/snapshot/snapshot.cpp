@@ -55,7 +55,7 @@ Result<void> write_memory(const GuestMemory& memory, RecordWriter& writer) {
 }
 }  // namespace
 
-Result<void> save(const Machine& machine, const Guest& guest, Output& output) {
+Result<void> save(Machine& machine, const Guest& guest, Output& output) {
   RecordWriter writer{output};
   if (auto done = writer.begin(); !done) return done;
   if (auto done = write_header(machine, guest, writer); !done) return done;

@@ -43,7 +43,7 @@ struct Header {
 
 /// Between two runs of the machine, whose course it does not change. Untouched and zero pages of
 /// RAM take neither time nor room.
-Result<void> save(const Machine& machine, const Guest& guest, Output& output);
+Result<void> save(Machine& machine, const Guest& guest, Output& output);
 
 class Reader {
  public:

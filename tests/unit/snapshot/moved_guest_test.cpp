@@ -57,14 +57,19 @@ std::string name_of(const testing::TestParamInfo<MovingGuest>& guest) {
   return std::string{guest.param.image}.append("_").append(std::to_string(guest.index));
 }
 
-INSTANTIATE_TEST_SUITE_P(Guests, AnyGuest,
-                         testing::Values(MovingGuest{"interrupts", "", 1, 10'000, true},
-                                         MovingGuest{"legacy_devices", "", 1, 10'000, true},
-                                         MovingGuest{"floats", "", 1, 10'000, true},
-                                         MovingGuest{"smp", "cpus=3", 3, 123, true},
-                                         MovingGuest{"workload", "rounds=1 pmu=off", 1, 10'000,
-                                                     false}),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(
+    Guests, AnyGuest,
+    testing::Values(MovingGuest{"interrupts", "", 1, 10'000, true},
+                    MovingGuest{"legacy_devices", "", 1, 10'000, true},
+                    MovingGuest{"floats", "", 1, 10'000, true},
+                    MovingGuest{"smp", "cpus=3", 3, 123, true},
+                    MovingGuest{"workload", "rounds=1 pmu=off", 1, 10'000, false},
+                    MovingGuest{"demo", "", 1, 10'000, true},
+                    MovingGuest{"pmu_overflow", "", 1, 10'000, true},
+                    MovingGuest{"pmu_interrupts", "", 1, 10'000, true},
+                    MovingGuest{"pmu_privilege", "", 1, 10'000, true},
+                    MovingGuest{"workload", "rounds=1 pmi=10000", 1, 10'000, true}),
+    name_of);
 
 }  // namespace
 }  // namespace vpmu::test

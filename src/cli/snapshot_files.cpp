@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+#include "cli/snapshot_files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "cli/atomic_file.hpp"
+#include "cli/size_text.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+namespace snapshot = machine::snapshot;
+
+class FileOutput final : public snapshot::Output {
+ public:
+  explicit FileOutput(AtomicFile& file) : file_{file} {}
+  Result<void> write(std::string_view bytes) override { return file_.write(bytes); }
+
+ private:
+  AtomicFile& file_;
+};
+
+class FileInput final : public snapshot::Input {
+ public:
+  explicit FileInput(int descriptor) : descriptor_{descriptor} {}
+  ~FileInput() { close(descriptor_); }
+  FileInput(const FileInput&) = delete;
+  FileInput& operator=(const FileInput&) = delete;
+
+  /// In large pieces, whatever is asked for.
+  Result<std::size_t> read(std::span<char> to) override {
+    while (next_ == end_) {
+      const ssize_t got = ::read(descriptor_, buffer_.data(), buffer_.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return fail(fmt::format("{}; give another file", std::strerror(errno)));
+      if (got == 0) return 0;
+      next_ = 0;
+      end_ = static_cast<std::size_t>(got);
+    }
+    const std::size_t count = std::min(to.size(), end_ - next_);
+    std::memcpy(to.data(), buffer_.data() + next_, count);
+    next_ += count;
+    return count;
+  }
+
+ private:
+  int descriptor_;
+  std::vector<char> buffer_ = std::vector<char>(std::size_t{64} << 10);
+  std::size_t next_ = 0;
+  std::size_t end_ = 0;
+};
+
+/// Refuses what was asked for on the command line and is not what the guest has.
+Result<void> check_options(const RunOptions& options, const snapshot::Header& header) {
+  const auto differs = [](const char* option, const auto& has, const auto& given) {
+    return fail(
+        fmt::format("its guest has {} {}, not {}; leave {} out", option, has, given, option));
+  };
+  if (options.given("--cpu") && options.cpu != header.cpu_model) {
+    return differs("--cpu", header.cpu_model, options.cpu);
+  }
+  if (options.given("--smp") && options.smp != header.vcpus) {
+    return differs("--smp", header.vcpus, options.smp);
+  }
+  if (options.given("--mem")) {
+    const auto memory = parse_size(options.memory);
+    if (!memory) return fail("--mem: " + memory.error().message);
+    if (*memory != header.memory_bytes) {
+      return differs("--mem", header.memory_bytes, options.memory);
+    }
+  }
+  if (options.given("--quantum") && options.quantum != header.quantum) {
+    return differs("--quantum", header.quantum, options.quantum);
+  }
+  const char* pmu = header.pmu.version != 0 ? "on" : "off";
+  if (options.given("--pmu") && options.pmu != pmu) return differs("--pmu", pmu, options.pmu);
+  return {};
+}
+
+Result<RestoredGuest> restore(const RunOptions& options, machine::Console& console,
+                              machine::TraceSink* trace) {
+  const int file = open(options.restore.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return fail(fmt::format("{}; give another file", std::strerror(errno)));
+  FileInput input{file};
+  snapshot::Reader reader{input};
+  const auto header = reader.header();
+  if (!header) return tl::unexpected(header.error());
+  if (auto fits = check_options(options, *header); !fits) return tl::unexpected(fits.error());
+  auto restored = reader.machine(console, trace);
+  if (!restored) return tl::unexpected(restored.error());
+  return RestoredGuest{header->guest, std::move(*restored)};
+}
+}  // namespace
+
+Result<std::vector<SavePoint>> parse_save_points(const std::vector<std::string>& options) {
+  std::vector<SavePoint> points;
+  for (const std::string& option : options) {
+    const std::size_t equals = option.find('=');
+    SavePoint point;
+    const char* end = option.data() + std::min(equals, option.size());
+    const auto [stopped, error] = std::from_chars(option.data(), end, point.instructions);
+    if (equals == std::string::npos || equals + 1 == option.size() || error != std::errc{} ||
+        stopped != end) {
+      return fail(fmt::format(
+          "--save-at '{}': give a number of instructions and a file, as 1000000=guest.snapshot",
+          option));
+    }
+    point.file = option.substr(equals + 1);
+    points.push_back(std::move(point));
+  }
+  std::ranges::stable_sort(points, {}, &SavePoint::instructions);
+  return points;
+}
+
+Result<void> save_guest(machine::Machine& machine, const snapshot::Guest& guest,
+                        const std::string& file) {
+  auto atomic = AtomicFile::create(file, "snapshot");
+  if (!atomic) return tl::unexpected(atomic.error());
+  FileOutput output{*atomic};
+  if (auto saved = snapshot::save(machine, guest, output); !saved) return saved;
+  return atomic->commit();
+}
+
+Result<RestoredGuest> restore_guest(const RunOptions& options, machine::Console& console,
+                                    machine::TraceSink* trace) {
+  return restore(options, console, trace).map_error([&options](Error error) {
+    return Error{fmt::format("snapshot '{}': {}", options.restore, error.message)};
+  });
+}
+
+}  // namespace vpmu::cli
