@@ -40,7 +40,7 @@ Checks examine(const Host& host, hostperf::PerfSystem& perf, machine::kvm::KvmSy
 }
 
 int run_doctor(bool as_json) {
-  const LinuxHost host;
+  const LinuxHost host{};
   hostperf::LinuxPerfSystem perf;
   machine::kvm::LinuxKvmSystem kvm;
   const Checks checks = examine(host, perf, kvm);

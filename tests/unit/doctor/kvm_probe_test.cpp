@@ -57,7 +57,8 @@ class FakeKvm final : public KvmSystem {
     auto* table = static_cast<CpuidHeader*>(argument);
     EXPECT_GE(table->count, cpuid.size());
     table->count = static_cast<std::uint32_t>(cpuid.size());
-    std::memcpy(table + 1, cpuid.data(), cpuid.size() * sizeof(kvm_cpuid_entry2));
+    if (!cpuid.empty())
+      std::memcpy(table + 1, cpuid.data(), cpuid.size() * sizeof(kvm_cpuid_entry2));
     return 0;
   }
 };

@@ -14,7 +14,7 @@ namespace {
 
 class LinuxHostTest : public testing::Test {
  protected:
-  const LinuxHost host;
+  const LinuxHost host{};
   const std::filesystem::path folder =
       std::filesystem::path{testing::TempDir()} /
       (std::string{"vpmu host "} + testing::UnitTest::GetInstance()->current_test_info()->name());
