@@ -72,8 +72,13 @@ std::uint64_t draw_select(Choices& choices, const Setup& setup) {
   if (choices.chance(224)) value |= bit(22);
   value |= choices.draw(2) << 16;
   if (choices.chance(144)) value |= bit(20);
-  if (choices.chance(48)) {
-    constexpr unsigned kSome[] = {18, 19, 21, 23, 24, 25, 32, 33, 34, 35, 40};
+  if (choices.chance(40)) {
+    value |= choices.draw(2) << 24;             // CMASK
+    if (choices.chance(128)) value |= bit(23);  // INV
+    if (choices.chance(128)) value |= bit(18);  // EDGE
+  }
+  if (choices.chance(24)) {
+    constexpr unsigned kSome[] = {19, 21, 26, 32, 33, 34, 35, 40};
     value |= bit(choices.of(kSome));
   }
   if (!setup.intel()) value |= choices.draw(2) << 40;
