@@ -11,8 +11,9 @@ ModelledHostPerf::Context::~Context() {
 }
 
 std::uint8_t ModelledHostPerf::Context::free_slot() const {
-  const auto found = std::ranges::find(events_, nullptr, &Event::handler);
-  return static_cast<std::uint8_t>(found - events_.begin());
+  std::uint8_t slot = 0;
+  while (slot < size() && events_[slot].handler != nullptr) ++slot;
+  return slot;
 }
 
 // ---- Counting -----------------------------------------------------------------------------------
@@ -41,20 +42,7 @@ void ModelledHostPerf::Context::arm(Event& event) {
   }
 }
 
-std::uint64_t ModelledHostPerf::Context::value(const Event& event) const {
-  return counting(event) ? event.count + (total(event) - event.start) : event.count;
-}
-
-void ModelledHostPerf::Context::account(Event& event) {
-  const std::uint64_t now = config_.task != nullptr ? Time::cycles_of(*config_.task) : time_.now();
-  const std::uint64_t passed = now - event.stamp;
-  if (event.enabled()) event.time_enabled += passed;
-  if (event.state == EventState::kActive) event.time_running += passed;
-  event.stamp = now;
-}
-
-void ModelledHostPerf::Context::set_period(std::uint8_t slot, std::uint64_t period) {
-  Event& event = events_[slot];
+void ModelledHostPerf::Context::set_period(Event& event, std::uint64_t period) {
   const bool counts = counting(event);
   if (counts) stop_counting(event);
   event.attr.period = period;
@@ -62,14 +50,12 @@ void ModelledHostPerf::Context::set_period(std::uint8_t slot, std::uint64_t peri
   if (counts) start_counting(event);
 }
 
-void ModelledHostPerf::Context::pause(std::uint8_t slot) {
-  Event& event = events_[slot];
+void ModelledHostPerf::Context::pause(Event& event) {
   if (counting(event)) stop_counting(event);
   event.paused = true;
 }
 
-void ModelledHostPerf::Context::resume(std::uint8_t slot) {
-  Event& event = events_[slot];
+void ModelledHostPerf::Context::resume(Event& event) {
   if (!event.paused) return;
   event.paused = false;
   if (counting(event)) start_counting(event);

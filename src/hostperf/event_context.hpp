@@ -78,7 +78,7 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
     const ModelledVcpu* task;
   };
   Context(const Config& config, const Time& time)
-      : config_{config}, time_{time}, vcpu_{config.task}, events_(config.events) {}
+      : config_{config}, time_{time}, vcpu_{config.task} {}
   ~Context();
 
   /// A free slot; as many as there are events if there is none.
@@ -91,12 +91,21 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
 
   void enable(std::uint8_t slot);
   void disable(std::uint8_t slot);
-  void pause(std::uint8_t slot);
-  void resume(std::uint8_t slot);
-  void set_period(std::uint8_t slot, std::uint64_t period);
-  [[nodiscard]] std::uint64_t value(const Event& event) const;
+  void pause(Event& event);
+  void resume(Event& event);
+  void set_period(Event& event, std::uint64_t period);
+  [[nodiscard]] std::uint64_t value(const Event& event) const {
+    return counting(event) ? event.count + (total(event) - event.start) : event.count;
+  }
   /// Brings the event's times up to now.
-  void account(Event& event);
+  void account(Event& event) {
+    const std::uint64_t now =
+        config_.task != nullptr ? Time::cycles_of(*config_.task) : time_.now();
+    const std::uint64_t passed = now - event.stamp;
+    if (event.enabled()) event.time_enabled += passed;
+    if (event.state == EventState::kActive) event.time_running += passed;
+    event.stamp = now;
+  }
 
   void on_deadline(std::uint8_t deadline) override;
 
@@ -173,7 +182,7 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   const Time& time_;
   const ModelledVcpu* vcpu_;
   Cpu* cpu_ = nullptr;
-  std::vector<Event> events_;
+  std::array<Event, kMaxEvents> events_{};  ///< the first size() are used
   Order pinned_;
   Order flexible_;
   unsigned enabled_ = 0;

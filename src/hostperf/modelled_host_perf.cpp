@@ -108,23 +108,26 @@ void ModelledHostPerf::set_rotation(HostCpu cpu, const Rotation& rotation) {
 
 // ---- Events -------------------------------------------------------------------------------------
 
-ModelledHostPerf::Context& ModelledHostPerf::context(EventId id) const {
-  ensure(context_of(id) < contexts_.size());
-  return *contexts_[context_of(id)];
-}
+/// An open event and its context. Handlers may close it, but not reuse its place.
+struct ModelledHostPerf::Place {
+  Context& context;
+  Event& event;
+  std::uint8_t slot;
 
-ModelledHostPerf::Event& ModelledHostPerf::event(EventId id) const {
-  Context& context = this->context(id);
-  ensure(slot_of(id) < context.size());
+  /// Brings the totals that the event counts up to date, during which handlers may run. False: one
+  /// of them has closed the event.
+  [[nodiscard]] bool hand_over() const {
+    if (const ModelledVcpu* vcpu = context.vcpu()) vcpu->totals->hand_over();
+    return event.handler != nullptr;
+  }
+};
+
+ModelledHostPerf::Place ModelledHostPerf::place(EventId id) const {
+  ensure(context_of(id) < contexts_.size());
+  Context& context = *contexts_[context_of(id)];
   Event& event = context.event(slot_of(id));
   ensure(event.handler != nullptr);
-  return event;
-}
-
-bool ModelledHostPerf::hand_over(EventId id) {
-  const Event& event = this->event(id);
-  if (const ModelledVcpu* vcpu = context(id).vcpu()) vcpu->totals->hand_over();
-  return event.handler != nullptr;
+  return {context, event, slot_of(id)};
 }
 
 tl::expected<EventId, OpenError> ModelledHostPerf::open(const EventAttr& attr, Target target,
@@ -140,8 +143,11 @@ tl::expected<EventId, OpenError> ModelledHostPerf::open(const EventAttr& attr, T
   Context& context = *contexts_[task ? target.index : vcpus_ + target.index];
   const std::uint8_t slot = context.free_slot();
   if (slot == context.size()) return tl::make_unexpected(OpenError::kNoSpace);
-  context.event(slot) =
-      Event{.attr = attr, .handler = &handler, .programme = *programme, .left = attr.period};
+  Event& opened = context.event(slot);
+  opened.attr = attr;
+  opened.handler = &handler;
+  opened.programme = *programme;
+  opened.left = attr.period;
   return context.id(slot);
 }
 
@@ -152,46 +158,56 @@ bool ModelledHostPerf::watches_conditions(Target target) const {
 }
 
 void ModelledHostPerf::close(EventId id) {
-  if (!hand_over(id)) return;
-  context(id).disable(slot_of(id));
-  event(id) = Event{};
+  const Place closing = place(id);
+  if (!closing.hand_over()) return;
+  closing.context.disable(closing.slot);
+  closing.event = Event{};
 }
 
 void ModelledHostPerf::enable(EventId id) {
-  if (hand_over(id)) context(id).enable(slot_of(id));
+  const Place at = place(id);
+  if (at.hand_over()) at.context.enable(at.slot);
 }
 
 void ModelledHostPerf::disable(EventId id) {
-  if (hand_over(id)) context(id).disable(slot_of(id));
+  const Place at = place(id);
+  if (at.hand_over()) at.context.disable(at.slot);
 }
 
 void ModelledHostPerf::pause(EventId id) {
-  if (hand_over(id)) context(id).pause(slot_of(id));
+  const Place at = place(id);
+  if (at.hand_over()) at.context.pause(at.event);
 }
 
 void ModelledHostPerf::resume(EventId id) {
-  if (hand_over(id)) context(id).resume(slot_of(id));
+  const Place at = place(id);
+  if (at.hand_over()) at.context.resume(at.event);
 }
 
 void ModelledHostPerf::set_period(EventId id, std::uint64_t period) {
-  if (hand_over(id)) context(id).set_period(slot_of(id), period);
+  const Place at = place(id);
+  if (at.hand_over()) at.context.set_period(at.event, period);
 }
 
 std::optional<EventCount> ModelledHostPerf::read(EventId id) {
-  if (!hand_over(id)) return std::nullopt;
-  Event& event = this->event(id);
-  context(id).account(event);
-  return EventCount{.value = context(id).value(event),
-                    .time_enabled_ns = scale(event.time_enabled, kNsPerSecond, model_.hz),
-                    .time_running_ns = scale(event.time_running, kNsPerSecond, model_.hz)};
+  const Place at = place(id);
+  if (!at.hand_over()) return std::nullopt;
+  at.context.account(at.event);
+  EventCount count{.value = at.context.value(at.event),
+                   .time_enabled_ns = scale(at.event.time_enabled, kNsPerSecond, model_.hz)};
+  count.time_running_ns = at.event.time_running == at.event.time_enabled
+                              ? count.time_enabled_ns
+                              : scale(at.event.time_running, kNsPerSecond, model_.hz);
+  return count;
 }
 
 EventState ModelledHostPerf::state(EventId id) const {
-  return event(id).state;
+  return place(id).event.state;
 }
 
 HostCpu ModelledHostPerf::cpu(EventId id) const {
-  return event(id).state == EventState::kActive ? context(id).cpu()->number() : kNoHostCpu;
+  const Place at = place(id);
+  return at.event.state == EventState::kActive ? at.context.cpu()->number() : kNoHostCpu;
 }
 
 }  // namespace vpmu::hostperf

@@ -111,12 +111,9 @@ class ModelledHostPerf final : public HostPerf {
   class Context;
   class Cpu;
   class Time;
+  struct Place;
 
-  [[nodiscard]] Context& context(EventId id) const;
-  [[nodiscard]] Event& event(EventId id) const;
-  /// Brings the totals that the event counts up to date, during which handlers may run. False: one
-  /// of them has closed the event.
-  bool hand_over(EventId id);
+  [[nodiscard]] Place place(EventId id) const;
   [[nodiscard]] Cpu& cpu_of(HostCpu cpu) const;
   [[nodiscard]] bool watches_conditions(Target target) const;
 
