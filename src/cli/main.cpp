@@ -36,6 +36,13 @@ void add_run_options(CLI::App& run, RunOptions& options) {
   run.add_option("--pmu", options.pmu, "Whether the guest has a PMU")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
+  run.add_option("--host-cpus", options.host_cpus,
+                 "Number of host CPUs that the vCPUs share; default: one for each vCPU")
+      ->check(CLI::Range(1u, MachineConfig::kMaxHostCpus));
+  run.add_option("--host-event", options.host_events,
+                 "Event that the host itself counts on each of its CPUs, which takes counters from "
+                 "the guest: in perf's notation, e.g. cycles:D for a pinned one (repeatable)")
+      ->allow_extra_args(false);
   run.add_option("--max-instructions", options.max_instructions,
                  "End after so many instructions of all vCPUs together (status 124)")
       ->check(CLI::PositiveNumber);

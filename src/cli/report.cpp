@@ -94,6 +94,24 @@ Json vcpu(const machine::Vcpu& vcpu) {
           {"counters_not_counting", troubled_counters(vcpu.pmu())}};
 }
 
+Json host_events(const machine::HostActivity& host) {
+  Json json = Json::array();
+  for (std::size_t event = 0; event < host.events().size(); ++event) {
+    Json cpus = Json::array();
+    for (unsigned cpu = 0; cpu < host.cpus(); ++cpu) {
+      const machine::HostActivity::Reading reading = host.read(event, cpu);
+      cpus.push_back({{"cpu", cpu},
+                      {"value", reading.count.value},
+                      {"time_enabled_ns", reading.count.time_enabled_ns},
+                      {"time_running_ns", reading.count.time_running_ns},
+                      {"overflows", reading.overflows},
+                      {"state", hostperf::name(reading.state)}});
+    }
+    json.push_back({{"name", host.events()[event].name}, {"cpus", std::move(cpus)}});
+  }
+  return json;
+}
+
 double mips(const machine::Machine& machine, const RunFacts& facts) {
   return facts.host_seconds > 0
              ? static_cast<double>(machine.instructions()) / facts.host_seconds / 1e6
@@ -112,6 +130,7 @@ Json report(const machine::Machine& machine, const RunFacts& facts, bool host_ti
         {"boot", machine::boot::name(machine.boot_state().protocol)}}},
       {"machine",
        {{"vcpus", config.vcpus},
+        {"host_cpus", machine.host_activity().cpus()},
         {"memory_bytes", config.memory_bytes},
         {"quantum", config.quantum}}},
       {"cpu", {{"model", config.model->name}, {"hz", config.model->hz}}},
@@ -120,6 +139,7 @@ Json report(const machine::Machine& machine, const RunFacts& facts, bool host_ti
       {"vcpus", Json::array()},
   };
   for (const auto& each : machine.vcpus()) json["vcpus"].push_back(vcpu(*each));
+  json["host_events"] = host_events(machine.host_activity());
   if (host_times) {
     json["host"] = {{"seconds", facts.host_seconds}, {"mips", mips(machine, facts)}};
   }

@@ -8,11 +8,13 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "cli/atomic_file.hpp"
 #include "cli/cpu_command.hpp"
+#include "cli/event_spec.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/interruption.hpp"
 #include "cli/report.hpp"
@@ -42,6 +44,12 @@ Result<machine::MachineConfig> machine_config(const RunOptions& options) {
   config.memory_bytes = *memory;
   config.pmu = options.pmu == "on";
   config.quantum = options.quantum;
+  config.host_cpus = options.host_cpus;
+  for (const std::string& text : options.host_events) {
+    auto event = parse_event(text, **model);
+    if (!event) return fail("--host-event: " + event.error().message);
+    config.host_events.push_back({std::move(event->name), event->attr});
+  }
   return config;
 }
 

@@ -22,6 +22,8 @@ struct RunOptions {
   std::string append;
   std::vector<std::string> initrd;
   std::string pmu = "on";
+  unsigned host_cpus = 0;  ///< 0: as many as vCPUs
+  std::vector<std::string> host_events;
   std::uint64_t max_instructions = machine::RunLimits::kNone;
   double timeout = 0;  ///< seconds; 0: none
   std::uint64_t quantum = machine::MachineConfig{}.quantum;

@@ -181,21 +181,40 @@ bool ModelledHostPerf::Context::rotate(std::uint64_t interval) {
   return true;
 }
 
-Rotation ModelledHostPerf::Context::rotation() const {
-  Rotation rotation{.interval = rotated_, .order = {}};
-  for (const std::uint8_t slot : flexible_) rotation.order.push_back(id(slot));
-  return rotation;
+// ---- Snapshots ----------------------------------------------------------------------------------
+
+void ModelledHostPerf::Context::save_rotation(HostCpuState& state) const {
+  state.rotation_interval = rotated_;
+  for (const std::uint8_t slot : flexible_) state.order.push_back(id(slot));
 }
 
-void ModelledHostPerf::Context::set_rotation(const Rotation& rotation) {
-  rotated_ = rotation.interval;
-  for (const EventId moved : rotation.order) {
-    const auto slot =
-        static_cast<std::uint8_t>(static_cast<std::uint32_t>(moved) - config_.first_id);
+void ModelledHostPerf::Context::restore_rotation(const HostCpuState& state) {
+  rotated_ = state.rotation_interval;
+  for (const EventId moved : state.order) {
+    const std::uint32_t slot = static_cast<std::uint32_t>(moved) - config_.first_id;
     ensure(slot < size() && events_[slot].enabled() && !events_[slot].attr.pinned);
-    flexible_.remove(slot);
-    flexible_.push_back(slot);
+    flexible_.remove(static_cast<std::uint8_t>(slot));
+    flexible_.push_back(static_cast<std::uint8_t>(slot));
   }
+}
+
+EventPast ModelledHostPerf::Context::past(Event& event) {
+  account(event);
+  std::uint64_t left = event.left;
+  if (counting(event)) {
+    const std::uint64_t counted = total(event) - event.start;
+    left = counted < left ? left - counted : 0;
+  }
+  return {value(event), left, event.time_enabled, event.time_running};
+}
+
+void ModelledHostPerf::Context::set_past(Event& event, const EventPast& past) {
+  account(event);
+  event.count = past.count;
+  event.left = past.left;
+  event.time_enabled = past.time_enabled_cycles;
+  event.time_running = past.time_running_cycles;
+  if (counting(event)) start_counting(event);
 }
 
 }  // namespace vpmu::hostperf

@@ -132,8 +132,11 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   /// If some of the flexible events wait, and it was not yet done in this interval, the first one
   /// becomes the last. True: it was done.
   bool rotate(std::uint64_t interval);
-  [[nodiscard]] Rotation rotation() const;
-  void set_rotation(const Rotation& rotation);
+
+  void save_rotation(HostCpuState& state) const;
+  void restore_rotation(const HostCpuState& state);
+  [[nodiscard]] EventPast past(Event& event);
+  void set_past(Event& event, const EventPast& past);
 
  private:
   /// The enabled events of a kind, in their order.

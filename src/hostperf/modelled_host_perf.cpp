@@ -95,17 +95,6 @@ void ModelledHostPerf::tick(HostCpu cpu) {
   ticking.rotate(time_->now() / rotation_cycles_);
 }
 
-Rotation ModelledHostPerf::rotation(HostCpu cpu) const {
-  return cpu_of(cpu).own().rotation();
-}
-
-void ModelledHostPerf::set_rotation(HostCpu cpu, const Rotation& rotation) {
-  Cpu& set = cpu_of(cpu);
-  if (set.task() != nullptr) set.task()->vcpu()->totals->hand_over();
-  set.own().set_rotation(rotation);
-  set.schedule();
-}
-
 // ---- Events -------------------------------------------------------------------------------------
 
 /// An open event and its context. Handlers may close it, but not reuse its place.
@@ -208,6 +197,40 @@ EventState ModelledHostPerf::state(EventId id) const {
 HostCpu ModelledHostPerf::cpu(EventId id) const {
   const Place at = place(id);
   return at.event.state == EventState::kActive ? at.context.cpu()->number() : kNoHostCpu;
+}
+
+// ---- Snapshots ----------------------------------------------------------------------------------
+
+HostCpuState ModelledHostPerf::save(HostCpu cpu) const {
+  Cpu& saved = cpu_of(cpu);
+  HostCpuState state;
+  for (std::size_t n = 0; n < vcpus_; ++n) {
+    if (saved.task() == contexts_[n].get()) state.vcpu = static_cast<VcpuIndex>(n);
+  }
+  saved.own().save_rotation(state);
+  return state;
+}
+
+void ModelledHostPerf::restore(HostCpu cpu, const HostCpuState& state) {
+  Cpu& restored = cpu_of(cpu);
+  if (restored.task() != nullptr) {
+    restored.task()->vcpu()->totals->hand_over();
+    restored.switch_to(nullptr);
+  }
+  restored.own().restore_rotation(state);
+  restored.schedule();
+  if (state.vcpu) switch_in(*state.vcpu, cpu);
+}
+
+EventPast ModelledHostPerf::past(EventId id) {
+  const Place at = place(id);
+  if (!at.hand_over()) return {};
+  return at.context.past(at.event);
+}
+
+void ModelledHostPerf::set_past(EventId id, const EventPast& past) {
+  const Place at = place(id);
+  if (at.hand_over()) at.context.set_past(at.event, past);
 }
 
 }  // namespace vpmu::hostperf

@@ -44,10 +44,17 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
     return fail(std::to_string(config.vcpus) + " vCPUs: give 1 to " +
                 std::to_string(MachineConfig::kMaxVcpus) + " with --smp");
   }
+  if (config.host_cpus > MachineConfig::kMaxHostCpus) {
+    return fail(std::to_string(config.host_cpus) + " host CPUs: give 1 to " +
+                std::to_string(MachineConfig::kMaxHostCpus) + " with --host-cpus");
+  }
   if (config.quantum == 0) return fail("quantum of 0 instructions: give at least 1 with --quantum");
   auto memory = GuestMemory::create(config.memory_bytes);
   if (!memory) return tl::unexpected(memory.error());
-  return std::unique_ptr<Machine>{new Machine{config, std::move(*memory), console}};
+  std::unique_ptr<Machine> machine{new Machine{config, std::move(*memory), console}};
+  const auto opened = machine->host_activity_->open(config.host_events);
+  if (!opened) return tl::unexpected(opened.error());
+  return machine;
 }
 
 Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& console)
@@ -63,7 +70,9 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
     modelled.push_back(
         {&vcpus_.back()->totals(), &vcpus_.back()->deadlines(), &vcpus_.back()->conditions()});
   }
-  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled);
+  const hostperf::ModelledHost host{.cpus = config.host_cpus, .clock = this};
+  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled, host);
+  host_activity_ = std::make_unique<HostActivity>(*host_perf_);
   for (const auto& vcpu : vcpus_) vcpu->attach_pmu(pmu_config_, *host_perf_);
 }
 
@@ -118,8 +127,14 @@ void Machine::run_round(const RunLimits& limits) {
   if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
 }
 
+hostperf::HostCpu Machine::host_cpu(const Vcpu& vcpu) const {
+  return static_cast<hostperf::HostCpu>(vcpu.index() % host_perf_->host_cpus());
+}
+
 void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
   if (!schedule_.in_turn) {
+    host_perf_->switch_in(static_cast<hostperf::VcpuIndex>(vcpu.index()), host_cpu(vcpu));
+    host_perf_->tick(host_cpu(vcpu));
     schedule_.in_turn = schedule_.ran = true;
     schedule_.idle_timers = 0;
     vcpu.scheduled_in();
@@ -191,9 +206,13 @@ bool Machine::take_input() {
 // ---- State --------------------------------------------------------------------------------------
 
 MachineState Machine::save() {
-  MachineState state{
-      .protocol = boot_state_.protocol, .schedule = schedule_, .board = board_.save(), .vcpus = {}};
+  MachineState state{.protocol = boot_state_.protocol,
+                     .schedule = schedule_,
+                     .board = board_.save(),
+                     .vcpus = {},
+                     .host = {}};
   for (const auto& vcpu : vcpus_) state.vcpus.push_back(vcpu->save());
+  state.host = host_activity_->save();
   return state;
 }
 
@@ -205,6 +224,9 @@ Result<void> Machine::restore(const MachineState& state) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
   }
+  // The guests' counters take their place among the host's events.
+  for (const auto& vcpu : vcpus_) vcpu->program_counters();
+  if (auto host = host_activity_->restore(state.host, vcpus_.size()); !host) return host;
   const auto& schedule = state.schedule;
   if (schedule.in_turn && schedule.turn_end > board_.clock.now() + longest_turn()) {
     return cannot_hold("end of the turn", schedule.turn_end);

@@ -10,6 +10,9 @@
 // vCPUs run in turn on the calling thread, `quantum` instructions each. There is one machine clock:
 // it advances by the cycles of whichever vCPU runs, so that TSCs never differ or go back, and it
 // jumps to the next timer when all vCPUs are halted.
+//
+// The host has CPUs of its own, each with a PMU: vCPU n runs on host CPU n modulo their number, and
+// stays on it, halted or not, until another vCPU has its turn there.
 #pragma once
 
 #include <atomic>
@@ -21,6 +24,7 @@
 
 #include "machine/boot/load.hpp"
 #include "machine/devices/machine_control.hpp"
+#include "machine/host_activity.hpp"
 #include "machine/pc/board.hpp"
 #include "machine/pc/console.hpp"
 #include "machine/pc/trace_sink.hpp"
@@ -38,8 +42,11 @@ struct MachineConfig {
   bool pmu = true;
   std::uint64_t quantum = 10'000;  ///< instructions; not 0
   TraceSink* trace = nullptr;
+  unsigned host_cpus = 0;  ///< 0: as many as vCPUs
+  std::vector<HostEvent> host_events;
 
   static constexpr unsigned kMaxVcpus = 64;
+  static constexpr unsigned kMaxHostCpus = 64;
 };
 
 /// How a run ended.
@@ -88,10 +95,11 @@ struct MachineState {
   Schedule schedule;
   BoardState board;
   std::vector<VcpuState> vcpus;
+  HostActivityState host;
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 
-class Machine final : private MachineControl {
+class Machine final : private MachineControl, private hostperf::HostClock {
  public:
   /// `console` (and the trace) must outlive the machine.
   static Result<std::unique_ptr<Machine>> create(const MachineConfig& config, Console& console);
@@ -123,6 +131,8 @@ class Machine final : private MachineControl {
   [[nodiscard]] Board& board() { return board_; }
   [[nodiscard]] const Board& board() const { return board_; }
   [[nodiscard]] const boot::BootState& boot_state() const { return boot_state_; }
+  [[nodiscard]] const HostActivity& host_activity() const { return *host_activity_; }
+  [[nodiscard]] hostperf::ModelledHostPerf& host_perf() { return *host_perf_; }
   /// Machine time in cycles.
   [[nodiscard]] std::uint64_t now() const { return board_.clock.now(); }
   /// Instructions retired by all vCPUs.
@@ -136,6 +146,10 @@ class Machine final : private MachineControl {
   void power_off() override;
   void reset() override;
 
+  // hostperf::HostClock
+  [[nodiscard]] std::uint64_t machine_time() const override { return now(); }
+
+  [[nodiscard]] hostperf::HostCpu host_cpu(const Vcpu& vcpu) const;
   void start(const boot::BootState& state);
   void end(Outcome::Reason reason, std::uint32_t value);
   /// A turn's length in cycles, at most.
@@ -155,6 +169,7 @@ class Machine final : private MachineControl {
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   virt::x86::PmuConfig pmu_config_;
   std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;
+  std::unique_ptr<HostActivity> host_activity_;
   boot::BootState boot_state_;
 
   std::optional<Outcome> outcome_;

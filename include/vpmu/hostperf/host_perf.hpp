@@ -109,6 +109,8 @@ enum class EventState : std::uint8_t {
   kActive,    ///< on a counter
   kError,     ///< pinned, and did not fit. enable() tries again
 };
+/// The name that reports use, e.g. "active". Never null.
+const char* name(EventState state);
 
 /// Since open(); none of it ever goes back. The times of a task's event pass while the task runs,
 /// those of a host CPU's event always. A flexible event that had to wait counted a part only:

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -56,10 +57,22 @@ struct ModelledHost {
   std::uint64_t rotation_ns = 1'000'000;
 };
 
-/// Where the turns of a host CPU's flexible events stand.
-struct Rotation {
-  std::uint64_t interval = 0;  ///< the last one in which it was looked for
-  std::vector<EventId> order;  ///< the enabled ones, next to be put on the PMU first
+/// What a snapshot needs of a host CPU.
+struct HostCpuState {
+  std::optional<VcpuIndex> vcpu;  ///< that is on it
+  /// Of its own flexible events: the interval in which rotation was last looked for, and the
+  /// enabled events in the order in which they are put on the PMU.
+  std::uint64_t rotation_interval = 0;
+  std::vector<EventId> order;
+};
+
+/// What a snapshot needs of an event besides what it was opened with.
+struct EventPast {
+  std::uint64_t count = 0;
+  std::uint64_t left = 0;                 ///< counts to the next overflow, if it has a period
+  std::uint64_t time_enabled_cycles = 0;  ///< see EventCount
+  std::uint64_t time_running_cycles = 0;
+  friend bool operator==(const EventPast&, const EventPast&) = default;
 };
 
 class ModelledHostPerf final : public HostPerf {
@@ -84,10 +97,13 @@ class ModelledHostPerf final : public HostPerf {
   /// time and some wait. Costs next to nothing otherwise. As switch_in().
   void tick(HostCpu cpu);
 
-  /// For snapshots. set_rotation() wants the flexible events that are enabled on that CPU, all of
-  /// them, in the order in which they are to take turns.
-  [[nodiscard]] Rotation rotation(HostCpu cpu) const;
-  void set_rotation(HostCpu cpu, const Rotation& rotation);
+  /// For snapshots, at an instruction boundary. restore() wants vCPUs that exist, and in `order`
+  /// all flexible events that are enabled on the CPU. An event's past is set when everything else,
+  /// time and totals included, is in place.
+  [[nodiscard]] HostCpuState save(HostCpu cpu) const;
+  void restore(HostCpu cpu, const HostCpuState& state);
+  [[nodiscard]] EventPast past(EventId event);
+  void set_past(EventId event, const EventPast& past);
 
   /// kNoSuchEvent: the model has no such event; a condition on cycles without CycleConditions or
   /// for what only fixed counters count; IN_TX or IN_TXCP on a model without TSX. As transactions

@@ -65,6 +65,8 @@ class Vcpu final : private x86::Environment,
   /// Runs from the clock's time on and leaves the clock at the time it got to. See x86::Cpu::run().
   x86::Cpu::Exit run(std::uint64_t instructions, std::uint64_t until);
   [[nodiscard]] bool runnable();
+  /// What the guest's PMU has put off until the vCPU runs is done now.
+  void program_counters() { enter_pmu(); }
 
   [[nodiscard]] unsigned index() const { return config_.topology.apic_id; }
   [[nodiscard]] std::uint64_t instructions() const {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 
-#include <functional>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "unit/hostperf/small_host.hpp"
 
 namespace vpmu::hostperf {
 namespace {
@@ -13,19 +14,7 @@ namespace {
 using silicon::Privilege;
 using silicon::RawEvent;
 
-constexpr std::uint64_t kInstructions = 0x00c0;
-constexpr std::uint64_t kBranches = 0x00c4;
 constexpr std::uint64_t kRefTscFixedOnly = 0x0300;
-
-class Handler final : public OverflowHandler {
- public:
-  void on_overflow(EventId event, std::uint64_t cookie) override {
-    calls.emplace_back(event, cookie);
-    if (reaction) reaction(event);
-  }
-  std::vector<std::pair<EventId, std::uint64_t>> calls;
-  std::function<void(EventId)> reaction;
-};
 
 class ModelledHostPerfTest : public testing::Test {
  protected:

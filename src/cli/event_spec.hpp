@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// Events as people write them, in perf's notation:
+//
+//   cycles  branch-misses  ...        generic names, for what the CPU model has of them
+//   BR_INST_RETIRED.COND              names of the CPU model's events, upper or lower case
+//   r01c4                             raw: event select bits, hexadecimal
+//   cpu/event=0xc4,umask=0x1,period=1000/
+//                                     terms: event, umask, cmask, inv, edge, in_tx, in_tx_cp,
+//                                     config, period, name; or one of the names above, then terms
+//
+// and behind any of these `:` (or nothing, behind a slash) and modifiers: u user, k kernel, G
+// guests only, H host only, D pinned, e exclusive.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "vpmu/base/result.hpp"
+#include "vpmu/hostperf/host_perf.hpp"
+#include "vpmu/silicon/x86/cpu_model.hpp"
+
+namespace vpmu::cli {
+
+struct EventSpec {
+  std::string name;  ///< as written, or as the term `name` says
+  hostperf::EventAttr attr;
+};
+
+/// An error is one line that names what was not understood, and where a name is unknown, names like
+/// it.
+Result<EventSpec> parse_event(std::string_view text, const silicon::x86::CpuModel& model);
+
+}  // namespace vpmu::cli
