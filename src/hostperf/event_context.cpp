@@ -78,6 +78,12 @@ void ModelledHostPerf::Context::on_deadline(std::uint8_t deadline) {
 void ModelledHostPerf::Context::attach(Event& event) {
   event.raw = event.programme.raw;
   event.privileges = event.programme.privileges;
+  if (event.programme.condition && !event.privileges.empty()) {
+    const auto watched = vcpu_->conditions->watch(*event.programme.condition);
+    ensure(watched.has_value());  // there are as many slots as counters
+    event.raw = *watched;
+    event.privileges = silicon::kAllPrivileges;
+  }
   vcpu_->totals->demand(event.programme.raw);
   if (!event.paused) start_counting(event);
 }
@@ -85,6 +91,9 @@ void ModelledHostPerf::Context::attach(Event& event) {
 void ModelledHostPerf::Context::detach(Event& event) {
   if (!event.paused) stop_counting(event);
   vcpu_->totals->release(event.programme.raw);
+  if (event.programme.condition && !event.programme.privileges.empty()) {
+    vcpu_->conditions->unwatch(event.raw);
+  }
 }
 
 void ModelledHostPerf::Context::set_state(std::uint8_t slot, EventState state) {

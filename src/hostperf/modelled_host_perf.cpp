@@ -126,7 +126,7 @@ tl::expected<EventId, OpenError> ModelledHostPerf::open(const EventAttr& attr, T
     return tl::make_unexpected(OpenError::kNoSuchTarget);
   }
   const auto programme = hostperf::programme(attr, model_);
-  if (!programme || programme->condition) {
+  if (!programme || (programme->condition && !watches_conditions(target))) {
     return tl::make_unexpected(OpenError::kNoSuchEvent);
   }
   Context& context = *contexts_[task ? target.index : vcpus_ + target.index];

@@ -104,7 +104,7 @@ Result<void> HostActivity::restore(const HostActivityState& state, std::size_t v
     for (std::size_t event = 0; event < events_.size(); ++event) {
       Opened& opened = opened_[place(event, cpu)];
       opened.overflows = state.cpus[cpu].events[event].overflows;
-      perf_.set_past(opened.id, state.cpus[cpu].events[event].past);
+      perf_.set_past(opened.id, state.cpus[cpu].events[event]);
     }
   }
   return {};

@@ -23,8 +23,7 @@ struct HostEvent {
 };
 
 struct HostActivityState {
-  struct Event {
-    hostperf::EventPast past;
+  struct Event : hostperf::EventPast {
     std::uint64_t overflows = 0;
     friend bool operator==(const Event&, const Event&) = default;
   };

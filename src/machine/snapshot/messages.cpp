@@ -7,6 +7,17 @@
 
 namespace vpmu::machine::snapshot {
 
+template <>
+struct Fields<HostActivityState::Event> {
+  using S = HostActivityState::Event;
+  using M = proto::HostEventState;
+  static constexpr auto list = std::tuple{
+      number(&S::count, &M::count, &M::set_count), number(&S::left, &M::left, &M::set_left),
+      number(&S::time_enabled_cycles, &M::time_enabled_cycles, &M::set_time_enabled_cycles),
+      number(&S::time_running_cycles, &M::time_running_cycles, &M::set_time_running_cycles),
+      number(&S::overflows, &M::overflows, &M::set_overflows)};
+};
+
 // ---- What has a form of its own -----------------------------------------------------------------
 
 namespace {
@@ -91,6 +102,29 @@ Result<void> decode_vectors(const Repeated& from, VectorSet& to) {
     return fail("a set of vectors has another length");
   }
   std::copy(from.begin(), from.end(), to.words().begin());
+  return {};
+}
+
+void encode_host(const HostActivityState& state, proto::Machine& message) {
+  for (const HostActivityState::Cpu& cpu : state.cpus) {
+    proto::HostCpu& to = *message.add_host_cpus();
+    to.set_vcpu(cpu.vcpu);
+    to.set_rotation_interval(cpu.rotation_interval);
+    for (const std::uint32_t event : cpu.order) to.add_order(event);
+    for (const HostActivityState::Event& event : cpu.events) encode(event, *to.add_events());
+  }
+}
+
+Result<void> decode_host(const proto::Machine& message, HostActivityState& state) {
+  for (const proto::HostCpu& from : message.host_cpus()) {
+    HostActivityState::Cpu& cpu = state.cpus.emplace_back();
+    cpu.vcpu = from.vcpu();
+    cpu.rotation_interval = from.rotation_interval();
+    cpu.order.assign(from.order().begin(), from.order().end());
+    for (const proto::HostEventState& event : from.events()) {
+      if (auto done = decode(event, cpu.events.emplace_back()); !done) return done;
+    }
+  }
   return {};
 }
 
@@ -507,10 +541,35 @@ void encode(const MachineState& state, proto::Machine& message) {
   message.set_protocol(static_cast<std::uint32_t>(state.protocol));
   encode(state.schedule, *message.mutable_schedule());
   encode(state.board, *message.mutable_board());
+  encode_host(state.host, message);
 }
 
 void encode(const VcpuState& state, proto::Vcpu& message) {
   encode<VcpuState, proto::Vcpu>(state, message);
+}
+
+void encode(const HostEvent& event, proto::HostEvent& message) {
+  message.set_name(event.name);
+  message.set_config(event.attr.config);
+  message.set_period(event.attr.period);
+  message.set_pinned(event.attr.pinned);
+  message.set_exclusive(event.attr.exclusive);
+  message.set_exclude_user(event.attr.exclude_user);
+  message.set_exclude_kernel(event.attr.exclude_kernel);
+  message.set_exclude_host(event.attr.exclude_host);
+  message.set_exclude_guest(event.attr.exclude_guest);
+}
+
+HostEvent decode(const proto::HostEvent& message) {
+  return {.name = message.name(),
+          .attr = {.config = message.config(),
+                   .period = message.period(),
+                   .pinned = message.pinned(),
+                   .exclusive = message.exclusive(),
+                   .exclude_user = message.exclude_user(),
+                   .exclude_kernel = message.exclude_kernel(),
+                   .exclude_host = message.exclude_host(),
+                   .exclude_guest = message.exclude_guest()}};
 }
 
 void encode(const virt::x86::PmuConfig& config, proto::PmuConfig& message) {
@@ -521,6 +580,7 @@ Result<void> decode(const proto::Machine& message, MachineState& state) {
   if (!message.has_schedule() || !message.has_board()) return fail("a part is missing");
   if (auto protocol = from_number(message.protocol(), state.protocol); !protocol) return protocol;
   if (auto schedule = decode(message.schedule(), state.schedule); !schedule) return schedule;
+  if (auto host = decode_host(message, state.host); !host) return host;
   return decode(message.board(), state.board);
 }
 

@@ -12,9 +12,12 @@ namespace vpmu::machine::snapshot {
 void encode(const MachineState& state, proto::Machine& message);
 void encode(const VcpuState& state, proto::Vcpu& message);
 void encode(const virt::x86::PmuConfig& config, proto::PmuConfig& message);
+void encode(const HostEvent& event, proto::HostEvent& message);
 
 Result<void> decode(const proto::Machine& message, MachineState& state);
 Result<void> decode(const proto::Vcpu& message, VcpuState& state);
 Result<void> decode(const proto::PmuConfig& message, virt::x86::PmuConfig& config);
+/// Any message is some event.
+HostEvent decode(const proto::HostEvent& message);
 
 }  // namespace vpmu::machine::snapshot

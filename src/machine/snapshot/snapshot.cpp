@@ -27,6 +27,8 @@ Result<void> write_header(const Machine& machine, const Guest& guest, RecordWrit
   header.set_memory_bytes(config.memory_bytes);
   header.set_quantum(config.quantum);
   encode(machine.pmu_config(), *header.mutable_pmu());
+  header.set_host_cpus(config.host_cpus);
+  for (const HostEvent& event : config.host_events) encode(event, *header.add_host_events());
   return writer.write(record);
 }
 
@@ -83,6 +85,8 @@ Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_me
   config.memory_bytes = header.memory_bytes;
   config.quantum = header.quantum;
   config.pmu = header.pmu.version != 0;
+  config.host_cpus = header.host_cpus;
+  config.host_events = header.host_events;
   return config;
 }
 
@@ -142,6 +146,10 @@ Result<Header> Reader::header() {
   header.vcpus = from.vcpus();
   header.memory_bytes = from.memory_bytes();
   header.quantum = from.quantum();
+  header.host_cpus = from.host_cpus();
+  for (const proto::HostEvent& event : from.host_events()) {
+    header.host_events.push_back(decode(event));
+  }
   if (!from.has_pmu()) return damaged("its PMU is missing");
   if (auto done = decode(from.pmu(), header.pmu); !done) return damaged(done.error().message);
   return header;

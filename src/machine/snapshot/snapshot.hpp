@@ -39,6 +39,8 @@ struct Header {
   std::uint64_t memory_bytes = 0;
   std::uint64_t quantum = 0;
   virt::x86::PmuConfig pmu;
+  unsigned host_cpus = 0;
+  std::vector<HostEvent> host_events;
 };
 
 /// Between two runs of the machine, whose course it does not change. Untouched and zero pages of
