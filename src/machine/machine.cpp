@@ -224,8 +224,11 @@ Result<void> Machine::restore(const MachineState& state) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
   }
-  // The guests' counters take their place among the host's events.
-  for (const auto& vcpu : vcpus_) vcpu->program_counters();
+  // The guests' counters take their place among the host's events, also those of vCPUs that do not
+  // run next.
+  if (!config_.host_events.empty()) {
+    for (const auto& vcpu : vcpus_) vcpu->program_counters();
+  }
   if (auto host = host_activity_->restore(state.host, vcpus_.size()); !host) return host;
   const auto& schedule = state.schedule;
   if (schedule.in_turn && schedule.turn_end > board_.clock.now() + longest_turn()) {
