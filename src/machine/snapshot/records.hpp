@@ -18,10 +18,10 @@ class RecordWriter {
   Result<void> begin();  ///< the first line
   Result<void> write(const proto::Record& record);
   Result<void> end();  ///< the last record
-
- private:
+  /// What is in the form of a file already.
   Result<void> put(std::string_view bytes);
 
+ private:
   Output& output_;
   std::uint32_t checksum_ = 0;
   std::string buffer_;

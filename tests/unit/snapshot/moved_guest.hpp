@@ -30,6 +30,25 @@ struct MovingGuest {
   }
 };
 
+/// They use everything that has state: devices, several vCPUs in short turns, floating point,
+/// counters that interrupt.
+inline const MovingGuest kMovingGuests[] = {
+    {"interrupts", "", 1, 10'000, true},
+    {"legacy_devices", "", 1, 10'000, true},
+    {"floats", "", 1, 10'000, true},
+    {"smp", "cpus=3", 3, 123, true},
+    {"workload", "rounds=1 pmu=off", 1, 10'000, false},
+    {"demo", "", 1, 10'000, true},
+    {"pmu_overflow", "", 1, 10'000, true},
+    {"pmu_interrupts", "", 1, 10'000, true},
+    {"pmu_privilege", "", 1, 10'000, true},
+    {"workload", "rounds=1 pmi=10000", 1, 10'000, true},
+};
+
+inline std::string name_of_guest(const testing::TestParamInfo<MovingGuest>& guest) {
+  return std::string{guest.param.image}.append("_").append(std::to_string(guest.index));
+}
+
 class MovedGuestTest : public testing::Test {
  protected:
   StringConsole console;
@@ -84,6 +103,23 @@ class MovedGuestTest : public testing::Test {
     facts.outcome = outcome;
     facts.status = cli::exit_status(outcome, 0);
     return cli::report(*machine, facts, false).dump(1);
+  }
+
+  /// Moves it at so many random instructions, each time anew.
+  void expect_moves_not_to_matter(const MovingGuest& guest, unsigned moves) {
+    start(guest);
+    const std::string report = finish();
+    const std::string output = console.output;
+    const std::uint64_t length = machine->instructions();
+    std::mt19937_64 random{length};
+    for (unsigned n = 0; n < moves && !HasFailure(); ++n) {
+      const std::uint64_t at = random() % length;
+      start(guest);
+      ASSERT_TRUE(run_to(at));
+      move();
+      ASSERT_EQ(finish(), report) << "moved at " << at;
+      ASSERT_EQ(console.output, output) << "moved at " << at;
+    }
   }
 };
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// Any bytes as a snapshot: refused with one line, or a machine that runs. The checksum would keep
+// the fuzzer out, so the end record is made here: an input is everything between the header and it.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "fuzz/fuzz_machine.hpp"
+#include "machine/snapshot/records.hpp"
+#include "machine/snapshot/snapshot.hpp"
+
+namespace {
+using namespace vpmu::machine;
+
+/// The bytes behind the first line and the header, of a small machine that has run a little.
+std::string small_machine(vpmu::fuzz::NoConsole& console, std::string& head) {
+  MachineConfig config;
+  config.model = vpmu::silicon::x86::find_cpu_model("icelake-server");
+  config.memory_bytes = std::uint64_t{1} << 20;
+  const auto machine = Machine::create(config, console);
+  if (!machine) std::abort();
+  snapshot::StringOutput output;
+  if (!snapshot::save(**machine, {}, output)) std::abort();
+  // The header is the first record: a line, a length below 128, and that many bytes.
+  const std::size_t line = output.bytes.find('\n') + 1;
+  const std::size_t end = line + 1 + static_cast<unsigned char>(output.bytes[line]);
+  head = output.bytes.substr(0, end);
+  return output.bytes.substr(end);
+}
+
+/// Whole files, as they are: the checksum keeps most of them out.
+void restore(const std::string& bytes) {
+  vpmu::fuzz::NoConsole console;
+  snapshot::StringInput input{bytes};
+  snapshot::Reader reader{input};
+  const auto header = reader.header();
+  if (!header) {
+    if (header.error().message.find('\n') != std::string::npos) std::abort();
+    return;
+  }
+  auto machine = reader.machine(console, nullptr, std::uint64_t{64} << 20);
+  if (!machine) {
+    if (machine.error().message.find('\n') != std::string::npos) std::abort();
+    return;
+  }
+  (*machine)->run({.instructions = (*machine)->instructions() + 1000});
+}
+
+/// With the line and header in front and a right end record behind.
+std::string completed(const std::string& head, const std::string& middle) {
+  snapshot::StringOutput whole;
+  snapshot::RecordWriter writer{whole};
+  if (!writer.put(head + middle) || !writer.end()) std::abort();
+  return whole.bytes;
+}
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const std::string head = [] {
+    vpmu::fuzz::NoConsole console;
+    std::string text;
+    small_machine(console, text);
+    return text;
+  }();
+  if (size < 1) return 0;
+  const std::string bytes{reinterpret_cast<const char*>(data + 1), size - 1};
+  restore((data[0] & 1) != 0 ? bytes : completed(head, bytes));
+  return 0;
+}
