@@ -110,7 +110,8 @@ struct Catalogue {
     return models.back().get();
   }
   void add(std::string name, const CpuModel* silicon, const PmuConfig& config) {
-    setups.push_back({.name = std::move(name), .silicon = silicon, .config = config});
+    setups.push_back(
+        {.name = std::move(name), .silicon = silicon, .config = config, .conditions = true});
   }
   void add_models();
   void add_intel();
@@ -139,6 +140,8 @@ void Catalogue::add_intel() {
   add_one("v1", without_capabilities(intel(1, 2, 40, 0, 0)));
   add_one("v1, one counter", intel(1, 1, 32, 0, 0));
   add_one("v2", intel(2, 4, 48, 3, 40));
+  add_one("v2 without conditions on cycles", intel(2, 4, 48, 3, 48));
+  setups.back().conditions = false;
   add_one("v2 without full-width writes", without_capabilities(intel(2, 4, 40, 2, 48)));
   add_one("v2, one of each", intel(2, 1, 48, 1, 48));
   add_one("v2, freeze", with_freeze(intel(2, 4, 48, 3, 48)));
