@@ -58,6 +58,22 @@ class FileInput final : public snapshot::Input {
   std::size_t end_ = 0;
 };
 
+Result<void> check_host_options(const RunOptions& options, const snapshot::Header& header) {
+  const unsigned cpus = header.host_cpus == 0 ? header.vcpus : header.host_cpus;
+  if (options.given("--host-cpus") && options.host_cpus != cpus) {
+    return fail(fmt::format("its host has --host-cpus {}, not {}; leave --host-cpus out", cpus,
+                            options.host_cpus));
+  }
+  const auto named = [](const std::string& text, const machine::HostEvent& event) {
+    return text == event.name;
+  };
+  if (options.given("--host-event") &&
+      !std::ranges::equal(options.host_events, header.host_events, named)) {
+    return fail("its host has other events; leave --host-event out");
+  }
+  return {};
+}
+
 /// Refuses what was asked for on the command line and is not what the guest has.
 Result<void> check_options(const RunOptions& options, const snapshot::Header& header) {
   const auto differs = [](const char* option, const auto& has, const auto& given) {
@@ -82,7 +98,7 @@ Result<void> check_options(const RunOptions& options, const snapshot::Header& he
   }
   const char* pmu = header.pmu.version != 0 ? "on" : "off";
   if (options.given("--pmu") && options.pmu != pmu) return differs("--pmu", pmu, options.pmu);
-  return {};
+  return check_host_options(options, header);
 }
 
 Result<RestoredGuest> restore(const RunOptions& options, machine::Console& console,

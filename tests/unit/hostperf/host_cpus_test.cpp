@@ -433,7 +433,12 @@ TEST(HostCpus, HandlersInsideACallActAsIfTheyHadRunBeforeIt) {
           if (outer.name == std::string{"close"}) open = false;
           EXPECT_EQ(host.handler.calls.size(), 1u) << what;
           host.handler.reaction = nullptr;
-          if (!open) return std::vector<std::uint64_t>{};
+          if (!open) {
+            EXPECT_FALSE(host.vcpus[0].deadlines.any()) << what;
+            EXPECT_EQ(host.open(attr, target), event) << what;
+            EXPECT_EQ(host.perf->state(event), EventState::kOff) << what;
+            return std::vector<std::uint64_t>{};
+          }
           source.held = 10;
           source.hand_over();
           return std::vector<std::uint64_t>{static_cast<std::uint64_t>(host.perf->state(event)),
