@@ -54,7 +54,7 @@ class KeptConsole final : public machine::Console {
 class BoardOnly final : private machine::x86::Environment, private machine::MachineControl {
  public:
   BoardOnly()
-      : board_{machine::GuestMemory::create(kRam).value(), model().hz, 1, *this, console_},
+      : board_{machine::GuestMemory::create(kRam).value(), model(), 1, *this, console_},
         cpu_{board_.memory, *this, board_.code_pages, totals_, deadlines_} {}
 
   /// Seconds of the run; nothing if the image cannot be loaded or the guest does not end well.

@@ -60,7 +60,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
 Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& console)
     : config_{config},
       console_{console},
-      board_{std::move(memory), config.model->hz, config.vcpus, *this, console},
+      board_{std::move(memory), *config.model, config.vcpus, *this, console},
       pmu_config_{config.pmu ? virt::x86::guest_pmu(*config.model)
                              : virt::x86::no_pmu(config.model->vendor)} {
   std::vector<hostperf::ModelledVcpu> modelled;

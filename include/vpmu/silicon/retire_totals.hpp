@@ -76,9 +76,17 @@ class RetireTotals {
   /// Some events cost something to know (mispredicted branches need a predictor). Whoever counts an
   /// event demands it for as long as it counts; the CPU may skip events that nobody demands, whose
   /// totals then stand still.
-  void demand(RawEvent event) { ++demand_[index(event)]; }
-  void release(RawEvent event) { --demand_[index(event)]; }
-  [[nodiscard]] bool demanded(RawEvent event) const { return demand_[index(event)] != 0; }
+  void demand(RawEvent event) {
+    if (demand_[index(event)]++ == 0) demanded_ |= bit(event);
+  }
+  void release(RawEvent event) {
+    if (--demand_[index(event)] == 0) demanded_ &= ~bit(event);
+  }
+  [[nodiscard]] bool demanded(RawEvent event) const { return (demanded_ & bit(event)) != 0; }
+  /// Somebody demands an event from `first` to `last`.
+  [[nodiscard]] bool demanded_between(RawEvent first, RawEvent last) const {
+    return (demanded_ & (2 * bit(last) - bit(first))) != 0;
+  }
 
  private:
   static constexpr std::size_t index(RawEvent event) { return static_cast<std::size_t>(event); }
@@ -86,8 +94,12 @@ class RetireTotals {
     return static_cast<std::size_t>(privilege);
   }
 
+  static constexpr std::uint64_t bit(RawEvent event) { return std::uint64_t{1} << index(event); }
+  static_assert(kRawEventCount < 64);
+
   State totals_{};
   std::array<std::uint32_t, kRawEventCount> demand_{};
+  std::uint64_t demanded_ = 0;  ///< by event
   RetireSource* source_ = nullptr;
 };
 

@@ -8,11 +8,12 @@
 
 namespace vpmu::machine {
 
-Board::Board(GuestMemory ram, std::uint64_t hz, unsigned vcpus, MachineControl& control,
-             ByteSink& console)
+Board::Board(GuestMemory ram, const silicon::x86::CpuModel& model, unsigned vcpus,
+             MachineControl& control, ByteSink& console)
     : memory{std::move(ram)},
       code_pages{memory.size() / 4096},
-      clock{hz},
+      last_level_cache{model.memory.llc.sets, model.memory.llc.ways},
+      clock{model.hz},
       io_apic{apic_bus},
       router{pic, io_apic},
       pit{clock, router},

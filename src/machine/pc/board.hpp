@@ -23,6 +23,8 @@
 #include "machine/devices/uart16550.hpp"
 #include "machine/guest_memory.hpp"
 #include "machine/x86/code_pages.hpp"
+#include "vpmu/silicon/memory_model.hpp"
+#include "vpmu/silicon/x86/cpu_model.hpp"
 
 namespace vpmu::machine {
 
@@ -43,8 +45,8 @@ struct BoardState {
 
 struct Board {
   /// `control` and `console` must outlive the board.
-  Board(GuestMemory ram, std::uint64_t hz, unsigned vcpus, MachineControl& control,
-        ByteSink& console);
+  Board(GuestMemory ram, const silicon::x86::CpuModel& model, unsigned vcpus,
+        MachineControl& control, ByteSink& console);
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
@@ -54,6 +56,7 @@ struct Board {
 
   GuestMemory memory;
   x86::CodePages code_pages;
+  silicon::LruSets last_level_cache;
   Clock clock;
   Bus bus;
   ApicBus apic_bus;

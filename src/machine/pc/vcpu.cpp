@@ -26,6 +26,7 @@ bool is_x2apic_register(MsrIndex msr) {
 Vcpu::Vcpu(const Config& config, Board& board)
     : config_{config},
       board_{board},
+      memory_model_{config.model->memory, board.last_level_cache, totals_},
       plain_msrs_{config.model->vendor, config.model->hz},
       cpu_{board.memory,
            *this,
@@ -34,7 +35,8 @@ Vcpu::Vcpu(const Config& config, Board& board)
            deadlines_,
            {.slots_per_cycle = config.model->slots_per_cycle,
             .identity = x86::identity_of(*config.model),
-            .conditions = &conditions_}},
+            .conditions = &conditions_,
+            .memory = &memory_model_}},
       apic_{apic_config(config), board.clock, board.apic_bus, *this,
             config.topology.apic_id == 0 ? &board.pic : nullptr} {
   if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);

@@ -21,6 +21,7 @@
 #include "machine/x86/environment.hpp"
 #include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
+#include "vpmu/silicon/memory_model.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
 #include "vpmu/virt/exit_stats.hpp"
@@ -80,6 +81,7 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] const silicon::RetireTotals& totals() const { return totals_; }
   [[nodiscard]] silicon::Deadlines& deadlines() { return deadlines_; }
   [[nodiscard]] silicon::CycleConditions& conditions() { return conditions_; }
+  [[nodiscard]] silicon::MemoryModel& memory_model() { return memory_model_; }
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
 
@@ -132,6 +134,7 @@ class Vcpu final : private x86::Environment,
   silicon::RetireTotals totals_;
   silicon::Deadlines deadlines_{totals_};
   silicon::CycleConditions conditions_{totals_};
+  silicon::MemoryModel memory_model_;
   PlainMsrs plain_msrs_;
   virt::ExitStats exits_;
   x86::Cpu cpu_;

@@ -28,6 +28,7 @@
 #include "machine/x86/environment.hpp"
 #include "machine/x86/identity.hpp"
 #include "vpmu/silicon/branch_predictor.hpp"
+#include "vpmu/silicon/memory_model.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
 namespace vpmu::machine::x86 {
@@ -423,6 +424,11 @@ struct Core {
   silicon::RetireTotals* totals = nullptr;
   silicon::BranchPredictor* predictor = nullptr;
   std::uint32_t slots_per_cycle = 0;
+  silicon::MemoryModel* memory_model = nullptr;  ///< null: there is none
+  bool modelled = false;                         ///< it is shown every data access
+  /// Where translations for the current mode are remembered: `tlb`, unless every access has to take
+  /// the slow path.
+  TlbBank* bank = nullptr;
 
   std::unique_ptr<std::array<TlbBank, kBankCount>> banks;
 

@@ -22,18 +22,20 @@
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
+#include "vpmu/silicon/memory_model.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
 namespace vpmu::machine::x86 {
 
 class BlockCache;
 
-/// What of the modelled silicon the CPU needs: for what it counts, and for what it is. Pointers must
-/// outlive the CPU.
+/// What of the modelled silicon the CPU needs: for what it counts, and for what it is. Pointers
+/// must outlive the CPU.
 struct ModelledSilicon {
   std::uint8_t slots_per_cycle = 4;
   Identity identity{};
   silicon::CycleConditions* conditions = nullptr;  ///< null: there are none to count
+  silicon::MemoryModel* memory = nullptr;          ///< null: its events stand still
 };
 
 class Cpu final : public silicon::RetireSource {

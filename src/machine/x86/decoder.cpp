@@ -246,8 +246,23 @@ void finish_record(Decoded& decoded) {
   if (modifies_memory(decoded)) record.modifies = 1;
 }
 
-/// Adds up what the whole block retires.
-void sum_up(Block& block, unsigned count) {
+/// Some instructions make one access, as they are counted, in many pieces, each of which may miss.
+/// What that is in accesses of MemoryModel::kMostPerAccess misses.
+unsigned accesses_in_pieces(const Decoded& decoded) {
+  const OpRecord& record = decoded.out.record;
+  if (record.loads + record.stores == 0) return 0;
+  switch (decoded.out.instruction_class) {
+    case silicon::x86::InstructionClass::kStateSave: return 20;  // XSAVE: 40 aligned pieces
+    case silicon::x86::InstructionClass::kDescriptorTable: return 2;
+    default: break;
+  }
+  const bool by_bytes = decoded.in.mnemonic() == ZYDIS_MNEMONIC_MASKMOVDQU ||
+                        decoded.in.mnemonic() == ZYDIS_MNEMONIC_MASKMOVQ;
+  return by_bytes ? 8 : 0;
+}
+
+/// Adds up what the whole block retires. `more_accesses`: what it may miss beyond its accesses.
+void sum_up(Block& block, unsigned count, unsigned more_accesses) {
   Retires& sum = block.retires;
   for (unsigned n = 0; n < count; ++n) {
     sum.instructions += block.records[n].instructions;
@@ -257,8 +272,8 @@ void sum_up(Block& block, unsigned count) {
     sum.modifies += block.records[n].modifies;
   }
   const bool is_branch = block.branch != BranchKind::kNone;
-  block.cost =
-      budget::lanes(sum.instructions, sum.cycles, is_branch ? 1 : 0, sum.loads + sum.stores);
+  block.cost = budget::lanes(sum.instructions, sum.cycles, is_branch ? 1 : 0,
+                             sum.loads + sum.stores + more_accesses);
 }
 
 bool reaches_too_far(const Decoded& decoded) {
@@ -362,9 +377,11 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
   const std::size_t last_page = crosses ? core.memory->page_index(code.second_physical()) : page;
   const BlockCache::NewBlock made =
       cache.add({physical, core.rip, core.code_base, mode}, count + 1, page, last_page);
+  unsigned more_accesses = 0;
   for (unsigned n = 0; n < count; ++n) {
     made.ops[n] = run[n].out.op;
     made.records[n] = run[n].out.record;
+    more_accesses += accesses_in_pieces(run[n]);
   }
   made.ops[count].run = go_on_handler();
   made.records[count] = {static_cast<std::uint16_t>(offset), 0, 0, 0, 0, 0, 0, 0};
@@ -375,7 +392,7 @@ Block* Decoder::decode(Core& core, BlockCache& cache, Mode mode, std::uint64_t p
   block.branch = run[count - 1].out.branch;
   block.taken_rip = run[count - 1].out.op.immediate;
   block.physical2 = crosses ? code.second_physical() : 0;
-  sum_up(block, count);
+  sum_up(block, count, more_accesses);
 
   const auto first = static_cast<unsigned>(physical & 0xfff);
   if (crosses) {

@@ -153,6 +153,7 @@ struct Cpu::Private final : CodeListener {
   /// Somebody counts conditions on cycles: instructions run one at a time.
   [[nodiscard]] bool watches_cycles() const { return conditions != nullptr && conditions->any(); }
   void pass_cycles();
+  void follow_demand();
   Exit stand_still(Exit exit);
   void set_budget(std::uint64_t instructions, std::uint64_t cycles);
   void enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip);
@@ -396,6 +397,19 @@ bool Cpu::Private::hit_breakpoint() {
   return true;
 }
 
+/// What costs something to know is known while somebody asks.
+void Cpu::Private::follow_demand() {
+  const silicon::RetireTotals& totals = *core.totals;
+  const bool observed = totals.demanded(RawEvent::kMispredictedBranches);
+  core.mode.bits = static_cast<std::uint8_t>(observed ? core.mode.bits | Mode::kObserved
+                                                      : core.mode.bits & ~Mode::kObserved);
+  const bool modelled = core.memory_model != nullptr &&
+                        totals.demanded_between(RawEvent::kL1dMisses, RawEvent::kDtlbWalks);
+  if (modelled == core.modelled) return;
+  core.modelled = modelled;
+  update_mode(core);
+}
+
 void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) {
   std::uint64_t branches = budget::kLaneMax;
   std::uint64_t memory = budget::kLaneMax;
@@ -417,6 +431,13 @@ void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) 
                          RawEvent::kReturns, RawEvent::kMispredictedBranches});
     memory = least(memory, {RawEvent::kLoads, RawEvent::kStores, RawEvent::kMemoryAccesses,
                             RawEvent::kReadModifyWrites});
+    constexpr std::uint64_t kMost = silicon::MemoryModel::kMostPerAccess;
+    const std::uint64_t misses =
+        least(silicon::Deadlines::kNever,
+              {RawEvent::kL1dMisses, RawEvent::kL1dLoadMisses, RawEvent::kLlcReferences,
+               RawEvent::kLlcMisses, RawEvent::kDtlbMisses, RawEvent::kDtlbLoadWalks,
+               RawEvent::kDtlbStoreWalks, RawEvent::kDtlbWalks});
+    memory = std::min(memory, misses / kMost + misses % kMost);
   }
   // Each lane holds one less than may retire: a block that would use up a lane is not entered like
   // any other, so that the CPU stops behind it (run_blocks()).
@@ -457,9 +478,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     if (p.delivered) continue;
     if (core.halted) return p.stand_still(Exit::kHalted);
 
-    const bool observed = core.totals->demanded(RawEvent::kMispredictedBranches);
-    core.mode.bits = static_cast<std::uint8_t>(observed ? core.mode.bits | Mode::kObserved
-                                                        : core.mode.bits & ~Mode::kObserved);
+    p.follow_demand();
 
     const bool trace = (core.rflags & kTf) != 0;
     const bool breakpoints = (core.dr7 & kDr7Enabled) != 0;
@@ -518,6 +537,7 @@ Cpu::Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
   core_.code_pages = &code_pages;
   core_.totals = &totals;
   core_.slots_per_cycle = modelled.slots_per_cycle;
+  core_.memory_model = modelled.memory;
   core_.banks = std::make_unique<std::array<TlbBank, kBankCount>>();
   core_.pending_edges = std::make_unique<std::array<EdgeRef, Core::kPendingEdges>>();
   core_.jumps = std::make_unique<std::array<Block*, Core::kJumpEntries>>();

@@ -27,6 +27,9 @@ namespace vpmu::machine::x86 {
 /// writing.
 [[gnu::noinline]] bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes);
 
+/// CLFLUSH while accesses are modelled: raises what a load would raise, and flushes the line.
+[[gnu::noinline]] bool flush_line(Core& core, const Op* op, std::uint64_t linear);
+
 /// The effective address without the segment: base + index * scale + displacement.
 [[gnu::always_inline]] inline std::uint64_t offset_of(const Core& core, const Op* op) {
   return core.gpr[op->base] + (core.gpr[op->index] << op->scale) +

@@ -265,6 +265,36 @@ void note_data_breakpoints(Core& core, std::uint64_t linear, unsigned bytes, boo
   }
 }
 
+/// Shows the memory model what of an access lies in one page.
+void show(Core& core, std::uint64_t linear, std::uint64_t physical, unsigned bytes, bool write) {
+  const bool user = (core.block->mode.bits & Mode::kUser) != 0;
+  core.memory_model->see({linear, physical, bytes, write,
+                          user ? silicon::Privilege::kUser : silicon::Privilege::kKernel});
+}
+
+void copy(std::uint8_t* to, const std::uint8_t* from, unsigned bytes) {
+  switch (bytes) {
+    case 1: std::memcpy(to, from, 1); break;
+    case 2: std::memcpy(to, from, 2); break;
+    case 4: std::memcpy(to, from, 4); break;
+    case 8: std::memcpy(to, from, 8); break;
+    case 16: std::memcpy(to, from, 16); break;
+    default: std::memcpy(to, from, bytes);
+  }
+}
+
+/// While accesses are modelled all of them are slow. This is the fast path of those that the TLB
+/// has; false for others.
+bool access_modelled(Core& core, std::uint64_t linear, unsigned bytes, bool write) {
+  const TlbEntry& entry = core.bank->entries[TlbBank::slot(linear)];
+  if (page_of_last(linear, bytes) != (write ? entry.write_tag : entry.read_tag)) return false;
+  auto* host = reinterpret_cast<std::uint8_t*>(linear + entry.addend);
+  std::uint8_t* buffer = core.transfer.data();
+  copy(write ? host : buffer, write ? buffer : host, bytes);
+  show(core, linear, entry.physical | (linear & kPageMask), bytes, write);
+  return true;
+}
+
 /// Checks that come before translation: canonical form, alignment.
 bool check_address(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
   if (core.long_mode() && (!canonical(linear) || !canonical(linear + bytes - 1))) {
@@ -304,7 +334,7 @@ bool translate_data(Core& core, const Op* op, std::uint64_t linear, MemoryUse us
                     std::uint64_t& physical) {
   const std::uint64_t page = linear & ~kPageMask;
   Core::DeviceEntry& device = core.device_tlb;
-  if (device.tag == page && device.bank == core.tlb &&
+  if (device.tag == page && device.bank == core.bank &&
       (use != MemoryUse::kWrite || device.may_write)) {
     physical = device.physical | (linear & kPageMask);
     return true;
@@ -317,29 +347,36 @@ bool translate_data(Core& core, const Op* op, std::uint64_t linear, MemoryUse us
   }
   physical = result.physical;
   if (core.memory->host(physical, 1) == nullptr) {
-    device = {page, physical & ~kPageMask, core.tlb, result.may_write && result.dirty};
+    device = {page, physical & ~kPageMask, core.bank, result.may_write && result.dirty};
   }
-  if (core.tlb != &(*core.banks)[kBankChecked]) remember(core, *core.tlb, linear, result);
+  if (core.bank != &(*core.banks)[kBankChecked]) remember(core, *core.bank, linear, result);
+  return true;
+}
+
+bool access_ram(Core& core, const Op* op, std::uint8_t* host, std::uint64_t physical,
+                std::uint8_t* buffer, unsigned bytes, bool write) {
+  if (!write) {
+    std::memcpy(buffer, host, bytes);
+    return true;
+  }
+  const std::size_t page = core.memory->page_index(physical);
+  const auto first = static_cast<unsigned>(physical & kPageMask);
+  if (core.code_pages->hits(page, first, first + bytes - 1)) {
+    if (!alone(core)) return retry_alone(core, op);
+    std::memcpy(host, buffer, bytes);
+    core.code_pages->written(page);
+    return true;
+  }
+  std::memcpy(host, buffer, bytes);
   return true;
 }
 
 /// An access within one page, translated.
-bool access_physical(Core& core, const Op* op, std::uint64_t physical, std::uint8_t* buffer,
-                     unsigned bytes, bool write) {
+bool access_physical(Core& core, const Op* op, std::uint64_t linear, std::uint64_t physical,
+                     std::uint8_t* buffer, unsigned bytes, bool write) {
   if (std::uint8_t* host = core.memory->host(physical, bytes)) {
-    if (!write) {
-      std::memcpy(buffer, host, bytes);
-      return true;
-    }
-    const std::size_t page = core.memory->page_index(physical);
-    const auto first = static_cast<unsigned>(physical & kPageMask);
-    if (core.code_pages->hits(page, first, first + bytes - 1)) {
-      if (!alone(core)) return retry_alone(core, op);
-      std::memcpy(host, buffer, bytes);
-      core.code_pages->written(page);
-      return true;
-    }
-    std::memcpy(host, buffer, bytes);
+    if (!access_ram(core, op, host, physical, buffer, bytes, write)) return false;
+    if (core.modelled) show(core, linear, physical, bytes, write);
     return true;
   }
   if (!alone(core)) return retry_alone(core, op);
@@ -371,7 +408,7 @@ bool access(Core& core, const Op* op, std::uint64_t linear, std::uint8_t* buffer
       static_cast<unsigned>(std::min<std::uint64_t>(bytes, 4096 - (linear & kPageMask)));
   std::uint64_t physical = 0;
   if (!translate_data(core, op, linear, use, physical)) return false;
-  if (in_first == bytes) return access_physical(core, op, physical, buffer, bytes, write);
+  if (in_first == bytes) return access_physical(core, op, linear, physical, buffer, bytes, write);
   std::uint64_t second_linear = linear + in_first;
   if (!core.long_mode()) second_linear = static_cast<std::uint32_t>(second_linear);
   std::uint64_t second = 0;
@@ -384,21 +421,36 @@ bool access(Core& core, const Op* op, std::uint64_t linear, std::uint8_t* buffer
         return retry_alone(core, op);
     }
   }
-  return access_physical(core, op, physical, buffer, in_first, write) &&
-         access_physical(core, op, second, buffer + in_first, bytes - in_first, write);
+  return access_physical(core, op, linear, physical, buffer, in_first, write) &&
+         access_physical(core, op, second_linear, second, buffer + in_first, bytes - in_first,
+                         write);
 }
 
 }  // namespace
 
 bool load_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
+  if (core.modelled && access_modelled(core, linear, bytes, false)) return true;
   return access(core, op, linear, core.transfer.data(), bytes, MemoryUse::kRead);
 }
 
 bool store_slow(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
+  if (core.modelled && access_modelled(core, linear, bytes, true)) return true;
   return access(core, op, linear, core.transfer.data(), bytes, MemoryUse::kWrite);
 }
 
+bool flush_line(Core& core, const Op* op, std::uint64_t linear) {
+  core.modelled = false;
+  const bool loaded = load_slow(core, op, linear, 1);
+  core.modelled = true;
+  std::uint64_t physical = 0;
+  if (loaded && look_up(core, linear, physical)) core.memory_model->flush_line(physical);
+  return loaded;
+}
+
 bool probe_write(Core& core, const Op* op, std::uint64_t linear, unsigned bytes) {
+  if (core.modelled &&
+      core.bank->entries[TlbBank::slot(linear)].write_tag == page_of_last(linear, bytes))
+    return true;
   if (!check_address(core, op, linear, bytes)) return false;
   std::uint64_t physical = 0;
   if (!translate_data(core, op, linear, MemoryUse::kWrite, physical)) return false;
@@ -526,6 +578,19 @@ bool write_as(Core& core, unsigned cpl, std::uint64_t linear, const void* from, 
   return write_checked(core, requester_of(cpl), linear, from, bytes);
 }
 
+void show_stack_access(Core& core, std::uint64_t linear, unsigned bytes, bool write) {
+  if (!core.modelled) return;
+  while (bytes != 0) {
+    const auto piece =
+        static_cast<unsigned>(std::min<std::uint64_t>(bytes, 4096 - (linear & kPageMask)));
+    std::uint64_t physical = 0;
+    if (look_up(core, linear, physical) && core.memory->host(physical, piece) != nullptr)
+      show(core, linear, physical, piece, write);
+    linear += piece;
+    bytes -= piece;
+  }
+}
+
 // ---- Translations and modes ---------------------------------------------------------------------
 
 namespace {
@@ -540,6 +605,7 @@ void flush_tlb(Core& core) {
   for (TlbBank& bank : *core.banks) bank.entries.fill(TlbEntry{});
   core.fetch_tlb.fill(Core::FetchEntry{});
   core.device_tlb = {};
+  if (core.memory_model != nullptr) core.memory_model->flush_tlb();
   forget_jumps(core);
 }
 
@@ -574,7 +640,8 @@ void update_mode(Core& core) {
     bank = kBankSupervisorNoUser;
   }
   if (core.dr7 & kDr7Enabled) bank = kBankChecked;
-  core.tlb = &(*core.banks)[bank];
+  core.bank = &(*core.banks)[bank];
+  core.tlb = core.modelled ? &(*core.banks)[kBankChecked] : core.bank;
 }
 
 }  // namespace vpmu::machine::x86

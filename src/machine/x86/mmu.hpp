@@ -53,12 +53,17 @@ bool write_system(Core& core, std::uint64_t linear, const void* from, unsigned b
 bool read_as(Core& core, unsigned cpl, std::uint64_t linear, void* to, unsigned bytes);
 bool write_as(Core& core, unsigned cpl, std::uint64_t linear, const void* from, unsigned bytes);
 
+/// Shows the memory model a stack access of a far transfer, which has been made: of an instruction,
+/// not of an event's delivery.
+void show_stack_access(Core& core, std::uint64_t linear, unsigned bytes, bool write);
+
 /// Forgets all translations: CR3, CR0, CR4, EFER writes and INVLPG.
 void flush_tlb(Core& core);
 /// Forgets that pages may be written without looking: a page has become code.
 void forget_write_access(Core& core);
 
-/// Works out mode and TLB bank from CS, SS, CPL, CR0, CR4 and RFLAGS.AC. After any change of them.
+/// Works out mode and TLB bank from CS, SS, CPL, CR0, CR4, RFLAGS.AC and whether accesses are
+/// modelled. After any change of them.
 void update_mode(Core& core);
 
 /// Sets Core::exception.

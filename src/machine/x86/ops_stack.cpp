@@ -2,6 +2,7 @@
 //
 // PUSH, POP and their relatives, ENTER and LEAVE. In 64-bit code the stack is flat and RSP is used
 // whole: those forms are specialised; the general ones serve all other modes.
+#include <algorithm>
 #include <cstdint>
 
 #include "machine/x86/chain.hpp"
@@ -249,10 +250,12 @@ bool translate_stack(const Instruction& in, Translation& out) {
       op.run = pick_wide(width, [&]<class T>() -> Handler { return &leave_frame<T>; });
       return true;
     case ZYDIS_MNEMONIC_ENTER:
-      out.record.stores = 1;
       op.segment = kSs;
       op.immediate = in.operands[0].imm.value.u;
       op.aux = static_cast<std::uint8_t>(in.operands[1].imm.value.u);
+      // The frame pointer; the pointers of the frames around it, copied; its own.
+      out.record.loads = std::max(op.aux & 31, 1) - 1;
+      out.record.stores = 1 + (op.aux & 31);
       op.run = pick_wide(width, [&]<class T>() -> Handler { return &enter_frame<T>; });
       return true;
     case ZYDIS_MNEMONIC_PUSHA:

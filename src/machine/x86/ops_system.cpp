@@ -385,9 +385,14 @@ const Op* invlpg(Core& core, const Op* op) {
   return ended(core, op);
 }
 const Op* cache_flush(Core& core, const Op* op) {
+  const std::uint64_t linear = linear_address(core, op);
+  if (core.modelled) {
+    if (!flush_line(core, op, linear)) return nullptr;
+    VPMU_NEXT(core, op);
+  }
   // Raises what a load would raise; does nothing else.
   std::uint8_t value;
-  if (!load(core, op, linear_address(core, op), value)) return nullptr;
+  if (!load(core, op, linear, value)) return nullptr;
   VPMU_NEXT(core, op);
 }
 const Op* privileged_nothing(Core& core, const Op* op) {

@@ -232,9 +232,16 @@ class StackCursor {
     pointer_ = (pointer_ & ~mask_) | ((pointer_ - bytes) & mask_);
     return write_as(core_, cpl_, linear(), &value, bytes) || refused();
   }
+  /// As push(), for an instruction whose store it is: events push too, but store nothing.
+  bool store(std::uint64_t value, unsigned bytes) {
+    if (!push(value, bytes)) return false;
+    show_stack_access(core_, linear(), bytes, true);
+    return true;
+  }
   bool pop(std::uint64_t& value, unsigned bytes) {
     value = 0;
     if (!read_as(core_, cpl_, linear(), &value, bytes)) return refused();
+    show_stack_access(core_, linear(), bytes, false);
     skip(bytes);
     return true;
   }
@@ -310,7 +317,7 @@ bool far_call(Core& core, std::uint16_t selector, std::uint64_t offset, unsigned
     if (!valid_target(core, segment, offset)) return fault(core, kGeneralProtection, 0);
   }
   StackCursor stack = current_stack(core);
-  if (!stack.push(core.segment[kCs].selector, bytes) || !stack.push(return_rip, bytes))
+  if (!stack.store(core.segment[kCs].selector, bytes) || !stack.store(return_rip, bytes))
     return false;
   if (protected_mode(core)) {
     if (!set_code_segment(core, segment, core.cpl)) return false;

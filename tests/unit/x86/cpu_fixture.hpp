@@ -133,13 +133,20 @@ inline bool pushes_error_code(unsigned vector) {
 }
 
 struct TestCpu {
+  /// Without a hierarchy every access misses everything.
+  explicit TestCpu(const silicon::MemoryHierarchy& hierarchy = {})
+      : llc{hierarchy.llc.sets, hierarchy.llc.ways}, memory_model{hierarchy, llc, totals} {}
+
   GuestMemory memory = std::move(*GuestMemory::create(kRam));
   FakeEnvironment environment;
   CodePages code_pages{kRam / 4096};
   silicon::RetireTotals totals;
   silicon::Deadlines deadlines{totals};
   silicon::CycleConditions conditions{totals};
-  Cpu cpu{memory, environment, code_pages, totals, deadlines, {.conditions = &conditions}};
+  silicon::LruSets llc;
+  silicon::MemoryModel memory_model;
+  Cpu cpu{memory, environment, code_pages,
+          totals, deadlines,   {.conditions = &conditions, .memory = &memory_model}};
 
   Core& core() { return cpu.core(); }
 

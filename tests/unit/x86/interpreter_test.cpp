@@ -65,7 +65,9 @@ struct Snapshot {
 };
 
 struct Guest {
-  explicit Guest(unsigned cpl = 0, const Bytes& code = busy_loop(4)) {
+  explicit Guest(unsigned cpl = 0, const Bytes& code = busy_loop(4),
+                 const silicon::MemoryHierarchy& hierarchy = {})
+      : t{hierarchy} {
     t.start_long_mode(cpl);
     t.code(code);
   }
@@ -127,8 +129,9 @@ TEST(Interpreter, PiecesOfAnySizeAddUpToTheSameRun) {
   }
 }
 
-/// A loop of random pieces of code, none of which faults. RET is at kCode + 0x800.
-Bytes random_loop(std::mt19937& random) {
+/// A loop of random pieces of code, none of which faults. RET is at kCode + 0x800. No access goes
+/// across lines unless `far_and_wide`: then some do, and some go to other pages.
+Bytes random_loop(std::mt19937& random, bool far_and_wide = false) {
   static const Bytes kPieces[] = {
       {0xff, 0xc0},                                      // inc eax
       {0x90},                                            // nop
@@ -152,10 +155,24 @@ Bytes random_loop(std::mt19937& random) {
       {0xf7, 0x16, 0xff, 0x0e},                          // not dword [rsi]; dec dword [rsi]
       {0x48, 0x89, 0xf7, 0xa4, 0x48, 0xff, 0xce},        // mov rdi, rsi; movsb; dec rsi
   };
+  static const Bytes kFarPieces[] = {
+      {0x8b, 0x86, 0x80, 0x10, 0, 0},        // mov eax, [rsi + 0x1080]
+      {0x89, 0x86, 0, 0x21, 0, 0},           // mov [rsi + 0x2100], eax
+      {0x48, 0x01, 0x86, 0x3c, 0x30, 0, 0},  // add [rsi + 0x303c], rax: across lines
+      {0x48, 0x8b, 0x9e, 0xfc, 0x0f, 0, 0},  // mov rbx, [rsi + 0xffc]: across pages
+      {0x48, 0x89, 0x86, 0xfc, 0x1f, 0, 0},  // mov [rsi + 0x1ffc], rax: across pages
+      // mov ecx, 9; lea rdi, [rsi + 0x2fe4]; rep stosq
+      {0xb9, 9, 0, 0, 0, 0x48, 0x8d, 0xbe, 0xe4, 0x2f, 0, 0, 0xf3, 0x48, 0xab},
+  };
   Bytes code = {0xbd, 3, 0, 0, 0};  // mov ebp, 3
   const std::size_t top = code.size();
   const unsigned pieces = 5 + random() % 40;
   for (unsigned n = 0; n < pieces; ++n) {
+    if (far_and_wide && random() % 2 == 0) {
+      const Bytes& piece = kFarPieces[random() % std::size(kFarPieces)];
+      code.insert(code.end(), piece.begin(), piece.end());
+      continue;
+    }
     const unsigned pick = random() % (std::size(kPieces) + 1);
     if (pick == std::size(kPieces)) {
       const auto distance = static_cast<std::int32_t>(0x800 - code.size() - 5);
@@ -250,12 +267,23 @@ struct Recorder final : silicon::DeadlineListener {
   std::function<void()> also;
 };
 
+/// So small that little fits.
+constexpr silicon::MemoryHierarchy kTiny{
+    .l1d = {2, 2}, .l2 = {2, 3}, .llc = {4, 2}, .dtlb = {1, 2}, .stlb = {1, 3}};
+
 /// What one iteration of a REP instruction that moves memory adds at most.
 std::uint64_t most_per_iteration(RawEvent event) {
   switch (event) {
     case RawEvent::kSlots:
     case RawEvent::kBackendBoundSlots: return 4;
     case RawEvent::kMemoryAccesses: return 2;
+    // An iteration may go across lines and pages.
+    case RawEvent::kL1dMisses:
+    case RawEvent::kLlcReferences:
+    case RawEvent::kLlcMisses:
+    case RawEvent::kDtlbMisses:
+    case RawEvent::kDtlbStoreWalks:
+    case RawEvent::kDtlbWalks: return 2;
     default: return 1;
   }
 }
@@ -314,8 +342,9 @@ TEST_P(Deadline, FiresAtTheFirstBoundaryWhereItIsDue) {
 TEST(Interpreter, DeadlinesInRandomProgramsFireWhereSingleStepsReachThem) {
   std::mt19937 random{2};
   for (unsigned n = 0; n < 600; ++n) {
-    const Bytes code = random_loop(random);
+    const Bytes code = random_loop(random, n % 4 >= 2);
     const unsigned cpl = n % 2 == 0 ? 0 : 3;
+    const silicon::MemoryHierarchy hierarchy = n % 3 == 0 ? silicon::MemoryHierarchy{} : kTiny;
     const auto event = static_cast<RawEvent>(random() % silicon::kNamedRawEventCount);
     const PrivilegeSet privileges{cpl == 3, cpl == 0};
     const std::uint64_t due = 1 + random() % 60;
@@ -324,7 +353,7 @@ TEST(Interpreter, DeadlinesInRandomProgramsFireWhereSingleStepsReachThem) {
       guest.t.core().gpr[kRsi] = kData;
       guest.t.totals.demand(event);
     };
-    Guest stepped{cpl, code};
+    Guest stepped{cpl, code, hierarchy};
     prepare(stepped);
     Exit exit = Exit::kBudget;
     Snapshot before = stepped.snapshot();
@@ -336,7 +365,7 @@ TEST(Interpreter, DeadlinesInRandomProgramsFireWhereSingleStepsReachThem) {
     }
     const bool reached = total(after, event, privileges) >= due;
 
-    Guest run{cpl, code};
+    Guest run{cpl, code, hierarchy};
     prepare(run);
     Recorder recorder{run};
     run.t.deadlines.arm(0, event, privileges, due, recorder);
@@ -361,15 +390,15 @@ std::string deadline_name(const testing::TestParamInfo<DeadlineCase>& info) {
 
 INSTANTIATE_TEST_SUITE_P(
     Interpreter, Deadline,
-    testing::Combine(testing::Values(RawEvent::kInstructions, RawEvent::kCycles,
-                                     RawEvent::kReferenceCycles, RawEvent::kBranches,
-                                     RawEvent::kConditionalBranches, RawEvent::kTakenBranches,
-                                     RawEvent::kIndirectBranches, RawEvent::kCalls,
-                                     RawEvent::kReturns, RawEvent::kMispredictedBranches,
-                                     RawEvent::kLoads, RawEvent::kStores, RawEvent::kMemoryAccesses,
-                                     RawEvent::kReadModifyWrites, RawEvent::kSlots,
-                                     RawEvent::kBackendBoundSlots),
-                     testing::Values(0U, 3U)),
+    testing::Combine(
+        testing::Values(RawEvent::kInstructions, RawEvent::kCycles, RawEvent::kReferenceCycles,
+                        RawEvent::kBranches, RawEvent::kConditionalBranches,
+                        RawEvent::kTakenBranches, RawEvent::kIndirectBranches, RawEvent::kCalls,
+                        RawEvent::kReturns, RawEvent::kMispredictedBranches, RawEvent::kLoads,
+                        RawEvent::kStores, RawEvent::kMemoryAccesses, RawEvent::kReadModifyWrites,
+                        RawEvent::kSlots, RawEvent::kBackendBoundSlots, RawEvent::kL1dMisses,
+                        RawEvent::kL1dLoadMisses, RawEvent::kLlcMisses, RawEvent::kDtlbStoreWalks),
+        testing::Values(0U, 3U)),
     deadline_name);
 
 // ---- Totals that follow from others -------------------------------------------------------------
@@ -444,6 +473,182 @@ TEST(Interpreter, InstructionsThatWriteBackTheirMemoryOperandAreReadModifyWrites
     EXPECT_EQ(run.t.run(), Exit::kHalted);
     EXPECT_FALSE(run.t.caught().has_value()) << one.name;
     EXPECT_EQ(run.t.count(RawEvent::kReadModifyWrites), one.modifies) << one.name;
+  }
+}
+
+// ---- The memory model ---------------------------------------------------------------------------
+
+constexpr RawEvent kMemoryEvents[] = {RawEvent::kL1dMisses,      RawEvent::kL1dLoadMisses,
+                                      RawEvent::kLlcReferences,  RawEvent::kLlcMisses,
+                                      RawEvent::kDtlbMisses,     RawEvent::kDtlbLoadWalks,
+                                      RawEvent::kDtlbStoreWalks, RawEvent::kDtlbWalks};
+
+/// Without a hierarchy every access misses everything: what misses is what was seen.
+void expect_all_seen(TestCpu& t, const char* what) {
+  for (const PrivilegeSet who : {PrivilegeSet{true, false}, PrivilegeSet{false, true}}) {
+    const auto count = [&](RawEvent event) { return t.count(event, who); };
+    for (const RawEvent event : {RawEvent::kL1dMisses, RawEvent::kLlcReferences,
+                                 RawEvent::kLlcMisses, RawEvent::kDtlbMisses, RawEvent::kDtlbWalks})
+      ASSERT_EQ(count(event), count(RawEvent::kMemoryAccesses)) << what << silicon::name(event);
+    ASSERT_EQ(count(RawEvent::kL1dLoadMisses), count(RawEvent::kLoads)) << what;
+    ASSERT_EQ(count(RawEvent::kDtlbLoadWalks), count(RawEvent::kLoads)) << what;
+    ASSERT_EQ(count(RawEvent::kDtlbStoreWalks), count(RawEvent::kStores)) << what;
+  }
+}
+
+TEST(Interpreter, EveryDataAccessOfRandomProgramsIsSeenOnce) {
+  std::mt19937 random{6};
+  for (unsigned n = 0; n < 100; ++n) {
+    Guest run{n % 2 == 0 ? 0U : 3U, random_loop(random)};
+    run.t.put<std::uint8_t>(kCode + 0x800, 0xc3);
+    run.t.core().gpr[kRsi] = kData;
+    run.t.totals.demand(kMemoryEvents[n % std::size(kMemoryEvents)]);
+    Exit exit = Exit::kBudget;
+    while (exit == Exit::kBudget) exit = run.t.cpu.run(1 + random() % 200, kForever);
+    ASSERT_NO_FATAL_FAILURE(expect_all_seen(run.t, ""));
+    EXPECT_GT(run.t.count(RawEvent::kMemoryAccesses), 0U);
+  }
+}
+
+struct SeenCase {
+  const char* name;
+  Bytes code;
+  std::uint64_t loads, stores;
+};
+
+// RSI points to data, the stack is aligned. Every program ends with HLT.
+TEST(Interpreter, AccessesOfEveryKindAreSeenOnce) {
+  const SeenCase cases[] = {
+      {"nothing", {0x90}, 0, 0},
+      {"lea", {0x8d, 0x06}, 0, 0},
+      {"prefetcht0", {0x0f, 0x18, 0x0e}, 0, 0},
+      {"clflush", {0x0f, 0xae, 0x3e}, 0, 0},
+      {"invlpg", {0x0f, 0x01, 0x3e}, 0, 0},
+      {"push; pop", {0x50, 0x5b}, 1, 1},
+      {"push mem; pop mem", {0xff, 0x36, 0x8f, 0x06}, 2, 2},
+      {"pushf; popf", {0x9c, 0x9d}, 1, 1},
+      {"call; ret over it", {0xe8, 1, 0, 0, 0, 0xf4, 0xc3}, 1, 1},
+      {"enter 16, 0; leave", {0xc8, 16, 0, 0, 0xc9}, 1, 1},
+      {"mov rbp, rsp; enter 16, 3", {0x48, 0x89, 0xe5, 0xc8, 16, 0, 3}, 2, 4},
+      {"add mem", {0x01, 0x06}, 1, 1},
+      {"lock cmpxchg mem", {0xf0, 0x0f, 0xb1, 0x1e}, 1, 1},
+      {"cmpxchg16b", {0x48, 0x0f, 0xc7, 0x0e}, 1, 1},
+      {"xchg mem", {0x87, 0x06}, 1, 1},
+      {"bt mem, rax", {0x48, 0x0f, 0xa3, 0x06}, 1, 0},
+      {"setz mem", {0x0f, 0x94, 0x06}, 0, 1},
+      {"cmovz from mem", {0x0f, 0x44, 0x06}, 1, 0},
+      {"movaps xmm0, mem; movups mem, xmm0", {0x0f, 0x28, 0x06, 0x0f, 0x11, 0x06}, 1, 1},
+      {"movq mm0, mem; movq mem, mm0", {0x0f, 0x6f, 0x06, 0x0f, 0x7f, 0x06}, 1, 1},
+      {"fld tbyte; fstp tbyte", {0xdb, 0x2e, 0xdb, 0x3e}, 1, 1},
+      {"fnstcw; fldcw", {0xd9, 0x3e, 0xd9, 0x2e}, 1, 1},
+      {"movsb", {0x48, 0x89, 0xf7, 0xa4}, 1, 1},
+      {"rep movsb", {0xb9, 7, 0, 0, 0, 0x48, 0x89, 0xf7, 0xf3, 0xa4}, 7, 7},
+      {"repe cmpsb", {0xb9, 5, 0, 0, 0, 0x48, 0x89, 0xf7, 0xf3, 0xa6}, 10, 0},
+      {"lodsq; stosq", {0x48, 0x89, 0xf7, 0x48, 0xad, 0x48, 0xab}, 1, 1},
+      {"push code selector; push rax; lretq",
+       {0x6a, 0x08, 0x48, 0x8d, 0x05, 3, 0, 0, 0, 0x50, 0x48, 0xcb},
+       2,
+       2},
+      {"push 0; pop fs", {0x6a, 0x00, 0x0f, 0xa1}, 1, 1},
+  };
+  for (const SeenCase& one : cases) {
+    Bytes code = one.code;
+    code.push_back(0xf4);
+    Guest run{0, code};
+    run.t.core().gpr[kRsi] = kData;
+    run.t.totals.demand(RawEvent::kL1dMisses);
+    EXPECT_EQ(run.t.run(), Exit::kHalted);
+    EXPECT_FALSE(run.t.caught().has_value()) << one.name;
+    EXPECT_EQ(run.t.count(RawEvent::kLoads), one.loads) << one.name;
+    EXPECT_EQ(run.t.count(RawEvent::kStores), one.stores) << one.name;
+    expect_all_seen(run.t, one.name);
+  }
+}
+
+TEST(Interpreter, ReturnsFromInterruptsAreSeenAndDeliveriesAreNot) {
+  Guest run{0, {0xcc, 0xf4}};                                         // int3; hlt
+  run.t.put_bytes(TestCpu::handler(kBreakpoint), Bytes{0x48, 0xcf});  // iretq
+  run.t.totals.demand(RawEvent::kL1dMisses);
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_FALSE(run.t.caught().has_value());
+  EXPECT_EQ(run.t.count(RawEvent::kL1dLoadMisses), 5U);
+  EXPECT_EQ(run.t.count(RawEvent::kL1dMisses), 5U);
+}
+
+TEST(Interpreter, AnAccessAcrossAPageIsSeenInBoth) {
+  Guest run{0, {0x48, 0x8b, 0x86, 0xfc, 0x0f, 0, 0, 0xf4}};  // mov rax, [rsi + 0xffc]
+  run.t.core().gpr[kRsi] = kData;
+  run.t.totals.demand(RawEvent::kDtlbWalks);
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_EQ(run.t.count(RawEvent::kLoads), 1U);
+  EXPECT_EQ(run.t.count(RawEvent::kDtlbLoadWalks), 2U);
+  EXPECT_EQ(run.t.count(RawEvent::kL1dLoadMisses), 2U);
+}
+
+TEST(Interpreter, DevicesAreNotCached) {
+  Guest run{0, {0x8b, 0x06, 0x89, 0x06, 0xf4}};  // mov eax, [rsi]; mov [rsi], eax
+  run.t.core().gpr[kRsi] = kDevice;
+  run.t.totals.demand(RawEvent::kL1dMisses);
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_EQ(run.t.environment.mmio.size(), 2U);
+  EXPECT_EQ(run.t.count(RawEvent::kMemoryAccesses), 2U);
+  EXPECT_EQ(run.t.count(RawEvent::kL1dMisses), 0U);
+  EXPECT_EQ(run.t.count(RawEvent::kDtlbMisses), 0U);
+}
+
+TEST(Interpreter, AFlushedLineMissesAgain) {
+  // mov eax, [rsi]; mov eax, [rsi]; clflush [rsi]; mov eax, [rsi]
+  Guest run{0, {0x8b, 0x06, 0x8b, 0x06, 0x0f, 0xae, 0x3e, 0x8b, 0x06, 0xf4}, kTiny};
+  run.t.core().gpr[kRsi] = kData;
+  run.t.totals.demand(RawEvent::kLlcMisses);
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_EQ(run.t.count(RawEvent::kLlcMisses), 2U);
+  EXPECT_EQ(run.t.count(RawEvent::kDtlbWalks), 1U);
+}
+
+TEST(Interpreter, NewPageTablesAreWalked) {
+  // mov eax, [rsi]; mov rax, cr3; mov cr3, rax; mov eax, [rsi]
+  Guest run{0, {0x8b, 0x06, 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0x8b, 0x06, 0xf4}, kTiny};
+  run.t.core().gpr[kRsi] = kData;
+  run.t.totals.demand(RawEvent::kDtlbWalks);
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_EQ(run.t.count(RawEvent::kDtlbWalks), 2U);
+  EXPECT_EQ(run.t.count(RawEvent::kL1dMisses), 1U);
+}
+
+TEST(Interpreter, WhatNobodyAsksForStandsStill) {
+  Guest run{0, busy_loop(4), kTiny};
+  EXPECT_EQ(run.t.run(5), Exit::kBudget);
+  run.t.totals.demand(RawEvent::kL1dMisses);
+  EXPECT_EQ(run.t.run(40), Exit::kBudget);
+  const std::uint64_t seen = run.t.count(RawEvent::kL1dMisses);
+  EXPECT_GT(seen, 0U);
+  run.t.totals.release(RawEvent::kL1dMisses);
+  EXPECT_EQ(run.t.run(), Exit::kHalted);
+  EXPECT_EQ(run.t.count(RawEvent::kL1dMisses), seen);
+}
+
+TEST(Interpreter, TheMemoryModelChangesNothingElseAndDoesNotDependOnHowARunIsCut) {
+  std::mt19937 random{7};
+  for (unsigned n = 0; n < 100; ++n) {
+    const Bytes code = random_loop(random, true);
+    const unsigned cpl = n % 2 == 0 ? 0 : 3;
+    const auto run_it = [&](bool model, std::uint64_t most) {
+      Guest run{cpl, code, kTiny};
+      run.t.put<std::uint8_t>(kCode + 0x800, 0xc3);
+      run.t.core().gpr[kRsi] = kData;
+      if (model) run.t.totals.demand(RawEvent::kLlcMisses);
+      Exit exit = Exit::kBudget;
+      while (exit == Exit::kBudget) exit = run.t.cpu.run(1 + random() % most, kForever);
+      EXPECT_EQ(exit, Exit::kHalted);
+      return run.snapshot();
+    };
+    Snapshot whole = run_it(true, 100'000);
+    for (const std::uint64_t most : {1U, 3U, 20U}) ASSERT_EQ(run_it(true, most), whole) << n;
+    for (const RawEvent event : kMemoryEvents)
+      whole.user[static_cast<std::size_t>(event)] = whole.kernel[static_cast<std::size_t>(event)] =
+          0;
+    ASSERT_EQ(run_it(false, 100'000), whole) << n;
   }
 }
 
