@@ -123,7 +123,7 @@ std::optional<double> run_machine(std::string& output) {
   machine::MachineConfig config;
   config.model = &model();
   config.memory_bytes = kRam;
-  config.pmu = false;
+  config.pmu = virt::x86::no_pmu(config.model->vendor);
   auto machine = machine::Machine::create(config, console);
   if (!machine || !(*machine)->load(request())) return std::nullopt;
   const double begin = cpu_seconds();

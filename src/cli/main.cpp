@@ -12,6 +12,7 @@
 #include "cli/cpu_command.hpp"
 #include "cli/doctor/doctor_command.hpp"
 #include "cli/exit_status.hpp"
+#include "cli/pmu_option.hpp"
 #include "cli/run_command.hpp"
 #include "cli/version.hpp"
 
@@ -33,9 +34,7 @@ void add_run_options(CLI::App& run, RunOptions& options) {
   CLI::Option* initrd = run.add_option("--initrd", options.initrd,
                                        "File to give to the guest as a module (repeatable)")
                             ->allow_extra_args(false);
-  run.add_option("--pmu", options.pmu, "Whether the guest has a PMU")
-      ->check(CLI::IsMember({"on", "off"}))
-      ->capture_default_str();
+  run.add_option("--pmu", options.pmu, vpmu::cli::kPmuOptionHelp)->capture_default_str();
   run.add_option("--host-cpus", options.host_cpus,
                  "Number of host CPUs that the vCPUs share; default: one for each vCPU")
       ->check(CLI::Range(1u, MachineConfig::kMaxHostCpus));

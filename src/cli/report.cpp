@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "cli/counter_report.hpp"
 #include "cli/size_text.hpp"
 #include "cli/version.hpp"
+#include "vpmu/silicon/x86/pmu_registers.hpp"
 
 namespace vpmu::cli {
 
@@ -32,9 +34,18 @@ Json outcome(const machine::Machine& machine, const RunFacts& facts) {
 }
 
 Json pmu(const virt::x86::PmuConfig& config) {
-  return {{"enabled", config.version != 0},          {"version", config.version},
-          {"counters", config.gp_counters},          {"width", config.gp_width},
-          {"fixed_counters", config.fixed_counters}, {"fixed_width", config.fixed_width}};
+  constexpr std::uint64_t kFullWidth = mask_of(silicon::x86::PerfCapabilities::kFullWidthWrite);
+  return {{"enabled", config.version != 0},
+          {"version", config.version},
+          {"counters", config.gp_counters},
+          {"width", config.gp_width},
+          {"fixed_counters", config.fixed_counters},
+          {"fixed_width", config.fixed_width},
+          {"full_width_writes", (config.perf_capabilities & kFullWidth) != 0},
+          {"freeze_on_pmi", config.freeze_on_pmi},
+          {"any_thread", has_any_thread(config)},
+          {"core_extension", config.core_extension},
+          {"host_guest_only", config.host_guest_only}};
 }
 
 Json retired(const silicon::RetireTotals& totals) {
@@ -65,33 +76,14 @@ Json pmis(const virt::x86::PmuStatistics& statistics) {
           {"rejected", statistics.pmis_rejected}};
 }
 
-/// Counters that are enabled at the end but do not do what the guest asked of them.
-Json troubled_counters(const virt::x86::Pmu& pmu) {
-  Json json = Json::array();
-  const auto look = [&](const char* kind, unsigned i, virt::x86::CounterIndex index) {
-    const virt::x86::CounterStatus status = pmu.status(index);
-    if (status == virt::x86::CounterStatus::kOff || status == virt::x86::CounterStatus::kCounting) {
-      return;
-    }
-    json.push_back(
-        {{"counter", fmt::format("{}{}", kind, i)}, {"status", virt::x86::name(status)}});
-  };
-  for (unsigned i = 0; i < pmu.config().gp_counters; ++i) {
-    look("pmc", i, virt::x86::gp_counter(i));
-  }
-  for (unsigned k = 0; k < pmu.config().fixed_counters; ++k) {
-    look("fixed", k, virt::x86::fixed_counter(k));
-  }
-  return json;
-}
-
-Json vcpu(const machine::Vcpu& vcpu) {
+Json vcpu(const machine::Vcpu& vcpu, const silicon::x86::CpuModel& model) {
   return {{"vcpu", vcpu.index()},
           {"retired", retired(vcpu.totals())},
           {"exits", exits(vcpu.exits())},
           {"overflows", vcpu.pmu().statistics().overflows},
           {"pmis", pmis(vcpu.pmu().statistics())},
-          {"counters_not_counting", troubled_counters(vcpu.pmu())}};
+          {"counters", counters(vcpu, model)},
+          {"counters_not_counting", counters_not_counting(vcpu.pmu())}};
 }
 
 Json host_events(const machine::HostActivity& host) {
@@ -138,7 +130,7 @@ Json report(const machine::Machine& machine, const RunFacts& facts, bool host_ti
       {"outcome", outcome(machine, facts)},
       {"vcpus", Json::array()},
   };
-  for (const auto& each : machine.vcpus()) json["vcpus"].push_back(vcpu(*each));
+  for (const auto& each : machine.vcpus()) json["vcpus"].push_back(vcpu(*each, *config.model));
   json["host_events"] = host_events(machine.host_activity());
   if (host_times) {
     json["host"] = {{"seconds", facts.host_seconds}, {"mips", mips(machine, facts)}};

@@ -13,10 +13,12 @@
 #include <fmt/format.h>
 
 #include "cli/atomic_file.hpp"
+#include "cli/counter_report.hpp"
 #include "cli/cpu_command.hpp"
 #include "cli/event_spec.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/interruption.hpp"
+#include "cli/pmu_option.hpp"
 #include "cli/report.hpp"
 #include "cli/size_text.hpp"
 #include "cli/snapshot_files.hpp"
@@ -42,7 +44,9 @@ Result<machine::MachineConfig> machine_config(const RunOptions& options) {
   config.model = *model;
   config.vcpus = options.smp;
   config.memory_bytes = *memory;
-  config.pmu = options.pmu == "on";
+  const auto pmu = pmu_config(**model, options.pmu);
+  if (!pmu) return tl::unexpected(pmu.error());
+  config.pmu = *pmu;
   config.quantum = options.quantum;
   config.host_cpus = options.host_cpus;
   for (const std::string& text : options.host_events) {
@@ -163,7 +167,7 @@ int run_guest(const RunOptions& options) {
     const machine::Vcpu& crashed = *machine.vcpus()[facts.outcome.value];
     fmt::print(stderr, "{}", crash_report(crashed, machine.board().memory));
   }
-  fmt::print(stderr, "{}", summary(machine, facts));
+  fmt::print(stderr, "{}{}", counter_troubles(machine), summary(machine, facts));
   const auto written = write_report(machine, facts, options);
   if (!written) return bad_input(written.error());
   if (!saved) return bad_input(saved.error());

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "cli/atomic_file.hpp"
+#include "cli/pmu_option.hpp"
 #include "cli/size_text.hpp"
 
 namespace vpmu::cli {
@@ -58,6 +59,15 @@ class FileInput final : public snapshot::Input {
   std::size_t end_ = 0;
 };
 
+Result<void> check_pmu(const RunOptions& options, const snapshot::Header& header) {
+  const auto* model = silicon::x86::find_cpu_model(header.cpu_model);
+  if (model == nullptr) return {};  // which the reader says better
+  const auto pmu = pmu_config(*model, options.pmu);
+  if (!pmu) return tl::unexpected(pmu.error());
+  if (*pmu == header.pmu) return {};
+  return fail(fmt::format("its guest has another PMU than --pmu {}; leave --pmu out", options.pmu));
+}
+
 Result<void> check_host_options(const RunOptions& options, const snapshot::Header& header) {
   const unsigned cpus = header.host_cpus == 0 ? header.vcpus : header.host_cpus;
   if (options.given("--host-cpus") && options.host_cpus != cpus) {
@@ -96,8 +106,9 @@ Result<void> check_options(const RunOptions& options, const snapshot::Header& he
   if (options.given("--quantum") && options.quantum != header.quantum) {
     return differs("--quantum", header.quantum, options.quantum);
   }
-  const char* pmu = header.pmu.version != 0 ? "on" : "off";
-  if (options.given("--pmu") && options.pmu != pmu) return differs("--pmu", pmu, options.pmu);
+  if (options.given("--pmu")) {
+    if (auto fits = check_pmu(options, header); !fits) return fits;
+  }
   return check_host_options(options, header);
 }
 

@@ -49,6 +49,9 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
                 std::to_string(MachineConfig::kMaxHostCpus) + " with --host-cpus");
   }
   if (config.quantum == 0) return fail("quantum of 0 instructions: give at least 1 with --quantum");
+  if (config.pmu && (!possible(*config.pmu) || config.pmu->vendor != config.model->vendor)) {
+    return fail("there is no such PMU on " + std::string{config.model->name} + ": see --pmu");
+  }
   auto memory = GuestMemory::create(config.memory_bytes);
   if (!memory) return tl::unexpected(memory.error());
   std::unique_ptr<Machine> machine{new Machine{config, std::move(*memory), console}};
@@ -61,8 +64,7 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
     : config_{config},
       console_{console},
       board_{std::move(memory), *config.model, config.vcpus, *this, console},
-      pmu_config_{config.pmu ? virt::x86::guest_pmu(*config.model)
-                             : virt::x86::no_pmu(config.model->vendor)} {
+      pmu_config_{config.pmu.value_or(virt::x86::guest_pmu(*config.model))} {
   std::vector<hostperf::ModelledVcpu> modelled;
   for (unsigned i = 0; i < config.vcpus; ++i) {
     const Vcpu::Config vcpu{config.model, {i, config.vcpus}, config.trace};

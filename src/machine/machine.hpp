@@ -39,7 +39,8 @@ struct MachineConfig {
   const silicon::x86::CpuModel* model = nullptr;
   unsigned vcpus = 1;
   std::uint64_t memory_bytes = std::uint64_t{128} << 20;
-  bool pmu = true;
+  /// Every vCPU's. Empty: what KVM would give a guest of the model.
+  std::optional<virt::x86::PmuConfig> pmu;
   std::uint64_t quantum = 10'000;  ///< instructions; not 0
   TraceSink* trace = nullptr;
   unsigned host_cpus = 0;  ///< 0: as many as vCPUs

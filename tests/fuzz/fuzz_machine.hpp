@@ -31,7 +31,7 @@ inline void run(std::span<const std::uint8_t> code, unsigned vcpus, bool pmu,
   config.model = &model;
   config.vcpus = vcpus;
   config.memory_bytes = std::uint64_t{4} << 20;
-  config.pmu = pmu;
+  if (!pmu) config.pmu = virt::x86::no_pmu(config.model->vendor);
   config.quantum = 100;
   const auto machine = machine::Machine::create(config, console);
   if (!machine) std::abort();

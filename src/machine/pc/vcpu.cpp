@@ -37,6 +37,7 @@ Vcpu::Vcpu(const Config& config, Board& board)
             .identity = x86::identity_of(*config.model),
             .conditions = &conditions_,
             .memory = &memory_model_}},
+      counter_log_{board.clock},
       apic_{apic_config(config), board.clock, board.apic_bus, *this,
             config.topology.apic_id == 0 ? &board.pic : nullptr} {
   if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);
@@ -46,6 +47,7 @@ void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& pe
   assert(!pmu_);
   virt::x86::PmiSink& sink = *this;
   pmu_.emplace(config, perf, static_cast<hostperf::VcpuIndex>(index()), sink);
+  pmu_->set_observer(&counter_log_);
   cpu_.reset();
   if (!apic_.is_bootstrap()) cpu_.init();
 }
@@ -53,6 +55,11 @@ void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& pe
 /// What the PMU has put off until the guest goes on: before a run, and right behind an overflow.
 void Vcpu::enter_pmu() {
   if (pmu_->has_entry_work()) pmu_->before_entry();
+}
+
+void Vcpu::set_event_gate(const virt::x86::EventGate* gate) {
+  pmu_->set_event_gate(gate);
+  if (running_) cpu_.request_exit();
 }
 
 bool Vcpu::runnable() {
@@ -107,7 +114,9 @@ Access Vcpu::dispatch_write_msr(MsrIndex msr, std::uint64_t value) {
     return access;
   }
   if (const Access access = pmu_->write_msr(msr, value, Initiator::kGuest); !access.is_not_mine()) {
-    // Now, not before the next instruction: the write that starts a counter is itself counted.
+    // Now, not before the next instruction: the write that starts a counter is itself counted, by
+    // the interpreter, which retires it. So Pmu::instruction_emulated() is never called here: it is
+    // for hypervisors that complete instructions which their hardware did not retire.
     if (access.is_done()) pmu_->before_entry();
     return access;
   }
@@ -218,7 +227,8 @@ VcpuState Vcpu::save() {
           .cpu = cpu_.save(),
           .apic = apic_.save(),
           .plain_msrs = plain_msrs_.save(),
-          .pmu = pmu_->save()};
+          .pmu = pmu_->save(),
+          .counter_log = counter_log_.save()};
 }
 
 Result<void> Vcpu::restore(const VcpuState& state) {
@@ -232,7 +242,8 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (auto cpu = part(cpu_.restore(state.cpu), "CPU"); !cpu) return cpu;
   if (auto apic = part(apic_.restore(state.apic), "local APIC"); !apic) return apic;
   if (auto msrs = part(plain_msrs_.restore(state.plain_msrs), "MSRs"); !msrs) return msrs;
-  return pmu_->restore(state.pmu);
+  if (auto pmu = pmu_->restore(state.pmu); !pmu) return pmu;
+  return counter_log_.restore(state.counter_log);  // which restoring the PMU has written to
 }
 
 // ---- Signals ------------------------------------------------------------------------------------

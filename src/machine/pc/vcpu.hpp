@@ -15,6 +15,7 @@
 #include "machine/devices/cpu_signals.hpp"
 #include "machine/devices/local_apic.hpp"
 #include "machine/pc/board.hpp"
+#include "machine/pc/counter_log.hpp"
 #include "machine/pc/plain_msrs.hpp"
 #include "machine/pc/trace_sink.hpp"
 #include "machine/x86/cpu.hpp"
@@ -37,6 +38,7 @@ struct VcpuState {
   LocalApic::State apic;
   PlainMsrs::State plain_msrs;
   virt::x86::PmuState pmu;
+  CounterLog::State counter_log;
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
 
@@ -83,6 +85,9 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] silicon::CycleConditions& conditions() { return conditions_; }
   [[nodiscard]] silicon::MemoryModel& memory_model() { return memory_model_; }
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
+  /// Which events the guest may count; null: all. Also while it runs, from a device or an observer.
+  void set_event_gate(const virt::x86::EventGate* gate);
+  [[nodiscard]] const CounterLog& counter_log() const { return counter_log_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
 
   [[nodiscard]] VcpuState save();
@@ -138,6 +143,7 @@ class Vcpu final : private x86::Environment,
   PlainMsrs plain_msrs_;
   virt::ExitStats exits_;
   x86::Cpu cpu_;
+  CounterLog counter_log_;
   LocalApic apic_;
   std::optional<virt::x86::Pmu> pmu_;
 

@@ -523,16 +523,46 @@ struct Fields<virt::x86::PmuState> {
 };
 
 template <>
+struct Fields<CounterLog::Entry> {
+  using S = CounterLog::Entry;
+  using M = proto::CounterEntry;
+  static constexpr auto list = std::tuple{
+      number(&S::status, &M::status, &M::set_status), number(&S::since, &M::since, &M::set_since),
+      number(&S::config, &M::config, &M::set_config), number(&S::used, &M::used, &M::set_used)};
+};
+
+template <>
+struct Fields<CounterLog::Trouble> {
+  using S = CounterLog::Trouble;
+  using M = proto::CounterTrouble;
+  static constexpr auto list = std::tuple{number(&S::counter, &M::counter, &M::set_counter),
+                                          number(&S::status, &M::status, &M::set_status),
+                                          number(&S::config, &M::config, &M::set_config),
+                                          number(&S::first, &M::first, &M::set_first)};
+};
+
+template <>
+struct Fields<CounterLog::State> {
+  using S = CounterLog::State;
+  using M = proto::CounterLog;
+  static constexpr auto list = std::tuple{
+      parts(&S::gp, &M::gp, &M::mutable_gp), parts(&S::fixed, &M::fixed, &M::mutable_fixed),
+      parts(&S::troubles, &M::troubles, &M::mutable_troubles),
+      number(&S::trouble_count, &M::trouble_count, &M::set_trouble_count)};
+};
+
+template <>
 struct Fields<VcpuState> {
   using S = VcpuState;
   using M = proto::Vcpu;
-  static constexpr auto list =
-      std::tuple{own<S, M>(encode_retired, decode_retired),
-                 numbers(&S::exits, &M::exits, &M::mutable_exits),
-                 part(&S::cpu, &M::has_cpu, &M::cpu, &M::mutable_cpu),
-                 part(&S::apic, &M::has_apic, &M::apic, &M::mutable_apic),
-                 part(&S::plain_msrs, &M::has_plain_msrs, &M::plain_msrs, &M::mutable_plain_msrs),
-                 part(&S::pmu, &M::has_pmu, &M::pmu, &M::mutable_pmu)};
+  static constexpr auto list = std::tuple{
+      own<S, M>(encode_retired, decode_retired),
+      numbers(&S::exits, &M::exits, &M::mutable_exits),
+      part(&S::cpu, &M::has_cpu, &M::cpu, &M::mutable_cpu),
+      part(&S::apic, &M::has_apic, &M::apic, &M::mutable_apic),
+      part(&S::plain_msrs, &M::has_plain_msrs, &M::plain_msrs, &M::mutable_plain_msrs),
+      part(&S::pmu, &M::has_pmu, &M::pmu, &M::mutable_pmu),
+      part(&S::counter_log, &M::has_counter_log, &M::counter_log, &M::mutable_counter_log)};
 };
 
 // ---- Messages -----------------------------------------------------------------------------------

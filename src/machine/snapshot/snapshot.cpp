@@ -84,7 +84,7 @@ Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_me
   config.vcpus = header.vcpus;
   config.memory_bytes = header.memory_bytes;
   config.quantum = header.quantum;
-  config.pmu = header.pmu.version != 0;
+  config.pmu = header.pmu;
   config.host_cpus = header.host_cpus;
   config.host_events = header.host_events;
   return config;

@@ -155,6 +155,7 @@ TEST_F(CommandTest, BadUsageIsOneLineAndStatus2) {
   expect_bad_input(run + "--smp 0", "--smp");
   expect_bad_input(run + "--smp 1000", "--smp");
   expect_bad_input(run + "--pmu maybe", "--pmu");
+  expect_bad_input(run + "--pmu version=1,fixed=3", "version 1 has no fixed counters");
   expect_bad_input(run + "--timeout -1", "--timeout");
   expect_bad_input(run + "--quantum 0", "--quantum");
   expect_bad_input(run + "--max-instructions x", "--max-instructions");

@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "cli/counter_report.hpp"
 #include "unit/machine/machine_fixture.hpp"
 
 namespace vpmu::test {
@@ -66,7 +67,7 @@ TEST_F(ReportTest, SignalsTellWhyARunWasStopped) {
 }
 
 TEST_F(ReportTest, PmuOffIsInTheReport) {
-  config.pmu = false;
+  config.pmu = virt::x86::no_pmu(config.model->vendor);
   const RunFacts end = facts(debug_exit(0));
   EXPECT_EQ(cli::report(*machine, end, false)["pmu"]["enabled"], false);
 }
@@ -79,6 +80,42 @@ TEST_F(ReportTest, EnabledCountersThatStandStillAreNamed) {
   ASSERT_EQ(counters.size(), 1u);
   EXPECT_EQ(counters[0]["counter"], "pmc0");
   EXPECT_EQ(counters[0]["status"], "unsupported event");
+}
+
+TEST_F(ReportTest, UsedCountersSayWhatTheyCountAndHowThatGoes) {
+  const RunFacts end = facts(wrmsr(0x186, 0x4300c0) + wrmsr(0x187, 0x4301ff) +
+                             wrmsr(0x188, 0x4302ff) + wrmsr(0x188, 0) + debug_exit(0));
+  const auto json = cli::report(*machine, end, false);
+  const auto& counters = json["vcpus"][0]["counters"];
+  ASSERT_EQ(counters.size(), 3u);
+  EXPECT_EQ(counters[0]["counter"], "pmc0");
+  EXPECT_EQ(counters[0]["event"], "0xc0");
+  EXPECT_EQ(counters[0]["umask"], "0x00");
+  EXPECT_TRUE(counters[0].contains("name"));
+  EXPECT_EQ(counters[0]["status"], "counting");
+  EXPECT_GT(counters[0]["value"], 0);
+  EXPECT_EQ(counters[1]["event"], "0xff");
+  EXPECT_EQ(counters[1]["umask"], "0x01");
+  EXPECT_FALSE(counters[1].contains("name"));
+  EXPECT_EQ(counters[1]["status"], "unsupported event");
+  EXPECT_GT(counters[1]["since_cycle"], counters[0]["since_cycle"]);
+  EXPECT_EQ(counters[2]["status"], "off") << "it was on once";
+  EXPECT_FALSE(counters[0].contains("cmask"));
+}
+
+TEST_F(ReportTest, EventsThatStoodStillHaveALineEach) {
+  facts(wrmsr(0x186, 0x4301a2) + wrmsr(0x187, 0x4301a2) + wrmsr(0x186, 0x54302ff) + debug_exit(0));
+  EXPECT_EQ(
+      cli::counter_troubles(*machine),
+      "vpmu: vCPU 0: event 0xa2 (umask 0x01) cannot be counted by icelake-server: the counter "
+      "stands still\n"
+      "vpmu: vCPU 0: event 0xff (umask 0x02, cmask 5) cannot be counted by icelake-server: the "
+      "counter stands still\n");
+}
+
+TEST_F(ReportTest, GuestWhoseCountersAllCountHasNoTroubles) {
+  facts(wrmsr(0x186, 0x4300c0) + debug_exit(0));
+  EXPECT_EQ(cli::counter_troubles(*machine), "");
 }
 
 TEST_F(ReportTest, SummaryIsOneLine) {

@@ -74,7 +74,7 @@ TEST_F(VcpuTest, UnknownMsrFaults) {
 }
 
 TEST_F(VcpuTest, PmuOffLeavesNoPmu) {
-  config.pmu = false;
+  config.pmu = virt::x86::no_pmu(config.model->vendor);
   const Outcome outcome = run(mov_eax(0xa) + Code{0x0f, 0xa2} + exit_with_eax());
   EXPECT_EQ(outcome.value, 0u);
   EXPECT_EQ(run(rdmsr(0x38f)).reason, Reason::kCrash);

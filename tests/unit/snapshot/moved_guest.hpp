@@ -62,7 +62,7 @@ class MovedGuestTest : public testing::Test {
     config.model = silicon::x86::find_cpu_model("icelake-server");
     config.vcpus = guest.vcpus;
     config.quantum = guest.quantum;
-    config.pmu = guest.pmu;
+    if (!guest.pmu) config.pmu = virt::x86::no_pmu(config.model->vendor);
     config.memory_bytes = std::uint64_t{32} << 20;
     auto created = machine::Machine::create(config, console);
     ASSERT_TRUE(created.has_value()) << created.error().message;

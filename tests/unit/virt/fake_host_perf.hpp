@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A host perf that a test drives by hand: it sets the counts, lets events overflow and refuses
-// them, and sees everything that was asked of it.
+// A host perf that a test drives by hand: it sets the counts, lets events overflow, refuses them
+// and takes them away, and sees everything that was asked of it.
 #pragma once
 
 #include <deque>
@@ -35,6 +35,7 @@ class FakeHostPerf final : public HostPerf {
     event(id).state = EventState::kOff;
   }
   void enable(EventId id) override {
+    ++enables;
     event(id).state = no_room ? EventState::kError : EventState::kActive;
     event(id).paused = false;
   }
@@ -42,7 +43,7 @@ class FakeHostPerf final : public HostPerf {
   void pause(EventId id) override { event(id).paused = true; }
   void resume(EventId id) override { event(id).paused = false; }
   std::optional<EventCount> read(EventId id) override {
-    if (event(id).state == EventState::kError) return std::nullopt;
+    if (event(id).state == EventState::kError && !knows_lost_counts) return std::nullopt;
     return EventCount{.value = event(id).count};
   }
   void set_period(EventId id, std::uint64_t period) override {
@@ -67,6 +68,8 @@ class FakeHostPerf final : public HostPerf {
     for (const Event& event : events) open += event.open ? 1 : 0;
     return open;
   }
+  /// What a pinned event of somebody else does to one of the guest's.
+  void take_away(std::uint64_t cookie) { of(cookie)->state = EventState::kError; }
   /// Counts `count` more on every event that runs, and overflows those that reach their period.
   void count(std::uint64_t count) {
     for (std::size_t n = 0; n < events.size(); ++n) {
@@ -84,6 +87,8 @@ class FakeHostPerf final : public HostPerf {
   std::deque<Event> events;
   std::optional<OpenError> refuse_open;
   bool no_room = false;
+  bool knows_lost_counts = false;  ///< read() in error gives what was counted before
+  int enables = 0;
 };
 
 }  // namespace vpmu::hostperf

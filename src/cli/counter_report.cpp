@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include "cli/counter_report.hpp"
+
+#include <fmt/format.h>
+
+#include "vpmu/silicon/x86/amd_pmu_registers.hpp"
+#include "vpmu/silicon/x86/event_table.hpp"
+#include "vpmu/silicon/x86/pmu_registers.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+using Json = nlohmann::ordered_json;
+using machine::CounterLog;
+using silicon::x86::AmdEventSelect;
+using silicon::x86::CpuModel;
+using silicon::x86::EventSelect;
+using silicon::x86::EventSelector;
+using silicon::x86::Vendor;
+using virt::x86::CounterIndex;
+using virt::x86::CounterStatus;
+
+template <class Function>
+void for_each_counter(const virt::x86::PmuConfig& config, Function function) {
+  for (unsigned i = 0; i < config.gp_counters; ++i) {
+    function(fmt::format("pmc{}", i), virt::x86::gp_counter(i));
+  }
+  for (unsigned k = 0; k < config.fixed_counters; ++k) {
+    function(fmt::format("fixed{}", k), virt::x86::fixed_counter(k));
+  }
+}
+
+EventSelector selector(const CpuModel& model, std::uint64_t config) {
+  const EventSelect select{{config}};
+  auto event = static_cast<std::uint16_t>(select.get(EventSelect::kEvent));
+  if (model.vendor == Vendor::kAmd) {
+    const AmdEventSelect amd{{config}};
+    event = static_cast<std::uint16_t>(event | amd.get(AmdEventSelect::kEventHigh) << 8);
+  }
+  return {event, static_cast<std::uint8_t>(select.get(EventSelect::kUnitMask))};
+}
+
+/// The condition on cycles, which is part of what may not be countable; empty if there is none.
+std::string condition(std::uint64_t config) {
+  const EventSelect select{{config}};
+  std::string text;
+  if (select.get(EventSelect::kCmask) != 0) {
+    text += fmt::format(", cmask {}", select.get(EventSelect::kCmask));
+  }
+  if (select.get(EventSelect::kInv) != 0) text += ", inv";
+  if (select.get(EventSelect::kEdge) != 0) text += ", edge";
+  return text;
+}
+
+std::string reason(CounterStatus status, const CpuModel& model) {
+  switch (status) {
+    case CounterStatus::kUnsupportedEvent:
+      return fmt::format("cannot be counted by {}", model.name);
+    case CounterStatus::kStarved: return "found no free counter on the host";
+    case CounterStatus::kDenied: return "may not be counted by this guest";
+    case CounterStatus::kOff:
+    case CounterStatus::kCounting: break;
+  }
+  return name(status);
+}
+
+}  // namespace
+
+Json counters(const machine::Vcpu& vcpu, const CpuModel& model) {
+  Json json = Json::array();
+  for_each_counter(vcpu.pmu().config(), [&](const std::string& counter, CounterIndex index) {
+    const CounterLog::Entry& entry = vcpu.counter_log().of(index);
+    if (!entry.used) return;
+    const EventSelector event = selector(model, entry.config);
+    Json one{{"counter", counter},
+             {"event", fmt::format("{:#04x}", event.event)},
+             {"umask", fmt::format("{:#04x}", event.unit_mask)}};
+    const EventSelect select{{entry.config}};
+    if (!condition(entry.config).empty()) {
+      one["cmask"] = select.get(EventSelect::kCmask);
+      one["inv"] = select.get(EventSelect::kInv) != 0;
+      one["edge"] = select.get(EventSelect::kEdge) != 0;
+    }
+    if (const auto* row = silicon::x86::find_event(model.events, event)) one["name"] = row->name;
+    one["status"] = name(entry.status);
+    one["since_cycle"] = entry.since;
+    one["value"] = vcpu.pmu().value(index);
+    json.push_back(std::move(one));
+  });
+  return json;
+}
+
+Json counters_not_counting(const virt::x86::Pmu& pmu) {
+  Json json = Json::array();
+  for_each_counter(pmu.config(), [&](const std::string& counter, CounterIndex index) {
+    const CounterStatus status = pmu.status(index);
+    if (status == CounterStatus::kOff || status == CounterStatus::kCounting) return;
+    json.push_back({{"counter", counter}, {"status", name(status)}});
+  });
+  return json;
+}
+
+std::string counter_troubles(const machine::Machine& machine) {
+  const CpuModel& model = *machine.config().model;
+  std::string text;
+  for (const auto& vcpu : machine.vcpus()) {
+    for (const CounterLog::Trouble& trouble : vcpu->counter_log().troubles()) {
+      const EventSelector event = selector(model, trouble.config);
+      text += fmt::format(
+          "vpmu: vCPU {}: event {:#04x} (umask {:#04x}{}) {}: the counter stands still\n",
+          vcpu->index(), event.event, event.unit_mask, condition(trouble.config),
+          reason(trouble.status, model));
+    }
+  }
+  return text;
+}
+
+}  // namespace vpmu::cli
