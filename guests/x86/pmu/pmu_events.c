@@ -54,7 +54,7 @@ static void check_switches(void) {
               "one for kernel mode counts in it");
   if (pmu.global_ctrl != 0) {
     pmu_arm(0, pmu_code(EVENT_INSTRUCTIONS), EVENTSEL_COUNT, 0);
-    measured_block((struct pmu_switch){2, pmu.global_ctrl});
+    measured_block((struct pmu_switch){0, pmu.global_ctrl});
     CHECK_EQUAL(rdpmc(0), 0, "one that is not enabled globally stands still");
   }
   const struct pmu_switch start = pmu_arm(0, pmu_code(EVENT_INSTRUCTIONS), EVENTSEL_COUNT, 1000);
