@@ -36,7 +36,8 @@ class FakeHostPerf final : public HostPerf {
   }
   void enable(EventId id) override {
     ++enables;
-    event(id).state = no_room ? EventState::kError : EventState::kActive;
+    const bool fits = event(id).state == EventState::kActive || active_events() < room;
+    event(id).state = no_room || !fits ? EventState::kError : EventState::kActive;
     event(id).paused = false;
   }
   void disable(EventId id) override { event(id).state = EventState::kOff; }
@@ -68,6 +69,11 @@ class FakeHostPerf final : public HostPerf {
     for (const Event& event : events) open += event.open ? 1 : 0;
     return open;
   }
+  [[nodiscard]] std::size_t active_events() const {
+    std::size_t active = 0;
+    for (const Event& each : events) active += each.state == EventState::kActive ? 1 : 0;
+    return active;
+  }
   /// What a pinned event of somebody else does to one of the guest's.
   void take_away(std::uint64_t cookie) { of(cookie)->state = EventState::kError; }
   /// Counts `count` more on every event that runs, and overflows those that reach their period.
@@ -87,7 +93,8 @@ class FakeHostPerf final : public HostPerf {
   std::deque<Event> events;
   std::optional<OpenError> refuse_open;
   bool no_room = false;
-  bool knows_lost_counts = false;  ///< read() in error gives what was counted before
+  std::size_t room = ~std::size_t{0};  ///< for active events
+  bool knows_lost_counts = false;      ///< read() in error gives what was counted before
   int enables = 0;
 };
 
