@@ -232,6 +232,10 @@ Result<void> Machine::restore(const MachineState& state) {
     for (const auto& vcpu : vcpus_) vcpu->program_counters();
   }
   if (auto host = host_activity_->restore(state.host, vcpus_.size()); !host) return host;
+  for (std::size_t n = 0; n < vcpus_.size(); ++n) {
+    auto conditions = vcpus_[n]->restore_conditions(state.vcpus[n].conditions);
+    if (!conditions) return conditions;
+  }
   const auto& schedule = state.schedule;
   if (schedule.in_turn && schedule.turn_end > board_.clock.now() + longest_turn()) {
     return cannot_hold("end of the turn", schedule.turn_end);

@@ -228,7 +228,8 @@ VcpuState Vcpu::save() {
           .apic = apic_.save(),
           .plain_msrs = plain_msrs_.save(),
           .pmu = pmu_->save(),
-          .counter_log = counter_log_.save()};
+          .counter_log = counter_log_.save(),
+          .conditions = conditions_.save()};
 }
 
 Result<void> Vcpu::restore(const VcpuState& state) {
@@ -244,6 +245,22 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (auto msrs = part(plain_msrs_.restore(state.plain_msrs), "MSRs"); !msrs) return msrs;
   if (auto pmu = pmu_->restore(state.pmu); !pmu) return pmu;
   return counter_log_.restore(state.counter_log);  // which restoring the PMU has written to
+}
+
+Result<void> Vcpu::restore_conditions(const silicon::CycleConditions::State& saved) {
+  if (saved.taken == 0) return {};
+  // Now, not at the next entry: counters find a condition again by what it is.
+  enter_pmu();
+  silicon::CycleConditions::State now = conditions_.save();
+  for (std::size_t n = 0; n < now.slots.size(); ++n) {
+    if ((now.taken >> n & 1) == 0) continue;
+    for (std::size_t from = 0; from < saved.slots.size(); ++from) {
+      if ((saved.taken >> from & 1) != 0 && saved.slots[from].condition == now.slots[n].condition) {
+        now.slots[n].was_true = saved.slots[from].was_true;
+      }
+    }
+  }
+  return conditions_.restore(now);
 }
 
 // ---- Signals ------------------------------------------------------------------------------------

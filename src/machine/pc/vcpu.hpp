@@ -39,6 +39,7 @@ struct VcpuState {
   PlainMsrs::State plain_msrs;
   virt::x86::PmuState pmu;
   CounterLog::State counter_log;
+  silicon::CycleConditions::State conditions;
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
 
@@ -93,6 +94,9 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] VcpuState save();
   /// On a vCPU that has not run yet, with the clock and the board restored before.
   Result<void> restore(const VcpuState& state);
+  /// After restore(), when everybody who counts on this vCPU is back: what they watch was true, or
+  /// was not, as it was then.
+  Result<void> restore_conditions(const silicon::CycleConditions::State& saved);
 
  private:
   // x86::Environment

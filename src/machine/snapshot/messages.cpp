@@ -552,6 +552,45 @@ struct Fields<CounterLog::State> {
 };
 
 template <>
+struct Fields<silicon::PrivilegeSet> {
+  using S = silicon::PrivilegeSet;
+  using M = proto::PrivilegeSet;
+  static constexpr auto list = std::tuple{number(&S::user, &M::user, &M::set_user),
+                                          number(&S::kernel, &M::kernel, &M::set_kernel)};
+};
+
+template <>
+struct Fields<silicon::CycleCondition> {
+  using S = silicon::CycleCondition;
+  using M = proto::CycleCondition;
+  static constexpr auto list =
+      std::tuple{number(&S::event, &M::event, &M::set_event),
+                 number(&S::threshold, &M::threshold, &M::set_threshold),
+                 number(&S::inverted, &M::inverted, &M::set_inverted),
+                 number(&S::edge, &M::edge, &M::set_edge),
+                 part(&S::privileges, &M::has_privileges, &M::privileges, &M::mutable_privileges)};
+};
+
+template <>
+struct Fields<silicon::CycleConditions::Slot> {
+  using S = silicon::CycleConditions::Slot;
+  using M = proto::ConditionSlot;
+  static constexpr auto list =
+      std::tuple{part(&S::condition, &M::has_condition, &M::condition, &M::mutable_condition),
+                 number(&S::was_true, &M::was_true, &M::set_was_true),
+                 numbers(&S::seen, &M::seen, &M::mutable_seen)};
+};
+
+template <>
+struct Fields<silicon::CycleConditions::State> {
+  using S = silicon::CycleConditions::State;
+  using M = proto::CycleConditions;
+  static constexpr auto list = std::tuple{
+      number(&S::taken, &M::taken, &M::set_taken), parts(&S::slots, &M::slots, &M::mutable_slots),
+      numbers(&S::cycles_seen, &M::cycles_seen, &M::mutable_cycles_seen)};
+};
+
+template <>
 struct Fields<VcpuState> {
   using S = VcpuState;
   using M = proto::Vcpu;
@@ -562,7 +601,8 @@ struct Fields<VcpuState> {
       part(&S::apic, &M::has_apic, &M::apic, &M::mutable_apic),
       part(&S::plain_msrs, &M::has_plain_msrs, &M::plain_msrs, &M::mutable_plain_msrs),
       part(&S::pmu, &M::has_pmu, &M::pmu, &M::mutable_pmu),
-      part(&S::counter_log, &M::has_counter_log, &M::counter_log, &M::mutable_counter_log)};
+      part(&S::counter_log, &M::has_counter_log, &M::counter_log, &M::mutable_counter_log),
+      part(&S::conditions, &M::has_conditions, &M::conditions, &M::mutable_conditions)};
 };
 
 // ---- Messages -----------------------------------------------------------------------------------
