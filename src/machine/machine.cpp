@@ -212,20 +212,32 @@ MachineState Machine::save() {
                      .schedule = schedule_,
                      .board = board_.save(),
                      .vcpus = {},
-                     .host = {}};
-  for (const auto& vcpu : vcpus_) state.vcpus.push_back(vcpu->save());
+                     .host = {},
+                     .caches = {},
+                     .last_level_cache = board_.last_level_cache.save()};
+  for (const auto& vcpu : vcpus_) {
+    state.vcpus.push_back(vcpu->save());
+    state.caches.push_back(vcpu->memory_model().save());
+  }
   state.host = host_activity_->save();
   return state;
 }
 
 Result<void> Machine::restore(const MachineState& state) {
   if (state.vcpus.size() != vcpus_.size()) return cannot_hold("vCPUs", state.vcpus.size());
+  if (state.caches.size() != vcpus_.size()) return cannot_hold("caches", state.caches.size());
   if (state.schedule.vcpu >= vcpus_.size()) return cannot_hold("turn", state.schedule.vcpu);
   if (auto board = board_.restore(state.board); !board) return board;
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
   }
+  // After the CPUs, which have flushed their TLBs.
+  for (std::size_t n = 0; n < vcpus_.size(); ++n) {
+    auto caches = vcpus_[n]->memory_model().restore(state.caches[n]);
+    if (!caches) return fail("caches of vCPU " + std::to_string(n) + ": " + caches.error().message);
+  }
+  if (auto cache = board_.last_level_cache.restore(state.last_level_cache); !cache) return cache;
   // The guests' counters take their place among the host's events, also those of vCPUs that do not
   // run next.
   if (!config_.host_events.empty()) {

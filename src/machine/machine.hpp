@@ -97,6 +97,8 @@ struct MachineState {
   BoardState board;
   std::vector<VcpuState> vcpus;
   HostActivityState host;
+  std::vector<silicon::MemoryModel::State> caches;  ///< the vCPUs' own
+  std::vector<std::uint64_t> last_level_cache;      ///< as LruSets::save()
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 

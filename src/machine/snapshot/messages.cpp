@@ -128,6 +128,33 @@ Result<void> decode_host(const proto::Machine& message, HostActivityState& state
   return {};
 }
 
+template <class Repeated>
+void encode_keys(const std::vector<std::uint64_t>& keys, Repeated& to) {
+  to.Add(keys.begin(), keys.end());
+}
+
+void encode_caches(const MachineState& state, proto::Machine& message) {
+  for (const silicon::MemoryModel::State& caches : state.caches) {
+    proto::Caches& to = *message.add_caches();
+    encode_keys(caches.l1d, *to.mutable_l1d());
+    encode_keys(caches.l2, *to.mutable_l2());
+    encode_keys(caches.dtlb, *to.mutable_dtlb());
+    encode_keys(caches.stlb, *to.mutable_stlb());
+  }
+  encode_keys(state.last_level_cache, *message.mutable_last_level_cache());
+}
+
+void decode_caches(const proto::Machine& message, MachineState& state) {
+  for (const proto::Caches& from : message.caches()) {
+    state.caches.push_back({.l1d = {from.l1d().begin(), from.l1d().end()},
+                            .l2 = {from.l2().begin(), from.l2().end()},
+                            .dtlb = {from.dtlb().begin(), from.dtlb().end()},
+                            .stlb = {from.stlb().begin(), from.stlb().end()}});
+  }
+  state.last_level_cache.assign(message.last_level_cache().begin(),
+                                message.last_level_cache().end());
+}
+
 void encode_vectors(const LocalApic::State& state, proto::LocalApic& message) {
   for (const std::uint64_t word : state.in_service.words()) message.add_in_service(word);
   for (const std::uint64_t word : state.trigger_mode.words()) message.add_trigger_mode(word);
@@ -612,6 +639,7 @@ void encode(const MachineState& state, proto::Machine& message) {
   encode(state.schedule, *message.mutable_schedule());
   encode(state.board, *message.mutable_board());
   encode_host(state.host, message);
+  encode_caches(state, message);
 }
 
 void encode(const VcpuState& state, proto::Vcpu& message) {
@@ -651,6 +679,7 @@ Result<void> decode(const proto::Machine& message, MachineState& state) {
   if (auto protocol = from_number(message.protocol(), state.protocol); !protocol) return protocol;
   if (auto schedule = decode(message.schedule(), state.schedule); !schedule) return schedule;
   if (auto host = decode_host(message, state.host); !host) return host;
+  decode_caches(message, state);
   return decode(message.board(), state.board);
 }
 

@@ -43,6 +43,7 @@ inline const MovingGuest kMovingGuests[] = {
     {"pmu_interrupts", "", 1, 10'000, true},
     {"pmu_privilege", "", 1, 10'000, true},
     {"pmu_conditions", "", 1, 10'000, true},
+    {"pmu_memory", "", 1, 10'000, true},
     {"workload", "rounds=1 pmi=10000", 1, 10'000, true},
 };
 
