@@ -105,6 +105,10 @@ BENCHMARK_CAPTURE(workload_guest, all_counters, "mispredicts=off counters=all")
     ->Iterations(1)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(workload_guest, four_counters_llc_misses, "llc=on")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(workload_guest, four_counters_mispredicts, "")
     ->Iterations(1)
     ->UseManualTime()

@@ -5,6 +5,8 @@
 //   pmu=off    leaves the PMU alone
 //   pmi=N      an overflow interrupt every N instructions
 //   mispredicts=off   the fourth counter counts loads: mispredictions take a predictor to know
+//   llc=on            it counts last-level cache misses, of a model that sees every access
+//   conditions=on     ... or cycles in which no instruction retires: instructions run one at a time
 //   counters=all      every counter counts, up to eight general-purpose and all fixed ones
 // Otherwise four counters count, armed to overflow far away.
 #include "runtime/apic.h"
@@ -27,6 +29,7 @@ static const char* names[ALL_COUNTERS] = {
     "instructions",   "cycles", "branches",         "mispredicts",
     "taken branches", "stores", "reference cycles", "conditional branches"};
 static unsigned counters = COUNTERS;
+static uint64_t condition;  // of counter 3: bits of its event select
 
 /// Counter 0 is counted down from its period again; the others run on.
 static void on_pmi(struct trap* frame) {
@@ -46,7 +49,8 @@ static uint64_t far(void) {
 static void start_counters(void) {
   pmu_clear();
   for (unsigned i = 0; i < counters; ++i) {
-    pmu_arm(i, pmu_code(events[i]), EVENTSEL_COUNT | EVENTSEL_INT, far());
+    pmu_arm(i, pmu_code(events[i]), EVENTSEL_COUNT | EVENTSEL_INT | (i == 3 ? condition : 0),
+            far());
   }
   apic_start();
   set_handler(VECTOR_PMI, on_pmi);
@@ -77,6 +81,15 @@ void guest_main(void) {
   if (option_flag("mispredicts=off")) {
     events[3] = EVENT_LOADS;
     names[3] = "loads";
+  }
+  if (option_flag("llc=on")) {
+    events[3] = EVENT_LLC_MISSES;
+    names[3] = "LLC misses";
+  }
+  if (option_flag("conditions=on")) {
+    events[3] = EVENT_INSTRUCTIONS;
+    names[3] = "cycles without an instruction";
+    condition = EVENTSEL_INV | EVENTSEL_CMASK(1);
   }
   const bool count = !option_flag("pmu=off");
   if (count && (!pmu_probe() || pmu.gp < COUNTERS)) panic("this machine has no PMU; say pmu=off");

@@ -34,6 +34,7 @@ std::optional<RawEvent> CycleConditions::watch(const CycleCondition& condition) 
   const auto free = static_cast<std::size_t>(std::countr_one(state_.taken));
   if (free >= kConditionSlots) return std::nullopt;
   totals_.demand(condition.event);
+  totals_.demand(condition_event(free));
   // Brings the totals up to date. If others are watched already, this is what they last saw.
   totals_.hand_over();
   state_.cycles_seen = held(RawEvent::kCycles);
@@ -46,6 +47,7 @@ void CycleConditions::unwatch(RawEvent event) {
   const std::size_t number = static_cast<std::size_t>(event) - kNamedRawEventCount;
   ensure(number < kConditionSlots && (state_.taken & bit(number)) != 0);
   totals_.release(state_.slots[number].condition.event);
+  totals_.release(event);
   state_.taken &= ~bit(number);
 }
 
@@ -95,11 +97,15 @@ Result<void> CycleConditions::restore(const State& state) {
     possible = possible && watchable(state.slots[number].condition);
   });
   if (!possible) return fail("a condition on cycles that nobody can have watched");
-  for_each_slot(state_.taken,
-                [&](std::size_t number) { totals_.release(state_.slots[number].condition.event); });
+  for_each_slot(state_.taken, [&](std::size_t number) {
+    totals_.release(state_.slots[number].condition.event);
+    totals_.release(condition_event(number));
+  });
   state_ = state;
-  for_each_slot(state_.taken,
-                [&](std::size_t number) { totals_.demand(state_.slots[number].condition.event); });
+  for_each_slot(state_.taken, [&](std::size_t number) {
+    totals_.demand(state_.slots[number].condition.event);
+    totals_.demand(condition_event(number));
+  });
   return {};
 }
 

@@ -41,8 +41,8 @@ class CycleConditions {
   CycleConditions& operator=(const CycleConditions&) = delete;
 
   /// Starts to watch; the totals of the event it gives then count it, under whatever privilege the
-  /// counted cycle had (read it over kAllPrivileges). The condition was false before. Demands the
-  /// condition's event. Empty if no slot is free.
+  /// counted cycle had (read it over kAllPrivileges). The condition was false before. Demands both
+  /// events. Empty if no slot is free.
   std::optional<RawEvent> watch(const CycleCondition& condition);
   void unwatch(RawEvent event);
   [[nodiscard]] bool any() const { return state_.taken != 0; }

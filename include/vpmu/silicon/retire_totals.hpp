@@ -83,9 +83,13 @@ class RetireTotals {
     if (--demand_[index(event)] == 0) demanded_ &= ~bit(event);
   }
   [[nodiscard]] bool demanded(RawEvent event) const { return (demanded_ & bit(event)) != 0; }
-  /// Somebody demands an event from `first` to `last`.
-  [[nodiscard]] bool demanded_between(RawEvent first, RawEvent last) const {
-    return (demanded_ & (2 * bit(last) - bit(first))) != 0;
+  /// Which of a set of events somebody demands; sets are made by events().
+  [[nodiscard]] std::uint64_t demanded_among(std::uint64_t events) const {
+    return demanded_ & events;
+  }
+  /// The events from `first` to `last` as a set.
+  static constexpr std::uint64_t events(RawEvent first, RawEvent last) {
+    return 2 * bit(last) - bit(first);
   }
 
  private:

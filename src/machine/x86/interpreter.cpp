@@ -44,6 +44,14 @@ Block& nowhere() {
   return block;
 }
 
+// What is only known while somebody demands it.
+constexpr std::uint64_t kBranchEvents =
+    silicon::RetireTotals::events(RawEvent::kMispredictedBranches, RawEvent::kMispredictedBranches);
+constexpr std::uint64_t kMemoryEvents =
+    silicon::RetireTotals::events(RawEvent::kL1dMisses, RawEvent::kDtlbWalks);
+constexpr std::uint64_t kConditionEvents = silicon::RetireTotals::events(
+    RawEvent::kCondition0, silicon::condition_event(silicon::kConditionSlots - 1));
+
 /// Brings totals that follow from others up to date: before anybody looks at them.
 void derive(silicon::RetireTotals& all, std::uint32_t slots_per_cycle) {
   for (const Privilege privilege : {Privilege::kUser, Privilege::kKernel}) {
@@ -151,7 +159,9 @@ struct Cpu::Private final : CodeListener {
   bool raise_event(EventSource source, const Exception& event);
   bool hit_breakpoint();
   /// Somebody counts conditions on cycles: instructions run one at a time.
-  [[nodiscard]] bool watches_cycles() const { return conditions != nullptr && conditions->any(); }
+  [[nodiscard]] bool watches_cycles() const {
+    return core.totals->demanded_among(kConditionEvents) != 0 && conditions != nullptr;
+  }
   void pass_cycles();
   void follow_demand();
   Exit stand_still(Exit exit);
@@ -168,7 +178,8 @@ struct Cpu::Private final : CodeListener {
   std::atomic<bool> exit_requested{false};
   bool alone_next = false;  ///< the next instruction must run in a block of its own
   bool shut_down = false;
-  bool delivered = false;  ///< an event, since run() last cleared it
+  bool delivered = false;      ///< an event, since run() last cleared it
+  std::uint64_t followed = 0;  ///< what follow_demand() last saw
 };
 
 // ---- Finding and linking blocks -----------------------------------------------------------------
@@ -399,14 +410,13 @@ bool Cpu::Private::hit_breakpoint() {
 
 /// What costs something to know is known while somebody asks.
 void Cpu::Private::follow_demand() {
-  const silicon::RetireTotals& totals = *core.totals;
-  const bool observed = totals.demanded(RawEvent::kMispredictedBranches);
-  core.mode.bits = static_cast<std::uint8_t>(observed ? core.mode.bits | Mode::kObserved
-                                                      : core.mode.bits & ~Mode::kObserved);
-  const bool modelled = core.memory_model != nullptr &&
-                        totals.demanded_between(RawEvent::kL1dMisses, RawEvent::kDtlbWalks);
-  if (modelled == core.modelled) return;
-  core.modelled = modelled;
+  const std::uint64_t demanded = core.totals->demanded_among(kBranchEvents | kMemoryEvents);
+  if (demanded == followed) return;
+  followed = demanded;
+  core.mode.bits =
+      static_cast<std::uint8_t>(demanded & kBranchEvents ? core.mode.bits | Mode::kObserved
+                                                         : core.mode.bits & ~Mode::kObserved);
+  core.modelled = core.memory_model != nullptr && (demanded & kMemoryEvents) != 0;
   update_mode(core);
 }
 
@@ -424,20 +434,23 @@ void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) 
     // Of the slots of so many cycles no more than all can be without an instruction.
     const std::uint64_t slots =
         least(silicon::Deadlines::kNever, {RawEvent::kSlots, RawEvent::kBackendBoundSlots});
-    cycles = std::min(cycles, slots / core.slots_per_cycle + (slots % core.slots_per_cycle != 0));
+    if (slots != silicon::Deadlines::kNever)
+      cycles = std::min(cycles, slots / core.slots_per_cycle + (slots % core.slots_per_cycle != 0));
     branches =
         least(branches, {RawEvent::kBranches, RawEvent::kConditionalBranches,
                          RawEvent::kTakenBranches, RawEvent::kIndirectBranches, RawEvent::kCalls,
                          RawEvent::kReturns, RawEvent::kMispredictedBranches});
     memory = least(memory, {RawEvent::kLoads, RawEvent::kStores, RawEvent::kMemoryAccesses,
                             RawEvent::kReadModifyWrites});
-    constexpr std::uint64_t kMost = silicon::MemoryModel::kMostPerAccess;
-    const std::uint64_t misses =
-        least(silicon::Deadlines::kNever,
-              {RawEvent::kL1dMisses, RawEvent::kL1dLoadMisses, RawEvent::kLlcReferences,
-               RawEvent::kLlcMisses, RawEvent::kDtlbMisses, RawEvent::kDtlbLoadWalks,
-               RawEvent::kDtlbStoreWalks, RawEvent::kDtlbWalks});
-    memory = std::min(memory, misses / kMost + misses % kMost);
+    if (core.modelled) {
+      constexpr std::uint64_t kMost = silicon::MemoryModel::kMostPerAccess;
+      const std::uint64_t misses =
+          least(silicon::Deadlines::kNever,
+                {RawEvent::kL1dMisses, RawEvent::kL1dLoadMisses, RawEvent::kLlcReferences,
+                 RawEvent::kLlcMisses, RawEvent::kDtlbMisses, RawEvent::kDtlbLoadWalks,
+                 RawEvent::kDtlbStoreWalks, RawEvent::kDtlbWalks});
+      memory = std::min(memory, misses / kMost + misses % kMost);
+    }
   }
   // Each lane holds one less than may retire: a block that would use up a lane is not entered like
   // any other, so that the CPU stops behind it (run_blocks()).

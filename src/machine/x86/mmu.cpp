@@ -579,7 +579,6 @@ bool write_as(Core& core, unsigned cpl, std::uint64_t linear, const void* from, 
 }
 
 void show_stack_access(Core& core, std::uint64_t linear, unsigned bytes, bool write) {
-  if (!core.modelled) return;
   while (bytes != 0) {
     const auto piece =
         static_cast<unsigned>(std::min<std::uint64_t>(bytes, 4096 - (linear & kPageMask)));

@@ -53,8 +53,8 @@ bool write_system(Core& core, std::uint64_t linear, const void* from, unsigned b
 bool read_as(Core& core, unsigned cpl, std::uint64_t linear, void* to, unsigned bytes);
 bool write_as(Core& core, unsigned cpl, std::uint64_t linear, const void* from, unsigned bytes);
 
-/// Shows the memory model a stack access of a far transfer, which has been made: of an instruction,
-/// not of an event's delivery.
+/// While accesses are modelled: shows the memory model a stack access of a far transfer, which has
+/// been made. Only an instruction's: the delivery of an event has none.
 void show_stack_access(Core& core, std::uint64_t linear, unsigned bytes, bool write);
 
 /// Forgets all translations: CR3, CR0, CR4, EFER writes and INVLPG.

@@ -235,13 +235,13 @@ class StackCursor {
   /// As push(), for an instruction whose store it is: events push too, but store nothing.
   bool store(std::uint64_t value, unsigned bytes) {
     if (!push(value, bytes)) return false;
-    show_stack_access(core_, linear(), bytes, true);
+    if (core_.modelled) show_stack_access(core_, linear(), bytes, true);
     return true;
   }
   bool pop(std::uint64_t& value, unsigned bytes) {
     value = 0;
     if (!read_as(core_, cpl_, linear(), &value, bytes)) return refused();
-    show_stack_access(core_, linear(), bytes, false);
+    if (core_.modelled) show_stack_access(core_, linear(), bytes, false);
     skip(bytes);
     return true;
   }
