@@ -15,7 +15,7 @@
 #define K7_EVNTSEL0 0xc0010000
 #define COUNT_ALL 0x430000             // EN, OS, USR
 #define NAME_BYTES 25
-#define FS_BASE 0xc0000100             // this and the next three take the writes where there is no PMU
+#define FS_BASE 0xc0000100             // this and the next three take the writes where there are no four counters
 #define AUTH 0x68747541                // CPUID.0:EBX of "AuthenticAMD"
 
 // Up to the WRMSR that starts counter 0. Leaves the first event select's MSR in EDI, and ZF says
@@ -27,8 +27,8 @@
   cpuid
   mov $FS_BASE, %edi
   mov $PERFEVTSEL0, %ecx
-  test %al, %al
-  cmovnz %ecx, %edi
+  cmp $4, %ah                          // counters
+  cmovae %ecx, %edi
   xor %eax, %eax
   xor %ecx, %ecx
   cpuid

@@ -2,7 +2,11 @@
 #include "property/setups.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
+#include <string>
+
+#include "vpmu/virt/x86/pmu_request.hpp"
 
 namespace vpmu::property {
 namespace {
@@ -114,6 +118,7 @@ struct Catalogue {
         {.name = std::move(name), .silicon = silicon, .config = config, .conditions = true});
   }
   void add_models();
+  void add_requests(const std::string& name, const CpuModel& model, const CpuModel* silicon);
   void add_intel();
   void add_amd();
   void add_starved();
@@ -127,7 +132,32 @@ void Catalogue::add_models() {
     CpuModel roomy = *model;
     roomy.events = *table;
     roomy.pmu.gp_counters = 8;
-    add(std::string{model->name}, keep(roomy), virt::x86::guest_pmu(*model));
+    const CpuModel* silicon = keep(roomy);
+    const std::string name{model->name};
+    add(name, silicon, virt::x86::guest_pmu(*model));
+    add_requests(name, *model, silicon);
+  }
+}
+
+/// What `vpmu run --pmu` gives: every version of the model, with what there is to choose.
+void Catalogue::add_requests(const std::string& name, const CpuModel& model,
+                             const CpuModel* silicon) {
+  const bool intel = model.vendor == Vendor::kIntel;
+  for (unsigned version = 1; version <= model.pmu.version; ++version) {
+    for (const bool plain : {true, false}) {
+      virt::x86::PmuRequest request{.version = version};
+      if (!plain && intel) {
+        request.gp = 3;
+        request.full_width = false;
+        if (version > 1) request.freeze = true;
+        if (version == 3 || version == 4) request.any_thread = true;
+      }
+      if (!plain && !intel) request.host_guest_only = true;
+      const auto config = virt::x86::restrict_pmu(model, request);
+      if (!config) std::abort();
+      add(name + " version " + std::to_string(version) + (plain ? "" : ", other choices"), silicon,
+          *config);
+    }
   }
 }
 

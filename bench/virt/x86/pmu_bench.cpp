@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // What a guest's access to its PMU costs from the exit to the entry, with four counters counting:
-// the CPU around it (ending the block, finding the next one) is not in these numbers.
+// the CPU around it (ending the block, finding the next one) is not in these numbers. Each also
+// reports the allocations that it made while it was measured.
 #include "vpmu/virt/x86/pmu.hpp"
 
 #include <benchmark/benchmark.h>
 
+#include "bench/support/allocations.hpp"
 #include "bench/support/modelled_perf.hpp"
 #include "vpmu/silicon/x86/msrs.hpp"
 
@@ -59,42 +61,50 @@ struct CountingPmu : ModelledPerf {
   }
 };
 
+/// Measures `access` again and again; none of it may allocate.
+template <class Function>
+void measure(benchmark::State& state, Function access) {
+  const std::uint64_t before = allocations();
+  for (auto _ : state) access();
+  state.counters["allocations"] = static_cast<double>(allocations() - before);
+}
+
 void rdpmc(benchmark::State& state) {
   CountingPmu counting;
   std::uint32_t ecx = 0;
-  for (auto _ : state) {
+  measure(state, [&] {
     counting.retire(1);
     const Access access = counting.pmu.rdpmc(ecx, true);
     benchmark::DoNotOptimize(access.value());
     ecx = (ecx + 1) % kCounters;
-  }
+  });
 }
 BENCHMARK(rdpmc)->Name("pmu/rdpmc");
 
 void rdmsr_counter(benchmark::State& state) {
   CountingPmu counting;
-  for (auto _ : state) counting.read(msr::IA32_PMC0);
+  measure(state, [&] { counting.read(msr::IA32_PMC0); });
 }
 BENCHMARK(rdmsr_counter)->Name("pmu/rdmsr_counter");
 
 void rdmsr_status(benchmark::State& state) {
   CountingPmu counting;
-  for (auto _ : state) counting.read(msr::IA32_PERF_GLOBAL_STATUS);
+  measure(state, [&] { counting.read(msr::IA32_PERF_GLOBAL_STATUS); });
 }
 BENCHMARK(rdmsr_status)->Name("pmu/rdmsr_status");
 
 void wrmsr_counter(benchmark::State& state) {
   CountingPmu counting;
-  for (auto _ : state) counting.write(msr::IA32_A_PMC0, 1ULL << 40);
+  measure(state, [&] { counting.write(msr::IA32_A_PMC0, 1ULL << 40); });
 }
 BENCHMARK(wrmsr_counter)->Name("pmu/wrmsr_counter");
 
 void wrmsr_event_select(benchmark::State& state) {
   CountingPmu counting;
-  for (auto _ : state) {
+  measure(state, [&] {
     counting.write(msr::IA32_PERFEVTSEL0, select(0x00c4));
     counting.write(msr::IA32_PERFEVTSEL0, select(0x00c0));
-  }
+  });
   state.SetItemsProcessed(2 * static_cast<std::int64_t>(state.iterations()));
 }
 BENCHMARK(wrmsr_event_select)->Name("pmu/wrmsr_event_select");
@@ -102,10 +112,10 @@ BENCHMARK(wrmsr_event_select)->Name("pmu/wrmsr_event_select");
 /// Stops and starts all four.
 void wrmsr_global_control(benchmark::State& state) {
   CountingPmu counting;
-  for (auto _ : state) {
+  measure(state, [&] {
     counting.write(msr::IA32_PERF_GLOBAL_CTRL, 0);
     counting.write(msr::IA32_PERF_GLOBAL_CTRL, kOn);
-  }
+  });
   state.SetItemsProcessed(2 * static_cast<std::int64_t>(state.iterations()));
 }
 BENCHMARK(wrmsr_global_control)->Name("pmu/wrmsr_global_control");
@@ -114,13 +124,13 @@ BENCHMARK(wrmsr_global_control)->Name("pmu/wrmsr_global_control");
 void overflow(benchmark::State& state) {
   constexpr std::uint64_t kPeriod = 10'000, kWidth = 48;
   CountingPmu counting;
-  for (auto _ : state) {
+  measure(state, [&] {
     counting.write(msr::IA32_A_PMC0, (1ULL << kWidth) - kPeriod);
     counting.retire(kPeriod);
     counting.deadlines.fire_due();
     counting.pmu.before_entry();
     counting.write(msr::IA32_PERF_GLOBAL_OVF_CTRL, 1);
-  }
+  });
 }
 BENCHMARK(overflow)->Name("pmu/overflow");
 

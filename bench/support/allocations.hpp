@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//
+// How often this process has allocated: operator new counts. For benchmarks of what must not.
+#pragma once
+
+#include <cstdint>
+
+namespace vpmu::bench {
+
+std::uint64_t allocations();
+
+}  // namespace vpmu::bench
