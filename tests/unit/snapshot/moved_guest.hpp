@@ -41,7 +41,7 @@ inline const MovingGuest kMovingGuests[] = {
     {"demo", "", 1, 10'000, true},
     {"pmu_overflow", "", 1, 10'000, true},
     {"pmu_interrupts", "", 1, 10'000, true},
-    {"pmu_privilege", "", 1, 10'000, true},
+    {"pmu_user_kernel", "", 1, 10'000, true},
     {"pmu_conditions", "", 1, 10'000, true},
     {"pmu_memory", "", 1, 10'000, true},
     {"workload", "rounds=1 pmi=10000", 1, 10'000, true},
