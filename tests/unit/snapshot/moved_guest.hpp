@@ -109,14 +109,14 @@ class MovedGuestTest : public testing::Test {
 
   /// Moves it at so many random instructions, each time anew.
   void expect_moves_not_to_matter(const MovingGuest& guest, unsigned moves) {
-    start(guest);
+    ASSERT_NO_FATAL_FAILURE(start(guest));
     const std::string report = finish();
     const std::string output = console.output;
     const std::uint64_t length = machine->instructions();
     std::mt19937_64 random{length};
     for (unsigned n = 0; n < moves && !HasFailure(); ++n) {
       const std::uint64_t at = random() % length;
-      start(guest);
+      ASSERT_NO_FATAL_FAILURE(start(guest));
       ASSERT_TRUE(run_to(at));
       move();
       ASSERT_EQ(finish(), report) << "moved at " << at;

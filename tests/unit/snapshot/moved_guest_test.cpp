@@ -14,10 +14,10 @@ TEST_P(AnyGuest, MovedAtRandomInstructionsEndsAsIfItNeverWas) {
 }
 
 TEST_P(AnyGuest, SavingChangesNothing) {
-  start(GetParam());
+  ASSERT_NO_FATAL_FAILURE(start(GetParam()));
   const std::string report = finish();
   const std::uint64_t length = machine->instructions();
-  start(GetParam());
+  ASSERT_NO_FATAL_FAILURE(start(GetParam()));
   for (std::uint64_t at = 0; run_to(at); at += length / 20 + 1) {
     machine::snapshot::StringOutput file;
     ASSERT_TRUE(machine::snapshot::save(*machine, {}, file).has_value());
@@ -27,11 +27,11 @@ TEST_P(AnyGuest, SavingChangesNothing) {
 
 TEST_P(AnyGuest, MovedAgainAndAgainEndsAsIfItNeverWas) {
   constexpr unsigned kMoves = 60;
-  start(GetParam());
+  ASSERT_NO_FATAL_FAILURE(start(GetParam()));
   const std::string report = finish();
   const std::string output = console.output;
   const std::uint64_t length = machine->instructions();
-  start(GetParam());
+  ASSERT_NO_FATAL_FAILURE(start(GetParam()));
   unsigned moves = 0;
   for (std::uint64_t at = 1; run_to(at) && !HasFailure(); at += length / kMoves + 1, ++moves)
     move();
@@ -45,11 +45,11 @@ INSTANTIATE_TEST_SUITE_P(Guests, AnyGuest, testing::ValuesIn(kMovingGuests), nam
 TEST_F(MovedGuestTest, AThousandMovesOfASamplingGuestLoseNoOverflowAndInventNone) {
   constexpr unsigned kMoves = 1000;
   const MovingGuest guest{"workload", "rounds=1 pmi=10000", 1, 10'000, true};
-  start(guest);
+  ASSERT_NO_FATAL_FAILURE(start(guest));
   const std::string report = finish();
   const std::string output = console.output;
   const std::uint64_t length = machine->instructions();
-  start(guest);
+  ASSERT_NO_FATAL_FAILURE(start(guest));
   unsigned moves = 0;
   std::mt19937_64 random{kMoves};
   for (std::uint64_t at = 1; run_to(at) && !HasFailure(); ++moves) {
