@@ -74,7 +74,7 @@ std::string counter_set(unsigned mask, unsigned existing) {
 
 std::string counters_of(const CpuModel& model, const EventRow& event) {
   if (event.counted_on == CountedOn::kFixedCounter) return fmt::format("fixed {}", event.fixed);
-  const std::string general = counter_set(event.counters, model.pmu.gp_counters);
+  std::string general = counter_set(event.counters, model.pmu.gp_counters);
   if (event.fixed == silicon::x86::kNoFixedCounter) return general;
   return fmt::format("{}, fixed {}", general, event.fixed);
 }

@@ -118,7 +118,7 @@ Result<void> run(const Guest& guest, const RunOptions& options,
   const TerminalMode terminal;
   const Interruption interruption{machine, options.timeout};
   const auto begin = std::chrono::steady_clock::now();
-  const auto saved = run_and_save(guest, options, points, facts);
+  auto saved = run_and_save(guest, options, points, facts);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   facts.host_seconds = took.count();
   // A guest that ended by itself did so, whatever came in at the same moment.

@@ -52,16 +52,22 @@ std::optional<unsigned> suffix(const std::string& program, const std::string& to
   return version;
 }
 
+std::string in_folder(const std::string& folder, const std::string& name) {
+  std::string path = folder;
+  path.append("/").append(name);
+  return path;
+}
+
 /// The first of that very name in PATH, or else the newest with a version behind its name.
 std::string find(const std::vector<Program>& programs, const std::string& tool) {
   std::string path;
   unsigned newest = 0;
   for (const auto& [folder, name] : programs) {
-    if (name == tool) return folder + "/" + name;
+    if (name == tool) return in_folder(folder, name);
     const auto version = suffix(name, tool);
     if (version && *version > newest) {
       newest = *version;
-      path = folder + "/" + name;
+      path = in_folder(folder, name);
     }
   }
   return path;

@@ -2,6 +2,7 @@
 #include "machine/boot/load.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
@@ -18,7 +19,8 @@ constexpr std::uint64_t kSize = 16 << 20;
 class LoadTest : public testing::Test {
  protected:
   std::string write(const std::string& name, const FileBytes& bytes) {
-    std::string path = testing::TempDir() + "vpmu-load-" + name;
+    // Tests run at the same time, each in a process of its own.
+    std::string path = testing::TempDir() + "vpmu-load-" + std::to_string(getpid()) + "-" + name;
     std::ofstream{path, std::ios::binary}.write(reinterpret_cast<const char*>(bytes.data()),
                                                 static_cast<std::streamsize>(bytes.size()));
     return path;

@@ -2,17 +2,21 @@
 #include "cli/atomic_file.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string>
 
 namespace vpmu::cli {
 namespace {
 
 class AtomicFileTest : public testing::Test {
  protected:
-  std::filesystem::path folder = std::filesystem::path{testing::TempDir()} / "vpmu-atomic-file";
+  // Tests run at the same time, each in a process of its own.
+  std::filesystem::path folder =
+      std::filesystem::path{testing::TempDir()} / ("vpmu-atomic-file-" + std::to_string(getpid()));
   void SetUp() override {
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder);
