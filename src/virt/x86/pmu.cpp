@@ -3,6 +3,8 @@
 // Virtual PMU: set-up and reset, entry into the guest, overflow and PMI.
 #include "vpmu/virt/x86/pmu.hpp"
 
+#include <utility>
+
 #include "virt/x86/counter_sets.hpp"
 #include "vpmu/base/ensure.hpp"
 #include "vpmu/silicon/x86/amd_pmu_registers.hpp"
@@ -213,7 +215,7 @@ void Pmu::follow_registers() {
   });
   credited_ = 0;
   // A counter for one event may have been another's.
-  look_for_lost_events();
+  if (std::exchange(host_schedule_changed_, false)) look_for_lost_events();
   if (new_time_slice_) {
     new_time_slice_ = false;
     close_unused_events();

@@ -209,7 +209,11 @@ bool Pmu::start(CounterIndex index, Programme wanted) {
     close_event(index);
     if (!open_event(index, wanted)) return target.status == CounterStatus::kUnsupportedEvent;
   }
-  perf_.enable(target.event);
+  // What only went on with another period is on its counter still.
+  if (perf_.state(target.event) != EventState::kActive) {
+    perf_.enable(target.event);
+    host_schedule_changed_ = true;
+  }
   const bool on = perf_.state(target.event) != EventState::kError;
   set_status(index, on ? CounterStatus::kCounting : CounterStatus::kStarved, wanted.config);
   return on;

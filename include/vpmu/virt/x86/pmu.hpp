@@ -250,6 +250,8 @@ class Pmu final : public hostperf::OverflowHandler {
   /// overflow of theirs is one.
   std::uint64_t credited_ = 0;
   bool new_time_slice_ = false;
+  bool host_schedule_changed_ =
+      false;  ///< an event was enabled: others may have lost their counter
   PmuStatistics statistics_;
 };
 
