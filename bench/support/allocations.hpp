@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How often this process has allocated: operator new counts. For benchmarks of what must not.
+// How often this process has allocated: operator new counts. For benchmarks and tests of what must
+// not.
 #pragma once
 
 #include <cstdint>

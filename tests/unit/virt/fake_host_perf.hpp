@@ -11,7 +11,7 @@
 
 namespace vpmu::hostperf {
 
-class FakeHostPerf final : public HostPerf {
+class FakeHostPerf : public HostPerf {
  public:
   struct Event {
     EventAttr attr;

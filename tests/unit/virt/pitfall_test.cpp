@@ -266,33 +266,15 @@ TEST_F(Pitfall, P17_NothingIsReprogrammedInsideAWrite) {
 // The overflow comes while another counter is being programmed: the set of counters to program is
 // already taken, and must not be cleared as a whole afterwards.
 TEST_F(Pitfall, P18_OverflowWhileProgrammingIsNotLost) {
-  class OverflowingPerf final : public hostperf::HostPerf {
+  class OverflowingPerf final : public hostperf::FakeHostPerf {
    public:
     tl::expected<hostperf::EventId, hostperf::OpenError> open(
         const hostperf::EventAttr& attr, hostperf::Target target,
         hostperf::OverflowHandler& handler) override {
-      const auto event = fake.open(attr, target, handler);
-      if (attr.cookie == 1) fake.count(1);  // counter 0 reaches its overflow here
+      const auto event = FakeHostPerf::open(attr, target, handler);
+      if (attr.cookie == 1) count(1);  // counter 0 reaches its overflow here
       return event;
     }
-    void close(hostperf::EventId event) override { fake.close(event); }
-    void enable(hostperf::EventId event) override { fake.enable(event); }
-    void disable(hostperf::EventId event) override { fake.disable(event); }
-    void pause(hostperf::EventId event) override { fake.pause(event); }
-    void resume(hostperf::EventId event) override { fake.resume(event); }
-    std::optional<hostperf::EventCount> read(hostperf::EventId event) override {
-      return fake.read(event);
-    }
-    void set_period(hostperf::EventId event, std::uint64_t period) override {
-      fake.set_period(event, period);
-    }
-    [[nodiscard]] hostperf::EventState state(hostperf::EventId event) const override {
-      return fake.state(event);
-    }
-    [[nodiscard]] hostperf::HostCpu cpu(hostperf::EventId event) const override {
-      return fake.cpu(event);
-    }
-    hostperf::FakeHostPerf fake;
   };
   OverflowingPerf overflowing;
   pmu = std::make_unique<Pmu>(kVersion2, overflowing, hostperf::VcpuIndex{0}, sink);
@@ -300,7 +282,7 @@ TEST_F(Pitfall, P18_OverflowWhileProgrammingIsNotLost) {
   write(event_select(0), kInstructions | kInt);
   write(event_select(1), kBranches);
   EXPECT_EQ(status_msr(), 1u);
-  EXPECT_EQ(overflowing.fake.of(0)->attr.period, kTurn48) << "and its next turn is programmed";
+  EXPECT_EQ(overflowing.of(0)->attr.period, kTurn48) << "and its next turn is programmed";
   EXPECT_FALSE(pmu->has_entry_work());
   EXPECT_EQ(sink.raised, 1);
   pmu.reset();

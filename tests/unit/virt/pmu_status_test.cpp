@@ -3,44 +3,12 @@
 // Who learns that a counter does not count, what is lost when the host takes a counter away, and
 // that no access allocates.
 #include <array>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
+#include "bench/support/allocations.hpp"
 #include "unit/virt/fake_event_gate.hpp"
 #include "unit/virt/pmu_fixture.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
-
-namespace {
-std::atomic<std::uint64_t> allocations = 0;
-
-void* counted(std::size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(size);
-}
-void* operator new[](std::size_t size) {
-  return counted(size);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace vpmu::virt::x86 {
 namespace {
@@ -209,7 +177,7 @@ class PmuAllocations : public testing::Test {
 TEST_F(PmuAllocations, NoAccessAllocates) {
   FakeEventGate gate;
   gate.denied = {{0x3c, 0x00}};
-  const std::uint64_t before = allocations;
+  const std::uint64_t before = bench::allocations();
   const auto touch = [&](std::uint32_t index) {
     (void)pmu.read_msr(MsrIndex{index}, Initiator::kGuest);
     for (const std::uint64_t value :
@@ -233,16 +201,16 @@ TEST_F(PmuAllocations, NoAccessAllocates) {
   EXPECT_TRUE(pmu.restore(state).has_value());
   pmu.before_entry();
   pmu.reset();
-  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_EQ(bench::allocations() - before, 0u);
 }
 
 TEST_F(PmuAllocations, NoOverflowAllocates) {
   write(0x4c1, kTurn48 - 5);
-  const std::uint64_t before = allocations;
+  const std::uint64_t before = bench::allocations();
   totals.add(silicon::RawEvent::kInstructions, silicon::Privilege::kKernel, 5);
   deadlines.fire_due();
   pmu.before_entry();
-  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_EQ(bench::allocations() - before, 0u);
   EXPECT_EQ(sink.raised, 1);
 }
 
