@@ -24,8 +24,9 @@ class PmiSink {
   virtual PmiOutcome raise_pmi(LvtpcAfterPmi after) = 0;
 
   /// The PMU has work for before_entry(), and it was not a guest's access that made it: a counter
-  /// overflowed. The vCPU must not execute another guest instruction before it is called. May be
-  /// called in signal context by host perf back ends that work so.
+  /// overflowed, or what the guest may count has changed. The vCPU must not execute another guest
+  /// instruction before it is called. May be called in signal context by host perf back ends that
+  /// work so, and on any thread that calls Pmu::gate_changed().
   virtual void request_entry_work() = 0;
 
  protected:

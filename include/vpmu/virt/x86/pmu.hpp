@@ -93,7 +93,7 @@ class Pmu final : public hostperf::OverflowHandler {
   /// Which events the guest may count; null: all. `gate` must outlive its use here. From the next
   /// guest instruction on, for counters that run already too: the vCPU must come by before_entry().
   void set_event_gate(const EventGate* gate);
-  /// The gate's answers have changed.
+  /// The gate's answers have changed: as if it had been set anew. On any thread.
   void gate_changed();
 
   /// AMD: EFER.SVME of the vCPU, and whether it runs a guest of its own (between VMRUN and

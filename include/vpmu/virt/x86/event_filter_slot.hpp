@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// The event filter of a VM, changeable while its vCPUs run on threads of their own:
+//
+//   EventFilterSlot slot;            // outlives the PMUs' use of it
+//   slot.attach(pmu);                // each vCPU's, before it runs
+//   slot.publish(std::move(filter));
+//
+// Read-copy-update (liburcu, bulletproof flavour: threads need not register). A vCPU decides within
+// a read-side section by the whole old filter or the whole new one; publish() frees the old one
+// when nobody can be inside it any more, and has by then told every PMU to program its counters
+// anew before its next guest instruction. Counters that the new filter denies keep their counts,
+// and go on from there should a later one allow them.
+//
+// A thread's first decision registers it with liburcu, which takes a lock and memory: a VMM that
+// minds calls urcu_bp_register_thread() when it starts a vCPU thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "vpmu/virt/x86/event_filter.hpp"
+#include "vpmu/virt/x86/event_gate.hpp"
+
+namespace vpmu::virt::x86 {
+
+class Pmu;
+
+class EventFilterSlot final : public EventGate {
+ public:
+  /// No filter: everything may be counted.
+  EventFilterSlot() = default;
+  /// No PMU asks any more.
+  ~EventFilterSlot();
+  EventFilterSlot(const EventFilterSlot&) = delete;
+  EventFilterSlot& operator=(const EventFilterSlot&) = delete;
+
+  /// Becomes the PMU's gate, on the thread that runs its vCPU or before it runs.
+  void attach(Pmu& pmu);
+  /// The PMU has no gate any more. Before it ends, on the same thread.
+  void detach(Pmu& pmu);
+
+  /// From now on `filter` decides; null: everything may be counted. Any thread but within read().
+  /// Returns when no vCPU can still be deciding by the filter before. The VMM then sees to it that
+  /// each vCPU leaves its guest (PmiSink::request_entry_work() was called for each, on this
+  /// thread).
+  void publish(std::unique_ptr<const EventFilter> filter);
+
+  [[nodiscard]] bool admits(silicon::x86::EventSelector event) const override;
+  [[nodiscard]] bool admits_fixed(unsigned k) const override;
+
+  /// Calls `look` with the filter in force, or null; it is whole, and there until `look` returns.
+  template <class Look>
+  auto read(Look&& look) const {
+    const ReadSection section;
+    return look(filter_.load(std::memory_order_acquire));
+  }
+
+ private:
+  class ReadSection {
+   public:
+    ReadSection();
+    ~ReadSection();
+    ReadSection(const ReadSection&) = delete;
+    ReadSection& operator=(const ReadSection&) = delete;
+  };
+
+  std::atomic<const EventFilter*> filter_ = nullptr;
+  std::mutex writers_;
+  std::vector<Pmu*> pmus_;
+};
+
+}  // namespace vpmu::virt::x86
