@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
-#include <numeric>
 #include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "policy/nearest_names.hpp"
 #include "vpmu/silicon/x86/amd_pmu_registers.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 
@@ -74,37 +74,13 @@ const EventRow* row_of(RawEvent raw, const CpuModel& model) {
   return fixed;
 }
 
-/// How many letters must be added, removed or changed to make one of the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t change = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({change, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 std::string names_like(std::string_view wanted, const CpuModel& model) {
   std::vector<std::string_view> names;
   for (const GenericEvent& event : kGenericEvents) {
     if (row_of(event.raw, model) != nullptr) names.push_back(event.name);
   }
   for (const EventRow& row : model.events) names.emplace_back(row.name);
-  const std::string key = lower(wanted);
-  // What begins as it was written is nearer than what can be made of it.
-  const auto rank = [&](std::string_view name) {
-    const std::string candidate = lower(name);
-    return candidate.starts_with(key) ? std::size_t{0} : distance(key, candidate);
-  };
-  std::ranges::stable_sort(names, {}, rank);
-  names.resize(std::min<std::size_t>(names.size(), 3));
-  return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{}", fmt::join(policy::nearest_names(wanted, names), ", "));
 }
 
 std::uint64_t config_of(EventSelector selector, const CpuModel& model) {

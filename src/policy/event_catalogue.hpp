@@ -5,6 +5,7 @@
 // CPU models ("icelake-server").
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -17,12 +18,15 @@
 namespace vpmu::policy {
 
 /// An event that a counter can be told to count, as libpfm4 knows it: an event and one of its unit
-/// masks, or an event without any.
+/// masks, or an event without any. Where our CPU models name an event otherwise, or libpfm4 has it
+/// wrong, theirs is there too, or instead.
 struct NamedEvent {
   std::string name;  ///< "MEM_INST_RETIRED.ALL_LOADS"
   silicon::x86::EventSelector selector;
   std::string description;
-  /// The fixed counter that counts the same event, or silicon::x86::kNoFixedCounter.
+  /// The fixed counter that counts the same event, or silicon::x86::kNoFixedCounter. Event 3CH/01H
+  /// has none: before Sapphire Rapids it has another rate than fixed counter 2 (which counts
+  /// 00H/03H), and KVM takes them for two events.
   std::int8_t fixed = silicon::x86::kNoFixedCounter;
   /// Counted on that fixed counter only: `selector` is a pseudo-encoding (event select 0).
   bool fixed_only = false;
@@ -35,7 +39,8 @@ struct CataloguedPmu {
   silicon::x86::Vendor vendor;
   std::string cpu_model;  ///< ours, or empty
 };
-/// All of them, sorted by name.
+/// All of them, sorted by name: those whose counters have an event select and a unit mask (not
+/// NetBurst's).
 const std::vector<CataloguedPmu>& catalogued_pmus();
 
 class EventCatalogue {
@@ -55,16 +60,20 @@ class EventCatalogue {
   /// The events that a name or a name with wildcards (* and ?) means. Upper and lower case are the
   /// same, and so are '.' and ':' between event and unit mask. Empty if there is none.
   [[nodiscard]] std::vector<const NamedEvent*> match(std::string_view pattern) const;
+  /// Events of libpfm4's that it gives no encoding for: they are left out.
+  [[nodiscard]] std::size_t left_out() const { return left_out_; }
   /// The names that a user may have meant, nearest first.
   [[nodiscard]] std::vector<std::string> nearest(std::string_view name, std::size_t most = 3) const;
   /// The events of a selector, by name.
   [[nodiscard]] std::vector<const NamedEvent*> named(silicon::x86::EventSelector selector) const;
 
  private:
-  EventCatalogue() = default;
+  friend class CatalogueBuilder;
+  explicit EventCatalogue(const CataloguedPmu& pmu) : pmu_{pmu} {}
 
   CataloguedPmu pmu_;
   unsigned fixed_counters_ = 0;
+  std::size_t left_out_ = 0;
   std::vector<NamedEvent> events_;
 };
 
