@@ -10,6 +10,7 @@
 // No valid image begins with a printable character: its first four bytes are 0 or 1.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -55,5 +56,8 @@ Result<virt::x86::FilterImage> valid_image(const FilterFile& file, silicon::x86:
 /// bits set (mask 0x0010000000000000), EINVAL; ...".
 std::string describe(virt::x86::FilterRefusal refusal, std::span<const std::byte> bytes,
                      silicon::x86::Vendor vendor);
+
+/// What an entry says: "include event 0xd0, umask & 0x7c == 0x00".
+std::string describe(const virt::x86::MaskedEvent& event);
 
 }  // namespace vpmu::policy

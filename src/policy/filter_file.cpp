@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include "policy/filter_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "policy/filter_json.hpp"
+
+namespace vpmu::policy {
+
+namespace {
+using silicon::x86::Vendor;
+using virt::x86::FilterImage;
+using Bytes = std::span<const std::byte>;
+
+/// Of a file: many times what the longest policy needs.
+constexpr std::size_t kLargest = std::size_t{1} << 20;
+
+tl::unexpected<Error> failure(std::string_view name, std::string_view message) {
+  return fail(fmt::format("event filter '{}': {}", name, message));
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_{number} {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) close(number_);
+  }
+  [[nodiscard]] int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+/// All that comes; pipes are welcome.
+Result<std::vector<std::byte>> read_all(const std::string& path) {
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.number() < 0) {
+    const int error = errno;
+    return failure(path, fmt::format("{}; check the path{}", std::strerror(error),
+                                     error == EACCES ? " and its permissions" : ""));
+  }
+  std::vector<std::byte> bytes(kLargest + 1);
+  std::size_t have = 0;
+  while (have < bytes.size()) {
+    const ssize_t got = read(file.number(), bytes.data() + have, bytes.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      return failure(path, fmt::format("{}; give a file that can be read", std::strerror(errno)));
+    }
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  if (have > kLargest) return failure(path, "is larger than 1 MiB; give a filter or a policy");
+  bytes.resize(have);
+  return bytes;
+}
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/// As opposed to an image, which begins with 0 or 1 in four bytes if it is valid.
+bool is_text(std::string_view content) {
+  return std::ranges::all_of(content.substr(0, 4), [](char c) {
+    return is_space(c) || (static_cast<unsigned char>(c) >= ' ' && c != '\x7f');
+  });
+}
+
+/// Its first character that means something.
+char first_character(std::string_view text) {
+  const auto* const found = std::ranges::find_if_not(text, is_space);
+  return found == text.end() ? '\0' : *found;
+}
+
+/// TOML, by what every policy has and hexadecimal digits do not.
+bool is_policy(std::string_view text) {
+  return text.find('=') != text.npos || first_character(text) == '#' ||
+         first_character(text) == '[';
+}
+
+int digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::string shown(char c) {
+  const auto code = static_cast<unsigned char>(c);
+  if (code > ' ' && code < 0x7f) return fmt::format("'{}'", c);
+  return fmt::format("the byte {:#04x}", code);
+}
+
+Result<std::vector<std::byte>> parse_hex(std::string_view text, std::string_view name) {
+  std::vector<std::byte> bytes;
+  std::size_t digits = 0;
+  std::size_t line = 1;
+  std::size_t column = 0;
+  for (const char c : text) {
+    ++column;
+    if (c == '\n') {
+      ++line;
+      column = 0;
+    }
+    if (is_space(c)) continue;
+    const int value = digit(c);
+    if (value < 0) {
+      return failure(name, fmt::format("line {}, column {}: {} is no hexadecimal digit; give an "
+                                       "image, its hexadecimal digits, JSON or a policy",
+                                       line, column, shown(c)));
+    }
+    if (digits % 2 == 0) {
+      bytes.push_back(static_cast<std::byte>(value << 4));
+    } else {
+      bytes.back() |= static_cast<std::byte>(value);
+    }
+    ++digits;
+  }
+  if (digits % 2 != 0) {
+    return failure(name, fmt::format("has {} hexadecimal digits, half a byte too many or too few; "
+                                     "copy the whole file",
+                                     digits));
+  }
+  return bytes;
+}
+
+Result<FilterFile> compile_policy(std::string_view /*text*/, std::string_view name) {
+  return failure(name, "policies cannot be read yet; give a filter");
+}
+
+Result<FilterFile> parse_text(std::string_view text, std::string_view name) {
+  FilterFile file{std::string{name}, {}, {}, {}};
+  if (first_character(text) == '{') {
+    auto bytes = parse_filter_json(text);
+    if (!bytes) return failure(name, bytes.error().message);
+    file.bytes = std::move(*bytes);
+    return file;
+  }
+  if (is_policy(text)) return compile_policy(text, name);
+  auto bytes = parse_hex(text, name);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (bytes->empty()) return failure(name, "is empty; give a filter or a policy");
+  file.bytes = std::move(*bytes);
+  return file;
+}
+}  // namespace
+
+Result<FilterFile> read_filter_file(const std::string& path) {
+  const auto content = read_all(path);
+  if (!content) return tl::unexpected(content.error());
+  return parse_filter_file(*content, path);
+}
+
+Result<FilterFile> parse_filter_file(Bytes content, std::string_view name) {
+  if (content.empty()) return failure(name, "is empty; give a filter or a policy");
+  const std::string_view text{reinterpret_cast<const char*>(content.data()), content.size()};
+  if (is_text(text)) return parse_text(text, name);
+  return FilterFile{std::string{name}, {content.begin(), content.end()}, {}, {}};
+}
+
+Result<FilterImage> valid_image(const FilterFile& file, Vendor vendor) {
+  const auto image = virt::x86::read_filter_image(file.bytes, vendor);
+  if (!image) return failure(file.name, describe(image.error(), file.bytes, vendor));
+  return *image;
+}
+
+}  // namespace vpmu::policy
