@@ -67,6 +67,11 @@ std::uint64_t reset_misc_enable(const PmuConfig& config) {
   return misc_enable.raw;
 }
 
+/// Clears a flag that others may set meanwhile. Cheap while it is not set.
+bool take(std::atomic<bool>& flag) {
+  return flag.load(std::memory_order_relaxed) && flag.exchange(false);
+}
+
 }  // namespace
 
 const char* name(CounterStatus status) {
@@ -118,6 +123,7 @@ void Pmu::reset() {
   credited_ = 0;
   reprogram_ = 0;
   reprogram_requested_ = false;
+  gate_changed_ = false;
   pmi_pending_ = false;
   new_time_slice_ = false;
 }
@@ -147,9 +153,12 @@ void Pmu::set_event_gate(const EventGate* gate) {
   gate_changed();
 }
 
+/// Not yet in `reprogram_`: until the vCPU comes by, its counters count by the answers before, and
+/// what overflows is no less an overflow.
 void Pmu::gate_changed() {
   if (all_counters() == 0) return;
-  request_reprogram(all_counters());
+  gate_changed_ = true;
+  reprogram_requested_ = true;
   sink_.request_entry_work();
 }
 
@@ -184,9 +193,6 @@ void Pmu::scheduled_in() {
 // ---- Entry, overflow, PMI -----------------------------------------------------------------------
 
 void Pmu::before_entry() {
-  const auto take = [](std::atomic<bool>& flag) {
-    return flag.load(std::memory_order_relaxed) && flag.exchange(false);
-  };
   if (take(reprogram_requested_)) follow_registers();
   if (take(pmi_pending_)) deliver_pmi();
   // The PMI froze counters, or one overflowed while it was programmed.
@@ -197,6 +203,7 @@ void Pmu::follow_registers() {
   const auto follow = [this](CounterIndex index) {
     if (!reprogram(index)) reprogram_ |= bit(index);
   };
+  if (take(gate_changed_)) reprogram_ |= all_counters();
   // Only the bits taken here are cleared: an overflow may set others meanwhile.
   const std::uint64_t snapshot = reprogram_.exchange(0);
   std::uint64_t waiting = 0;

@@ -23,7 +23,8 @@
 // has no host event where it should have one stands still and keeps its value; it is tried again at
 // the next change of registers and in every time slice.
 //
-// Not thread-safe, but for on_overflow() in signal context: everything it touches is atomic.
+// Not thread-safe, but for gate_changed() and for on_overflow() in signal context: everything they
+// touch is atomic.
 // Nothing after construction allocates, except for the text of restore()'s errors.
 #pragma once
 
@@ -244,6 +245,7 @@ class Pmu final : public hostperf::OverflowHandler {
   /// host perf has no room for stays in it without a request.
   std::atomic<std::uint64_t> reprogram_ = 0;
   std::atomic<bool> reprogram_requested_ = false;
+  std::atomic<bool> gate_changed_ = false;  ///< every counter is to be reprogrammed
   std::atomic<bool> pmi_pending_ = false;
   std::atomic<std::uint64_t> overflows_ = 0;
   /// Counters that were credited: the host event overflows too late. Unlike in `reprogram_`, an
