@@ -2,7 +2,6 @@
 #include "cli/event_spec.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -10,12 +9,14 @@
 #include <fmt/format.h>
 
 #include "policy/nearest_names.hpp"
+#include "policy/number.hpp"
 #include "vpmu/silicon/x86/amd_pmu_registers.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 
 namespace vpmu::cli {
 
 namespace {
+using policy::number;
 using silicon::RawEvent;
 using silicon::x86::AmdEventSelect;
 using silicon::x86::CpuModel;
@@ -48,17 +49,6 @@ std::string lower(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return result;
-}
-
-std::optional<std::uint64_t> number(std::string_view text, int base = 10) {
-  if (text.starts_with("0x") || text.starts_with("0X")) {
-    text.remove_prefix(2);
-    base = 16;
-  }
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return {};
-  return value;
 }
 
 // ---- Names --------------------------------------------------------------------------------------

@@ -142,7 +142,8 @@ class CatalogueBuilder {
 
   std::unique_ptr<const EventCatalogue> take() {
     for (auto& [name, event] : events_) {
-      set_fixed(event);
+      event.fixed = catalogue_->fixed_of(event.selector);
+      event.fixed_only = event.fixed != kNoFixedCounter && event.selector.event == 0;
       catalogue_->events_.push_back(std::move(event));
     }
     return std::move(catalogue_);
@@ -187,26 +188,6 @@ class CatalogueBuilder {
       // The models' have none.
       if (!is_new && at->second.selector == event.selector)
         at->second.description = event.description;
-    }
-  }
-
-  /// By the selector: SDM 3B tables 20-1 and 20-2.
-  void set_fixed(NamedEvent& event) const {
-    if (catalogue_->pmu_.vendor == Vendor::kAmd) return;
-    struct Counted {
-      EventSelector selector;
-      std::int8_t fixed;
-    };
-    constexpr Counted kBoth[] = {{{0xc0, 0x00}, 0}, {{0x3c, 0x00}, 1}, {{0xa4, 0x01}, 3}};
-    const auto counters = static_cast<int>(catalogue_->fixed_counters_);
-    for (const Counted& counted : kBoth) {
-      if (counted.selector == event.selector && counted.fixed < counters)
-        event.fixed = counted.fixed;
-    }
-    for (int k = 0; k < counters; ++k) {
-      if (event.selector != silicon::x86::fixed_only_selector(static_cast<unsigned>(k))) continue;
-      event.fixed = static_cast<std::int8_t>(k);
-      event.fixed_only = true;
     }
   }
 
@@ -265,6 +246,22 @@ std::vector<std::string> EventCatalogue::nearest(std::string_view name, std::siz
   std::ranges::replace(wanted, ':', '.');
   const auto nearest = nearest_names(wanted, std::move(names), most);
   return {nearest.begin(), nearest.end()};
+}
+
+std::int8_t EventCatalogue::fixed_of(EventSelector selector) const {
+  struct Counted {
+    EventSelector selector;
+    std::int8_t fixed;
+  };
+  constexpr Counted kArchitectural[] = {{{0xc0, 0x00}, 0}, {{0x3c, 0x00}, 1}, {{0xa4, 0x01}, 3}};
+  const auto counters = static_cast<std::int8_t>(fixed_counters_);
+  for (const Counted& counted : kArchitectural) {
+    if (counted.selector == selector && counted.fixed < counters) return counted.fixed;
+  }
+  for (std::int8_t k = 0; k < counters; ++k) {
+    if (silicon::x86::fixed_only_selector(static_cast<unsigned>(k)) == selector) return k;
+  }
+  return kNoFixedCounter;
 }
 
 std::vector<const NamedEvent*> EventCatalogue::named(EventSelector selector) const {

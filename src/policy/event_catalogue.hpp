@@ -64,6 +64,9 @@ class EventCatalogue {
   [[nodiscard]] std::size_t left_out() const { return left_out_; }
   /// The names that a user may have meant, nearest first.
   [[nodiscard]] std::vector<std::string> nearest(std::string_view name, std::size_t most = 3) const;
+  /// The fixed counter that counts the event of a selector, or kNoFixedCounter: of the
+  /// architectural events (SDM 3B table 20-1) and the pseudo-encodings 00H/01H and up.
+  [[nodiscard]] std::int8_t fixed_of(silicon::x86::EventSelector selector) const;
   /// The events of a selector, by name.
   [[nodiscard]] std::vector<const NamedEvent*> named(silicon::x86::EventSelector selector) const;
 

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "policy/event_catalogue.hpp"
 #include "policy/selector_set.hpp"
@@ -35,6 +36,8 @@ struct Policy {
   std::string tier;                 ///< empty: none
   SelectorSet allowed;              ///< on general-purpose counters
   std::uint32_t fixed_allowed = 0;  ///< bit k: fixed counter k
+  /// Lines that do nothing: "FILE:3:10: ...", in the order of the file.
+  std::vector<std::string> warnings;
 };
 
 /// Reads a policy. `file` is what errors call it; they have line and column: "FILE:3:10: ...".
