@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "vpmu/silicon/x86/amd_pmu_registers.hpp"
+#include "vpmu/silicon/x86/event_selector.hpp"
 #include "vpmu/silicon/x86/event_table.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 
@@ -12,11 +12,9 @@ namespace vpmu::cli {
 namespace {
 using Json = nlohmann::ordered_json;
 using machine::CounterLog;
-using silicon::x86::AmdEventSelect;
 using silicon::x86::CpuModel;
 using silicon::x86::EventSelect;
 using silicon::x86::EventSelector;
-using silicon::x86::Vendor;
 using virt::x86::CounterIndex;
 using virt::x86::CounterStatus;
 
@@ -28,16 +26,6 @@ void for_each_counter(const virt::x86::PmuConfig& config, Function function) {
   for (unsigned k = 0; k < config.fixed_counters; ++k) {
     function(fmt::format("fixed{}", k), virt::x86::fixed_counter(k));
   }
-}
-
-EventSelector selector(const CpuModel& model, std::uint64_t config) {
-  const EventSelect select{{config}};
-  auto event = static_cast<std::uint16_t>(select.get(EventSelect::kEvent));
-  if (model.vendor == Vendor::kAmd) {
-    const AmdEventSelect amd{{config}};
-    event = static_cast<std::uint16_t>(event | amd.get(AmdEventSelect::kEventHigh) << 8);
-  }
-  return {event, static_cast<std::uint8_t>(select.get(EventSelect::kUnitMask))};
 }
 
 /// The condition on cycles, which is part of what may not be countable; empty if there is none.
@@ -71,7 +59,7 @@ Json counters(const machine::Vcpu& vcpu, const CpuModel& model) {
   for_each_counter(vcpu.pmu().config(), [&](const std::string& counter, CounterIndex index) {
     const CounterLog::Entry& entry = vcpu.counter_log().of(index);
     if (!entry.used) return;
-    const EventSelector event = selector(model, entry.config);
+    const EventSelector event = silicon::x86::selector_of(model.vendor, entry.config);
     Json one{{"counter", counter},
              {"event", fmt::format("{:#04x}", event.event)},
              {"umask", fmt::format("{:#04x}", event.unit_mask)}};
@@ -105,7 +93,7 @@ std::string counter_troubles(const machine::Machine& machine) {
   std::string text;
   for (const auto& vcpu : machine.vcpus()) {
     for (const CounterLog::Trouble& trouble : vcpu->counter_log().troubles()) {
-      const EventSelector event = selector(model, trouble.config);
+      const EventSelector event = silicon::x86::selector_of(model.vendor, trouble.config);
       text += fmt::format(
           "vpmu: vCPU {}: event {:#04x} (umask {:#04x}{}) {}: the counter stands still\n",
           vcpu->index(), event.event, event.unit_mask, condition(trouble.config),

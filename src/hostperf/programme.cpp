@@ -2,6 +2,7 @@
 #include "hostperf/programme.hpp"
 
 #include "vpmu/silicon/x86/amd_pmu_registers.hpp"
+#include "vpmu/silicon/x86/event_selector.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 
 namespace vpmu::hostperf {
@@ -10,7 +11,6 @@ namespace {
 using silicon::x86::AmdEventSelect;
 using silicon::x86::CpuModel;
 using silicon::x86::EventSelect;
-using silicon::x86::EventSelector;
 
 /// The fields that both vendors have at the same places are read as Intel's.
 static_assert(AmdEventSelect::kEvent.kMask == EventSelect::kEvent.kMask &&
@@ -28,16 +28,6 @@ std::uint64_t known_bits(const CpuModel& model) {
   return model.tsx ? kPlain | mask_of(EventSelect::kInTx, EventSelect::kInTxcp) : kPlain;
 }
 
-EventSelector selector(std::uint64_t config, silicon::x86::Vendor vendor) {
-  std::uint64_t event = EventSelect{{config}}.get(EventSelect::kEvent);
-  if (vendor == silicon::x86::Vendor::kAmd) {
-    event |= AmdEventSelect{{config}}.get(AmdEventSelect::kEventHigh)
-             << AmdEventSelect::kEvent.kWidth;
-  }
-  return {static_cast<std::uint16_t>(event),
-          static_cast<std::uint8_t>(EventSelect{{config}}.get(EventSelect::kUnitMask))};
-}
-
 /// All that a modelled host CPU retires is a guest's.
 constexpr silicon::PrivilegeSet counted_privileges(const EventAttr& attr) {
   return {.user = !attr.exclude_guest && !attr.exclude_user,
@@ -48,7 +38,8 @@ constexpr silicon::PrivilegeSet counted_privileges(const EventAttr& attr) {
 
 std::optional<Programme> programme(const EventAttr& attr, const CpuModel& model) {
   if ((attr.config & ~known_bits(model)) != 0) return std::nullopt;
-  const auto* row = silicon::x86::find_event(model.events, selector(attr.config, model.vendor));
+  const auto* row =
+      silicon::x86::find_event(model.events, silicon::x86::selector_of(model.vendor, attr.config));
   if (row == nullptr) return std::nullopt;
 
   const EventSelect select{{attr.config}};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
+#include "vpmu/base/ensure.hpp"
 
 namespace vpmu::machine {
 
@@ -67,7 +68,7 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
       pmu_config_{config.pmu.value_or(virt::x86::guest_pmu(*config.model))} {
   std::vector<hostperf::ModelledVcpu> modelled;
   for (unsigned i = 0; i < config.vcpus; ++i) {
-    const Vcpu::Config vcpu{config.model, {i, config.vcpus}, config.trace};
+    const Vcpu::Config vcpu{config.model, {i, config.vcpus}, config.trace, &filter_log_};
     vcpus_.push_back(std::make_unique<Vcpu>(vcpu, board_));
     modelled.push_back(
         {&vcpus_.back()->totals(), &vcpus_.back()->deadlines(), &vcpus_.back()->conditions()});
@@ -75,7 +76,10 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
   const hostperf::ModelledHost host{.cpus = config.host_cpus, .clock = this};
   host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled, host);
   host_activity_ = std::make_unique<HostActivity>(*host_perf_);
-  for (const auto& vcpu : vcpus_) vcpu->attach_pmu(pmu_config_, *host_perf_);
+  for (const auto& vcpu : vcpus_) {
+    vcpu->attach_pmu(pmu_config_, *host_perf_);
+    vcpu->attach_filter(filter_slot_);
+  }
 }
 
 Machine::~Machine() {
@@ -205,6 +209,17 @@ bool Machine::take_input() {
   return taken;
 }
 
+// ---- Event filter -------------------------------------------------------------------------------
+
+void Machine::set_event_filter(std::unique_ptr<const virt::x86::EventFilter> filter,
+                               std::string name) {
+  ensure(filter == nullptr || filter->vendor() == config_.model->vendor);
+  filter_log_.begin(filter.get(), std::move(name), instructions());
+  filter_slot_.publish(std::move(filter));
+  // Their status does not change if it denies them, too.
+  for (const auto& vcpu : vcpus_) vcpu->counter_log().note_denied();
+}
+
 // ---- State --------------------------------------------------------------------------------------
 
 MachineState Machine::save() {
@@ -214,7 +229,8 @@ MachineState Machine::save() {
                      .vcpus = {},
                      .host = {},
                      .caches = {},
-                     .last_level_cache = board_.last_level_cache.save()};
+                     .last_level_cache = board_.last_level_cache.save(),
+                     .filters = filter_log_.save()};
   for (const auto& vcpu : vcpus_) {
     state.vcpus.push_back(vcpu->save());
     state.caches.push_back(vcpu->memory_model().save());
@@ -232,6 +248,8 @@ Result<void> Machine::restore(const MachineState& state) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
   }
+  // After the vCPUs, whose counters say that they are denied as they take their places.
+  if (auto filters = restore_filters(state.filters); !filters) return filters;
   // After the CPUs, which have flushed their TLBs.
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto caches = vcpus_[n]->memory_model().restore(state.caches[n]);
@@ -254,6 +272,19 @@ Result<void> Machine::restore(const MachineState& state) {
   }
   schedule_ = schedule;
   boot_state_.protocol = state.protocol;
+  return {};
+}
+
+Result<void> Machine::restore_filters(const FilterLog::State& state) {
+  std::unique_ptr<const virt::x86::EventFilter> filter;
+  if (!state.empty() && state.back().image) {
+    auto made = virt::x86::EventFilter::create(*state.back().image, config_.model->vendor);
+    if (!made) return fail("its event filter is not one");
+    filter = std::move(*made);
+  }
+  auto restored = filter_log_.restore(state, filter.get(), config_.model->vendor, config_.vcpus);
+  if (!restored) return restored;
+  filter_slot_.publish(std::move(filter));
   return {};
 }
 

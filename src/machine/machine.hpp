@@ -13,6 +13,8 @@
 //
 // The host has CPUs of its own, each with a PMU: vCPU n runs on host CPU n modulo their number, and
 // stays on it, halted or not, until another vCPU has its turn there.
+//
+// The guest may count what its event filter admits, everything if it has none.
 #pragma once
 
 #include <atomic>
@@ -27,11 +29,13 @@
 #include "machine/host_activity.hpp"
 #include "machine/pc/board.hpp"
 #include "machine/pc/console.hpp"
+#include "machine/pc/filter_log.hpp"
 #include "machine/pc/trace_sink.hpp"
 #include "machine/pc/vcpu.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
+#include "vpmu/virt/x86/event_filter_slot.hpp"
 
 namespace vpmu::machine {
 
@@ -99,6 +103,7 @@ struct MachineState {
   HostActivityState host;
   std::vector<silicon::MemoryModel::State> caches;  ///< the vCPUs' own
   std::vector<std::uint64_t> last_level_cache;      ///< as LruSets::save()
+  FilterLog::State filters;                         ///< the last one is in force
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 
@@ -118,6 +123,13 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   /// Runs the guest until it ends or a limit is reached. Flushes the console.
   Outcome run(const RunLimits& limits);
 
+  /// What the guest may count from now on, before any vCPU executes another instruction; null:
+  /// everything. For guests of the CPU model's vendor. Before the first run, or between two, whose
+  /// course it does not change otherwise: RunLimits::pause_at says where that is. Counters that the
+  /// filter denies keep their counts and stand still. `name` is what reports call it.
+  void set_event_filter(std::unique_ptr<const virt::x86::EventFilter> filter,
+                        std::string name = {});
+
   /// Between two runs, whose course it does not change. Memory is the caller's part: see
   /// machine/snapshot.
   [[nodiscard]] MachineState save();
@@ -135,6 +147,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   [[nodiscard]] const Board& board() const { return board_; }
   [[nodiscard]] const boot::BootState& boot_state() const { return boot_state_; }
   [[nodiscard]] const HostActivity& host_activity() const { return *host_activity_; }
+  [[nodiscard]] const FilterLog& filter_log() const { return filter_log_; }
   [[nodiscard]] hostperf::ModelledHostPerf& host_perf() { return *host_perf_; }
   /// Machine time in cycles.
   [[nodiscard]] std::uint64_t now() const { return board_.clock.now(); }
@@ -154,6 +167,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
 
   [[nodiscard]] hostperf::HostCpu host_cpu(const Vcpu& vcpu) const;
   void start(const boot::BootState& state);
+  Result<void> restore_filters(const FilterLog::State& state);
   void end(Outcome::Reason reason, std::uint32_t value);
   /// A turn's length in cycles, at most.
   [[nodiscard]] std::uint64_t longest_turn() const;
@@ -169,6 +183,8 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   const MachineConfig config_;
   Console& console_;
   Board board_;
+  FilterLog filter_log_;
+  virt::x86::EventFilterSlot filter_slot_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   virt::x86::PmuConfig pmu_config_;
   std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;

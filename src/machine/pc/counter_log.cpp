@@ -10,6 +10,15 @@ using virt::x86::CounterStatus;
 
 namespace {
 constexpr unsigned kFixed0 = static_cast<unsigned>(virt::x86::fixed_counter(0));
+
+/// A filter asks another question of a fixed counter than of the others that count the same event.
+bool is_same(const CounterLog::Trouble& one, const CounterLog::Trouble& other) {
+  const auto is_fixed = [](CounterIndex counter) {
+    return static_cast<unsigned>(counter) >= kFixed0;
+  };
+  return one.status == other.status && one.config == other.config &&
+         (one.status != CounterStatus::kDenied || is_fixed(one.counter) == is_fixed(other.counter));
+}
 }  // namespace
 
 CounterLog::Entry& CounterLog::entry(CounterIndex counter) {
@@ -39,12 +48,24 @@ void CounterLog::counter_changed(CounterIndex counter, CounterStatus status, std
   changed.config = config;
   if (status == CounterStatus::kOff) return;
   changed.used = true;
+  if (status == CounterStatus::kDenied && filters_ != nullptr) {
+    filters_->denied(vcpu_, counter, config);
+  }
   if (status == CounterStatus::kCounting || state_.trouble_count == kMaxTroubles) return;
-  const auto known = troubles();
-  const bool is_known = std::ranges::any_of(known, [&](const Trouble& trouble) {
-    return trouble.status == status && trouble.config == config;
-  });
-  if (!is_known) state_.troubles[state_.trouble_count++] = {counter, status, config, clock_.now()};
+  const Trouble trouble{counter, status, config, clock_.now()};
+  const bool is_known = std::ranges::any_of(
+      troubles(), [&trouble](const Trouble& known) { return is_same(known, trouble); });
+  if (!is_known) state_.troubles[state_.trouble_count++] = trouble;
+}
+
+void CounterLog::note_denied() const {
+  if (filters_ == nullptr) return;
+  const auto note = [this](CounterIndex counter) {
+    const Entry& entry = of(counter);
+    if (entry.status == CounterStatus::kDenied) filters_->denied(vcpu_, counter, entry.config);
+  };
+  for (unsigned i = 0; i < state_.gp.size(); ++i) note(virt::x86::gp_counter(i));
+  for (unsigned k = 0; k < state_.fixed.size(); ++k) note(virt::x86::fixed_counter(k));
 }
 
 }  // namespace vpmu::machine

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "machine/clock.hpp"
+#include "machine/pc/filter_log.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/virt/x86/counter_status.hpp"
 #include "vpmu/virt/x86/pmu_state.hpp"
@@ -47,13 +48,19 @@ class CounterLog final : public virt::x86::CounterObserver {
     friend bool operator==(const State&, const State&) = default;
   };
 
-  explicit CounterLog(const Clock& clock) : clock_{clock} {}
+  /// Tells `filters` of every denial, if there is one.
+  explicit CounterLog(const Clock& clock, unsigned vcpu = 0, FilterLog* filters = nullptr)
+      : clock_{clock}, vcpu_{vcpu}, filters_{filters} {}
 
   void counter_changed(virt::x86::CounterIndex counter, virt::x86::CounterStatus status,
                        std::uint64_t config) override;
 
+  /// There is another filter: it is told which counters are denied already.
+  void note_denied() const;
+
   [[nodiscard]] const Entry& of(virt::x86::CounterIndex counter) const;
-  /// In the order in which they came, each event and status once; after kMaxTroubles no more.
+  /// In the order in which they came, each event and status once (denials of fixed counters and of
+  /// general-purpose ones are two); after kMaxTroubles no more.
   [[nodiscard]] std::span<const Trouble> troubles() const {
     return {state_.troubles.data(), state_.trouble_count};
   }
@@ -65,6 +72,8 @@ class CounterLog final : public virt::x86::CounterObserver {
   [[nodiscard]] Entry& entry(virt::x86::CounterIndex counter);
 
   const Clock& clock_;
+  const unsigned vcpu_;
+  FilterLog* const filters_;
   State state_;
 };
 

@@ -37,7 +37,7 @@ Vcpu::Vcpu(const Config& config, Board& board)
             .identity = x86::identity_of(*config.model),
             .conditions = &conditions_,
             .memory = &memory_model_}},
-      counter_log_{board.clock},
+      counter_log_{board.clock, config.topology.apic_id, config.filters},
       apic_{apic_config(config), board.clock, board.apic_bus, *this,
             config.topology.apic_id == 0 ? &board.pic : nullptr} {
   if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);
@@ -55,11 +55,6 @@ void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& pe
 /// What the PMU has put off until the guest goes on: before a run, and right behind an overflow.
 void Vcpu::enter_pmu() {
   if (pmu_->has_entry_work()) pmu_->before_entry();
-}
-
-void Vcpu::set_event_gate(const virt::x86::EventGate* gate) {
-  pmu_->set_event_gate(gate);
-  if (running_) cpu_.request_exit();
 }
 
 bool Vcpu::runnable() {

@@ -26,6 +26,7 @@
 #include "vpmu/silicon/retire_totals.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
 #include "vpmu/virt/exit_stats.hpp"
+#include "vpmu/virt/x86/event_filter_slot.hpp"
 #include "vpmu/virt/x86/pmu.hpp"
 
 namespace vpmu::machine {
@@ -52,6 +53,7 @@ class Vcpu final : private x86::Environment,
     const silicon::x86::CpuModel* model;
     silicon::x86::Topology topology;  ///< APIC ID 0 is the boot CPU
     TraceSink* trace = nullptr;
+    FilterLog* filters = nullptr;  ///< is told of every denial
   };
 
   /// Reset; all but the boot CPU wait for their start-up IPI. `board` must outlive the vCPU.
@@ -86,8 +88,9 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] silicon::CycleConditions& conditions() { return conditions_; }
   [[nodiscard]] silicon::MemoryModel& memory_model() { return memory_model_; }
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
-  /// Which events the guest may count; null: all. Also while it runs, from a device or an observer.
-  void set_event_gate(const virt::x86::EventGate* gate);
+  /// From now on `slot` says which events the guest may count. Once, before the first run; `slot`
+  /// must stay until detach_pmu().
+  void attach_filter(virt::x86::EventFilterSlot& slot) { slot.attach(*pmu_); }
   [[nodiscard]] const CounterLog& counter_log() const { return counter_log_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
 

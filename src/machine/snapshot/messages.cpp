@@ -2,6 +2,9 @@
 #include "machine/snapshot/messages.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
 
 #include "machine/snapshot/fields.hpp"
 
@@ -153,6 +156,82 @@ void decode_caches(const proto::Machine& message, MachineState& state) {
   }
   state.last_level_cache.assign(message.last_level_cache().begin(),
                                 message.last_level_cache().end());
+}
+
+void encode_image(const virt::x86::FilterImage& image, std::string& to) {
+  using virt::x86::FilterImage;
+  std::array<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes;
+  const std::size_t length = virt::x86::write_filter_image(image, bytes);
+  to.assign(reinterpret_cast<const char*>(bytes.data()), length);
+}
+
+Result<void> decode_image(const std::string& from, virt::x86::FilterImage& image) {
+  // Whatever one of the vendors may have: whoever takes the state asks for its own.
+  const auto read =
+      virt::x86::read_filter_image(std::as_bytes(std::span{from}), silicon::x86::Vendor::kAmd);
+  if (!read || from.size() != virt::x86::FilterImage::kHeaderBytes + 8 * read->used().size()) {
+    return fail("an event filter is not one");
+  }
+  image = *read;
+  return {};
+}
+
+void encode_denial(const FilterLog::Denial& denial, proto::FilterDenial& to) {
+  to.set_vcpu(denial.vcpu);
+  to.set_counter(to_number(denial.counter));
+  to.set_event(denial.event.event);
+  to.set_unit_mask(denial.event.unit_mask);
+  to.set_count(denial.count);
+}
+
+Result<void> decode_denial(const proto::FilterDenial& from, FilterLog::Denial& denial) {
+  denial.vcpu = from.vcpu();
+  denial.count = from.count();
+  if (auto done = from_number(from.counter(), denial.counter); !done) return done;
+  if (auto done = from_number(from.event(), denial.event.event); !done) return done;
+  return from_number(from.unit_mask(), denial.event.unit_mask);
+}
+
+void encode_filters(const FilterLog::State& state, proto::Machine& message) {
+  for (const FilterLog::Filter& filter : state) {
+    proto::EventFilter& to = *message.add_event_filters();
+    to.set_name(filter.name);
+    to.set_since(filter.since);
+    if (filter.image) encode_image(*filter.image, *to.mutable_image());
+    to.mutable_by_entry()->Add(filter.by_entry.begin(), filter.by_entry.end());
+    to.set_not_included(filter.not_included);
+    to.mutable_by_fixed_bitmap()->Add(filter.by_fixed_bitmap.begin(), filter.by_fixed_bitmap.end());
+    for (const FilterLog::Denial& denial : filter.denials) encode_denial(denial, *to.add_denials());
+  }
+}
+
+Result<void> decode_filter(const proto::EventFilter& from, FilterLog::Filter& filter) {
+  filter.name = from.name();
+  filter.since = from.since();
+  if (!from.image().empty()) {
+    if (auto done = decode_image(from.image(), filter.image.emplace()); !done) return done;
+  }
+  if (static_cast<std::size_t>(from.by_fixed_bitmap_size()) != filter.by_fixed_bitmap.size()) {
+    return fail("a list has another length");
+  }
+  filter.by_entry.assign(from.by_entry().begin(), from.by_entry().end());
+  filter.not_included = from.not_included();
+  std::copy(from.by_fixed_bitmap().begin(), from.by_fixed_bitmap().end(),
+            filter.by_fixed_bitmap.begin());
+  for (const proto::FilterDenial& denial : from.denials()) {
+    if (auto done = decode_denial(denial, filter.denials.emplace_back()); !done) return done;
+  }
+  return {};
+}
+
+Result<void> decode_filters(const proto::Machine& message, FilterLog::State& state) {
+  if (static_cast<std::size_t>(message.event_filters_size()) > FilterLog::kMaxFilters) {
+    return fail("there are more event filters than are remembered");
+  }
+  for (const proto::EventFilter& from : message.event_filters()) {
+    if (auto done = decode_filter(from, state.emplace_back()); !done) return done;
+  }
+  return {};
 }
 
 void encode_vectors(const LocalApic::State& state, proto::LocalApic& message) {
@@ -640,6 +719,7 @@ void encode(const MachineState& state, proto::Machine& message) {
   encode(state.board, *message.mutable_board());
   encode_host(state.host, message);
   encode_caches(state, message);
+  encode_filters(state.filters, message);
 }
 
 void encode(const VcpuState& state, proto::Vcpu& message) {
@@ -680,6 +760,7 @@ Result<void> decode(const proto::Machine& message, MachineState& state) {
   if (auto schedule = decode(message.schedule(), state.schedule); !schedule) return schedule;
   if (auto host = decode_host(message, state.host); !host) return host;
   decode_caches(message, state);
+  if (auto filters = decode_filters(message, state.filters); !filters) return filters;
   return decode(message.board(), state.board);
 }
 

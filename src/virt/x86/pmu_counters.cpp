@@ -3,6 +3,7 @@
 // Virtual PMU: what the registers say about a counter, its value, and the host event behind it.
 #include "virt/x86/counter_sets.hpp"
 #include "vpmu/silicon/x86/amd_pmu_registers.hpp"
+#include "vpmu/silicon/x86/event_selector.hpp"
 #include "vpmu/virt/x86/pmu.hpp"
 
 namespace vpmu::virt::x86 {
@@ -99,15 +100,7 @@ bool Pmu::enabled(CounterIndex index) const {
 }
 
 EventSelector Pmu::event_of(unsigned gp) const {
-  if (is_intel()) {
-    const EventSelect select{{event_select_[gp]}};
-    return {static_cast<std::uint16_t>(select.get(EventSelect::kEvent)),
-            static_cast<std::uint8_t>(select.get(EventSelect::kUnitMask))};
-  }
-  const AmdEventSelect select{{event_select_[gp]}};
-  return {static_cast<std::uint16_t>(select.get(AmdEventSelect::kEventHigh) << 8 |
-                                     select.get(AmdEventSelect::kEvent)),
-          static_cast<std::uint8_t>(select.get(AmdEventSelect::kUnitMask))};
+  return silicon::x86::selector_of(config_.vendor, event_select_[gp]);
 }
 
 bool Pmu::admitted(CounterIndex index) const {

@@ -70,6 +70,43 @@ TEST_F(SnapshotTest, RestoredMachineGivesTheSameSnapshot) {
   EXPECT_TRUE(again.bytes == bytes);
 }
 
+TEST_F(SnapshotTest, EventFilterIsInForceAgainAndItsDenialsAreThere) {
+  virt::x86::FilterImage image;
+  image.action = static_cast<std::uint32_t>(virt::x86::FilterAction::kDeny);
+  image.entries[image.count++] = 0x00c0;
+  // Counter 0 counts instructions, which it may until after the first pause.
+  load(wrmsr(0x186, 0x4300c0) + wrmsr(0x38f, 1) + forever());
+  machine->run({.pause_at = 500});
+  const auto set = [&] {
+    auto filter = virt::x86::EventFilter::create(image, config.model->vendor);
+    ASSERT_TRUE(filter.has_value());
+    machine->set_event_filter(std::move(*filter), "the filter");
+  };
+  set();
+  const std::uint64_t frozen = machine->vcpus()[0]->pmu().value(virt::x86::gp_counter(0));
+  // At once, when no vCPU has heard of it yet; and later.
+  for (const std::uint64_t at : {500, 800}) {
+    machine->run({.pause_at = at});
+    snapshot::StringOutput file;
+    ASSERT_TRUE(snapshot::save(*machine, {}, file).has_value());
+    snapshot::StringInput input{file.bytes};
+    snapshot::Reader reader{input};
+    ASSERT_TRUE(reader.header().has_value());
+    auto restored = reader.machine(console, nullptr);
+    ASSERT_TRUE(restored.has_value()) << restored.error().message;
+    (*restored)->run({.pause_at = 1'000});
+    EXPECT_EQ((*restored)->vcpus()[0]->pmu().value(virt::x86::gp_counter(0)), frozen);
+    const auto& filters = (*restored)->filter_log().filters();
+    ASSERT_EQ(filters.size(), 1u);
+    EXPECT_EQ(filters[0].name, "the filter");
+    EXPECT_EQ(filters[0].since, 500u);
+    EXPECT_EQ(filters[0].image, image);
+    EXPECT_EQ(filters[0].by_entry, std::vector<std::uint64_t>{1});
+    ASSERT_EQ(filters[0].denials.size(), 1u);
+    EXPECT_EQ(filters[0].denials[0].count, 1u);
+  }
+}
+
 TEST_F(SnapshotTest, UntouchedMemoryTakesNoRoom) {
   config.memory_bytes = std::uint64_t{5} << 30;
   EXPECT_LT(saved().size(), 100'000u);

@@ -58,6 +58,7 @@ struct FilterImage {
   [[nodiscard]] std::span<const std::uint64_t> used() const {
     return {entries.data(), count < kMaxEntries ? count : kMaxEntries};
   }
+  friend bool operator==(const FilterImage&, const FilterImage&) = default;
 };
 
 /// Why a filter is refused, in the order of the checks.
