@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cli/counter_report.hpp"
 
+#include <vector>
+
 #include <fmt/format.h>
 
+#include "cli/counter_name.hpp"
+#include "cli/filter_report.hpp"
 #include "vpmu/silicon/x86/event_selector.hpp"
 #include "vpmu/silicon/x86/event_table.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
@@ -12,6 +16,7 @@ namespace vpmu::cli {
 namespace {
 using Json = nlohmann::ordered_json;
 using machine::CounterLog;
+using machine::FilterLog;
 using silicon::x86::CpuModel;
 using silicon::x86::EventSelect;
 using silicon::x86::EventSelector;
@@ -21,10 +26,10 @@ using virt::x86::CounterStatus;
 template <class Function>
 void for_each_counter(const virt::x86::PmuConfig& config, Function function) {
   for (unsigned i = 0; i < config.gp_counters; ++i) {
-    function(fmt::format("pmc{}", i), virt::x86::gp_counter(i));
+    function(virt::x86::gp_counter(i));
   }
   for (unsigned k = 0; k < config.fixed_counters; ++k) {
-    function(fmt::format("fixed{}", k), virt::x86::fixed_counter(k));
+    function(virt::x86::fixed_counter(k));
   }
 }
 
@@ -52,15 +57,25 @@ std::string reason(CounterStatus status, const CpuModel& model) {
   return name(status);
 }
 
+/// What stands still: an event, or a fixed counter where that is what may not count.
+std::string subject(const CounterLog::Trouble& trouble, const CpuModel& model) {
+  if (trouble.status == CounterStatus::kDenied && is_fixed(trouble.counter)) {
+    return fmt::format("fixed counter {}", number_of(trouble.counter));
+  }
+  const EventSelector event = silicon::x86::selector_of(model.vendor, trouble.config);
+  return fmt::format("event {:#04x} (umask {:#04x}{})", event.event, event.unit_mask,
+                     condition(trouble.config));
+}
+
 }  // namespace
 
 Json counters(const machine::Vcpu& vcpu, const CpuModel& model) {
   Json json = Json::array();
-  for_each_counter(vcpu.pmu().config(), [&](const std::string& counter, CounterIndex index) {
+  for_each_counter(vcpu.pmu().config(), [&](CounterIndex index) {
     const CounterLog::Entry& entry = vcpu.counter_log().of(index);
     if (!entry.used) return;
     const EventSelector event = silicon::x86::selector_of(model.vendor, entry.config);
-    Json one{{"counter", counter},
+    Json one{{"counter", counter_name(index)},
              {"event", fmt::format("{:#04x}", event.event)},
              {"umask", fmt::format("{:#04x}", event.unit_mask)}};
     const EventSelect select{{entry.config}};
@@ -78,12 +93,18 @@ Json counters(const machine::Vcpu& vcpu, const CpuModel& model) {
   return json;
 }
 
-Json counters_not_counting(const virt::x86::Pmu& pmu) {
+Json counters_not_counting(const machine::Vcpu& vcpu, const FilterLog& filters) {
   Json json = Json::array();
-  for_each_counter(pmu.config(), [&](const std::string& counter, CounterIndex index) {
-    const CounterStatus status = pmu.status(index);
+  for_each_counter(vcpu.pmu().config(), [&](CounterIndex index) {
+    const CounterStatus status = vcpu.pmu().status(index);
     if (status == CounterStatus::kOff || status == CounterStatus::kCounting) return;
-    json.push_back({{"counter", counter}, {"status", name(status)}});
+    Json one{{"counter", counter_name(index)}, {"status", name(status)}};
+    const auto verdict = filters.verdict(index, vcpu.counter_log().of(index).config);
+    if (status == CounterStatus::kDenied && verdict) {
+      one["filter"] = filters.filters().back().name;
+      add_verdict(*verdict, one);
+    }
+    json.push_back(std::move(one));
   });
   return json;
 }
@@ -93,11 +114,15 @@ std::string counter_troubles(const machine::Machine& machine) {
   std::string text;
   for (const auto& vcpu : machine.vcpus()) {
     for (const CounterLog::Trouble& trouble : vcpu->counter_log().troubles()) {
-      const EventSelector event = silicon::x86::selector_of(model.vendor, trouble.config);
-      text += fmt::format(
-          "vpmu: vCPU {}: event {:#04x} (umask {:#04x}{}) {}: the counter stands still\n",
-          vcpu->index(), event.event, event.unit_mask, condition(trouble.config),
-          reason(trouble.status, model));
+      std::vector<std::string> reasons;
+      if (trouble.status == CounterStatus::kDenied) {
+        reasons = denied_by(machine.filter_log(), vcpu->index(), trouble, model.vendor);
+      }
+      if (reasons.empty()) reasons.push_back(reason(trouble.status, model));
+      for (const std::string& each : reasons) {
+        text += fmt::format("vpmu: vCPU {}: {} {}: the counter stands still\n", vcpu->index(),
+                            subject(trouble, model), each);
+      }
     }
   }
   return text;

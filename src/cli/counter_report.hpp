@@ -15,9 +15,11 @@ namespace vpmu::cli {
 nlohmann::ordered_json counters(const machine::Vcpu& vcpu, const silicon::x86::CpuModel& model);
 
 /// Counters that are enabled at the end but do not do what the guest asked of them.
-nlohmann::ordered_json counters_not_counting(const virt::x86::Pmu& pmu);
+nlohmann::ordered_json counters_not_counting(const machine::Vcpu& vcpu,
+                                             const machine::FilterLog& filters);
 
-/// A line for each vCPU and event that stood still at some time, each ending with a newline.
+/// A line for each vCPU and event that stood still at some time, and each filter that denied it,
+/// each ending with a newline.
 std::string counter_troubles(const machine::Machine& machine);
 
 }  // namespace vpmu::cli

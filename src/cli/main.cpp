@@ -57,6 +57,13 @@ void add_run_options(CLI::App& run, RunOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"msr", "exit", "irq"}));
+  run.add_option("--filter", options.filter,
+                 "File with the event filter of the guest's PMU: an image as KVM takes it, its "
+                 "hexadecimal digits, JSON or a policy; none: no filter");
+  run.add_option("--filter-at", options.filter_at,
+                 "INSTRUCTIONS=FILE: another event filter, from where all vCPUs together have "
+                 "retired so many (repeatable); INSTRUCTIONS=none lifts it")
+      ->allow_extra_args(false);
   run.add_option("--save-at", options.save_at,
                  "INSTRUCTIONS=FILE: save the guest when all its vCPUs together have retired so "
                  "many, and go on (repeatable)")

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/counter_report.hpp"
+#include "cli/filter_report.hpp"
 #include "cli/size_text.hpp"
 #include "cli/version.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
@@ -76,14 +77,14 @@ Json pmis(const virt::x86::PmuStatistics& statistics) {
           {"rejected", statistics.pmis_rejected}};
 }
 
-Json vcpu(const machine::Vcpu& vcpu, const silicon::x86::CpuModel& model) {
+Json vcpu(const machine::Vcpu& vcpu, const machine::Machine& machine) {
   return {{"vcpu", vcpu.index()},
           {"retired", retired(vcpu.totals())},
           {"exits", exits(vcpu.exits())},
           {"overflows", vcpu.pmu().statistics().overflows},
           {"pmis", pmis(vcpu.pmu().statistics())},
-          {"counters", counters(vcpu, model)},
-          {"counters_not_counting", counters_not_counting(vcpu.pmu())}};
+          {"counters", counters(vcpu, *machine.config().model)},
+          {"counters_not_counting", counters_not_counting(vcpu, machine.filter_log())}};
 }
 
 Json host_events(const machine::HostActivity& host) {
@@ -130,7 +131,8 @@ Json report(const machine::Machine& machine, const RunFacts& facts, bool host_ti
       {"outcome", outcome(machine, facts)},
       {"vcpus", Json::array()},
   };
-  for (const auto& each : machine.vcpus()) json["vcpus"].push_back(vcpu(*each, *config.model));
+  for (const auto& each : machine.vcpus()) json["vcpus"].push_back(vcpu(*each, machine));
+  json["event_filter"] = event_filters(machine);
   json["host_events"] = host_events(machine.host_activity());
   if (host_times) {
     json["host"] = {{"seconds", facts.host_seconds}, {"mips", mips(machine, facts)}};

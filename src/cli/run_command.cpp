@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -17,12 +19,14 @@
 #include "cli/cpu_command.hpp"
 #include "cli/event_spec.hpp"
 #include "cli/exit_status.hpp"
+#include "cli/filter_option.hpp"
 #include "cli/interruption.hpp"
 #include "cli/pmu_option.hpp"
 #include "cli/report.hpp"
 #include "cli/size_text.hpp"
 #include "cli/snapshot_files.hpp"
 #include "cli/stdio_console.hpp"
+#include "cli/stops.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text_trace.hpp"
 #include "machine/pc/crash_report.hpp"
@@ -90,35 +94,31 @@ Result<Guest> load_guest(const RunOptions& options, machine::Console& console,
   return Guest{{options.guest, options.append}, std::move(*machine)};
 }
 
-/// Runs to the end, saving on the way. The first error of a save does not end the run.
-Result<void> run_and_save(const Guest& guest, const RunOptions& options,
-                          const std::vector<SavePoint>& points, RunFacts& facts) {
-  machine::Machine& machine = *guest.machine;
-  Result<void> saved;
-  for (const SavePoint& point : points) {
-    facts.outcome =
-        machine.run({.instructions = options.max_instructions, .pause_at = point.instructions});
-    if (facts.outcome.reason != machine::Outcome::Reason::kPaused) {
-      if (!saved) return saved;
-      return fail(fmt::format(
-          "--save-at {}={}: the guest ended after {} instructions; give a smaller number",
-          point.instructions, point.file, machine.instructions()));
-    }
-    const auto done = save_guest(machine, guest.name, point.file);
-    if (saved) saved = done;
+/// Gives the guest its filter, and says where the run is to stop on the way. What happens at the
+/// same instruction happens in that order: a filter is in the snapshot.
+Result<std::vector<Stop>> prepare(const Guest& guest, const RunOptions& options) {
+  auto saves = save_stops(options, guest.name);
+  if (!saves) return saves;
+  std::vector<Stop> stops;
+  auto filters = apply_filter_options(options, *guest.machine, stops);
+  if (!filters) return tl::unexpected(filters.error());
+  std::ranges::move(*saves, std::back_inserter(stops));
+  std::ranges::stable_sort(stops, {}, &Stop::instructions);
+  if (auto ahead = check_stops(stops, *guest.machine); !ahead) {
+    return tl::unexpected(ahead.error());
   }
-  facts.outcome = machine.run({.instructions = options.max_instructions});
-  return saved;
+  return stops;
 }
 
 /// Runs with the terminal and the signals as a guest needs them.
-Result<void> run(const Guest& guest, const RunOptions& options,
-                 const std::vector<SavePoint>& points, RunFacts& facts) {
+Result<void> run(const Guest& guest, const RunOptions& options, const std::vector<Stop>& stops,
+                 RunFacts& facts) {
   machine::Machine& machine = *guest.machine;
   const TerminalMode terminal;
   const Interruption interruption{machine, options.timeout};
   const auto begin = std::chrono::steady_clock::now();
-  auto saved = run_and_save(guest, options, points, facts);
+  auto stopped =
+      run_with_stops(machine, stops, {.instructions = options.max_instructions}, facts.outcome);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   facts.host_seconds = took.count();
   // A guest that ended by itself did so, whatever came in at the same moment.
@@ -126,7 +126,7 @@ Result<void> run(const Guest& guest, const RunOptions& options,
     facts.signal = Interruption::signal();
   }
   facts.status = exit_status(facts.outcome, facts.signal);
-  return saved;
+  return stopped;
 }
 
 Result<void> write_report(const machine::Machine& machine, const RunFacts& facts,
@@ -145,23 +145,18 @@ Result<void> write_report(const machine::Machine& machine, const RunFacts& facts
 }  // namespace
 
 int run_guest(const RunOptions& options) {
-  const auto points = parse_save_points(options.save_at);
-  if (!points) return bad_input(points.error());
   TextTrace trace = text_trace(options);
   StdioConsole console;
   const auto guest = load_guest(options, console, trace.any() ? &trace : nullptr);
   if (!guest) return bad_input(guest.error());
   machine::Machine& machine = *guest->machine;
-  if (!points->empty() && points->front().instructions < machine.instructions()) {
-    return bad_input({fmt::format(
-        "--save-at {}={}: the guest has run {} instructions already; give a larger number",
-        points->front().instructions, points->front().file, machine.instructions())});
-  }
+  const auto stops = prepare(*guest, options);
+  if (!stops) return bad_input(stops.error());
 
   RunFacts facts;
   facts.image = guest->name.image;
   facts.arguments = guest->name.arguments;
-  const auto saved = run(*guest, options, *points, facts);
+  const auto stopped = run(*guest, options, *stops, facts);
 
   if (facts.outcome.reason == machine::Outcome::Reason::kCrash) {
     const machine::Vcpu& crashed = *machine.vcpus()[facts.outcome.value];
@@ -170,7 +165,7 @@ int run_guest(const RunOptions& options) {
   fmt::print(stderr, "{}{}", counter_troubles(machine), summary(machine, facts));
   const auto written = write_report(machine, facts, options);
   if (!written) return bad_input(written.error());
-  if (!saved) return bad_input(saved.error());
+  if (!stopped) return bad_input(stopped.error());
   // Whoever closed the console (a pager, `head`) does not want to hear of it.
   if (console.error() != 0 && console.error() != EPIPE) {
     return bad_input({fmt::format("console: standard output: {}", std::strerror(console.error()))});

@@ -30,9 +30,11 @@ struct RunOptions {
   std::string json;  ///< path, "-", or empty
   bool host_times = false;
   std::vector<std::string> trace;
-  std::vector<std::string> save_at;  ///< INSTRUCTIONS=FILE
-  std::string restore;               ///< path, or empty
-  std::vector<std::string> names;    ///< of the options that were on the command line
+  std::string filter;                  ///< path, "none", or empty
+  std::vector<std::string> filter_at;  ///< INSTRUCTIONS=FILE
+  std::vector<std::string> save_at;    ///< INSTRUCTIONS=FILE
+  std::string restore;                 ///< path, or empty
+  std::vector<std::string> names;      ///< of the options that were on the command line
 
   [[nodiscard]] bool given(std::string_view name) const {
     return std::find(names.begin(), names.end(), name) != names.end();

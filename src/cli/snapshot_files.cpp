@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -127,24 +126,18 @@ Result<RestoredGuest> restore(const RunOptions& options, machine::Console& conso
 }
 }  // namespace
 
-Result<std::vector<SavePoint>> parse_save_points(const std::vector<std::string>& options) {
-  std::vector<SavePoint> points;
-  for (const std::string& option : options) {
-    const std::size_t equals = option.find('=');
-    SavePoint point;
-    const char* end = option.data() + std::min(equals, option.size());
-    const auto [stopped, error] = std::from_chars(option.data(), end, point.instructions);
-    if (equals == std::string::npos || equals + 1 == option.size() || error != std::errc{} ||
-        stopped != end) {
-      return fail(fmt::format(
-          "--save-at '{}': give a number of instructions and a file, as 1000000=guest.snapshot",
-          option));
-    }
-    point.file = option.substr(equals + 1);
-    points.push_back(std::move(point));
+Result<std::vector<Stop>> save_stops(const RunOptions& options, const snapshot::Guest& guest) {
+  std::vector<Stop> stops;
+  for (const std::string& value : options.save_at) {
+    const auto point = parse_instructions_and_file("--save-at", value, "guest.snapshot");
+    if (!point) return tl::unexpected(point.error());
+    stops.push_back({.instructions = point->instructions,
+                     .option = "--save-at " + value,
+                     .action = [guest, file = point->file](machine::Machine& machine) {
+                       return save_guest(machine, guest, file);
+                     }});
   }
-  std::ranges::stable_sort(points, {}, &SavePoint::instructions);
-  return points;
+  return stops;
 }
 
 Result<void> save_guest(machine::Machine& machine, const snapshot::Guest& guest,

@@ -10,19 +10,16 @@
 #include <vector>
 
 #include "cli/run_command.hpp"
+#include "cli/stops.hpp"
 #include "machine/machine.hpp"
 #include "machine/snapshot/snapshot.hpp"
 #include "vpmu/base/result.hpp"
 
 namespace vpmu::cli {
 
-struct SavePoint {
-  std::uint64_t instructions = 0;  ///< of all vCPUs together, from power-on
-  std::string file;
-};
-
-/// From the option's values, the first to be reached first.
-Result<std::vector<SavePoint>> parse_save_points(const std::vector<std::string>& options);
+/// What --save-at asks for.
+Result<std::vector<Stop>> save_stops(const RunOptions& options,
+                                     const machine::snapshot::Guest& guest);
 
 /// The file appears whole or not at all.
 Result<void> save_guest(machine::Machine& machine, const machine::snapshot::Guest& guest,

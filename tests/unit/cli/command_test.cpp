@@ -59,6 +59,10 @@ class CommandTest : public testing::Test {
     return path(name);
   }
 
+  std::string write_text(const std::string& name, const std::string& text) {
+    return write(name, FileBytes{text.begin(), text.end()});
+  }
+
   /// Runs `vpmu ARGUMENTS`, with shell syntax, without input.
   Result vpmu(const std::string& arguments) {
     const std::string line = std::string{"'" VPMU_COMMAND "' "} + arguments + " < /dev/null > '" +
@@ -179,6 +183,131 @@ TEST_F(CommandTest, BadImagesAreOneLineAndStatus2) {
   expect_bad_input("run '" + write("other", other.build()) + "'", "AArch64");
   const std::string good = guest(debug_exit(0));
   expect_bad_input("run '" + good + "' --initrd '" + path("missing") + "'", "initrd");
+}
+
+/// Denies branches (on any counter) and fixed counter 0.
+constexpr const char* kDenyBranches =
+    R"({"action": "deny", "flags": 0, "fixed_counter_bitmap": 1, "events": ["0xc0ffee", "0xc4"]})";
+
+/// Counter 0 counts branches; fixed counters 0 and 1 count.
+Code counting_branches() {
+  return wrmsr(0x186, 0x4300c4) + wrmsr(0x38d, 0x33) + wrmsr(0x38f, 1 | std::uint64_t{3} << 32) +
+         forever();
+}
+
+TEST_F(CommandTest, FilterSaysWhatItDeniedAndWhy) {
+  const std::string filter = write_text("deny.json", kDenyBranches);
+  const Result result = vpmu("run '" + guest(counting_branches()) + "' --filter '" + filter +
+                             "' --max-instructions 1000 --json '" + path("report") + "'");
+  EXPECT_EQ(result.status, 124);
+  EXPECT_NE(result.errors.find("event 0xc4 (umask 0x00) is denied by entry 1 of filter '" + filter +
+                               "': the counter stands still\n"),
+            std::string::npos)
+      << result.errors;
+  EXPECT_NE(result.errors.find("fixed counter 0 is denied by the fixed counter bitmap of filter '" +
+                               filter + "'"),
+            std::string::npos)
+      << result.errors;
+  const auto json = nlohmann::json::parse(content(path("report")), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  const auto& still = json["vcpus"][0]["counters_not_counting"];
+  ASSERT_EQ(still.size(), 2u);
+  EXPECT_EQ(still[0]["counter"], "pmc0");
+  EXPECT_EQ(still[0]["filter"], filter);
+  EXPECT_EQ(still[0]["entry"], 1);
+  EXPECT_EQ(still[1]["counter"], "fixed0");
+  EXPECT_TRUE(still[1]["entry"].is_null());
+  ASSERT_EQ(json["event_filter"].size(), 1u);
+  const auto& reported = json["event_filter"][0];
+  EXPECT_EQ(reported["file"], filter);
+  EXPECT_EQ(reported["since_instruction"], 0);
+  EXPECT_EQ(reported["action"], "deny");
+  EXPECT_EQ(reported["entries"], 2);
+  EXPECT_EQ(reported["denied"], 2);
+  EXPECT_EQ(reported["denied_by"][0]["entry"], 1);
+  EXPECT_EQ(reported["denied_by"][0]["count"], 1);
+  ASSERT_EQ(reported["denials"].size(), 2u);
+  EXPECT_EQ(reported["denials"][0]["name"], "BR_INST_RETIRED.ALL_BRANCHES");
+  EXPECT_EQ(reported["denials"][1]["reason"], "fixed counter bitmap");
+}
+
+TEST_F(CommandTest, FilterAtFreezesACounterAndLetsItGoOn) {
+  const std::string filter = write_text("deny.json", kDenyBranches);
+  const std::string run = "run '" + guest(counting_branches()) + "' --max-instructions 1000000 " +
+                          "--filter-at '300000=" + filter + "' --filter-at 700000=none --json '";
+  ASSERT_EQ(vpmu(run + path("one") + "'").status, 124);
+  const auto json = nlohmann::json::parse(content(path("one")), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  // All but the first twelve instructions are branches.
+  EXPECT_EQ(json["vcpus"][0]["counters"][0]["value"], 300'000 - 12 + 300'000);
+  EXPECT_EQ(json["vcpus"][0]["counters"][0]["status"], "counting");
+  EXPECT_EQ(json["event_filter"][1]["file"], "none");
+  EXPECT_EQ(json["event_filter"][1]["since_instruction"], 700'000);
+
+  // The same again, and cut in two where the filter takes effect and while it is in force.
+  ASSERT_EQ(vpmu(run + path("two") + "'").status, 124);
+  EXPECT_EQ(content(path("two")), content(path("one")));
+  for (const std::string at : {"300000", "400000"}) {
+    ASSERT_EQ(vpmu(run + path("ignored") + "' --save-at '" + at + "=" + path("saved") + "'").status,
+              124);
+    ASSERT_EQ(vpmu("run --restore '" + path("saved") + "' --max-instructions 1000000 " +
+                   "--filter-at 700000=none --json '" + path("moved") + "'")
+                  .status,
+              124);
+    EXPECT_EQ(content(path("moved")), content(path("one"))) << "saved at " << at;
+  }
+}
+
+TEST_F(CommandTest, FilterReplacesTheOneInASnapshot) {
+  const std::string filter = write_text("deny.json", kDenyBranches);
+  ASSERT_EQ(vpmu("run '" + guest(counting_branches()) + "' --filter '" + filter +
+                 "' --max-instructions 1000 --save-at '1000=" + path("saved") + "'")
+                .status,
+            124);
+  ASSERT_EQ(vpmu("run --restore '" + path("saved") + "' --filter none --max-instructions 3000 " +
+                 "--json '" + path("report") + "'")
+                .status,
+            124);
+  const auto json = nlohmann::json::parse(content(path("report")), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  EXPECT_EQ(json["vcpus"][0]["counters"][0]["value"], 2'000);
+  EXPECT_EQ(json["event_filter"].size(), 2u);
+  EXPECT_EQ(json["event_filter"][1]["since_instruction"], 1'000);
+}
+
+TEST_F(CommandTest, BadFiltersAreOneLineAndStatus2BeforeTheGuestRuns) {
+  const std::string run = "run '" + guest(print('x') + forever()) + "' --max-instructions 1000 ";
+  const std::string good = "'" + write("good", FileBytes(32, 0)) + "'";
+  EXPECT_EQ(vpmu(run + "--filter " + good).status, 124);
+  expect_bad_input(run + "--filter '" + path("missing") + "'", "missing': No such file");
+  expect_bad_input(run + "--filter ''", "No such file");
+  expect_bad_input(run + "--filter '" + write("empty", {}) + "'", "is empty");
+  expect_bad_input(run + "--filter-at '500=" + write("short", FileBytes(31, 0)) + "'", "EFAULT");
+  FileBytes action(32, 0);
+  action[0] = 2;
+  expect_bad_input(run + "--filter '" + write("action", action) + "'", "EINVAL");
+  const std::string amd = R"({"action": "allow", "flags": 1, "fixed_counter_bitmap": 0,
+                              "events": ["0xff000001000000c2"]})";
+  const std::string for_amd = "'" + write_text("amd.json", amd) + "'";
+  expect_bad_input(run + "--filter " + for_amd, "entry 0");
+  EXPECT_EQ(vpmu(run + "--cpu zen4 --filter " + for_amd).status, 124);
+
+  expect_bad_input(run + "--filter-at 500", "--filter-at '500'");
+  expect_bad_input(run + "--filter-at 500=", "--filter-at '500='");
+  expect_bad_input(run + "--filter-at x=none", "--filter-at 'x=none'");
+  expect_bad_input(run + "--filter-at -1=none", "--filter-at '-1=none'");
+  expect_bad_input(run + "--filter-at 500=none --filter-at 500=" + good, "the same instruction");
+  expect_bad_input(run + "--pmu off --filter " + good, "--pmu off");
+  expect_bad_input(run + "--pmu off --filter-at 500=" + good, "--pmu off");
+}
+
+TEST_F(CommandTest, FilterAtBehindTheEndIsAnError) {
+  const Result result = vpmu("run '" + guest(debug_exit(0)) + "' --filter-at 500=none --json '" +
+                             path("report") + "'");
+  EXPECT_EQ(result.status, 2);
+  EXPECT_NE(result.errors.find("the guest ended after 2 instructions"), std::string::npos)
+      << result.errors;
+  EXPECT_NE(content(path("report")), "");
 }
 
 TEST_F(CommandTest, HelpAndVersionGoToStandardOutput) {

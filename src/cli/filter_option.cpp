@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include "cli/filter_option.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "policy/filter_file.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+using virt::x86::EventFilter;
+
+constexpr const char* kFilter = "--filter";
+constexpr const char* kFilterAt = "--filter-at";
+constexpr const char* kNone = "none";
+
+Result<void> check_policy(const policy::FilterFile& file, const silicon::x86::CpuModel& model) {
+  if (!file.policy) return {};
+  const policy::CataloguedPmu& pmu = file.policy->catalogue->pmu();
+  if (pmu.cpu_model == model.name) return {};
+  const std::string cpu = pmu.cpu_model.empty() ? pmu.name : pmu.cpu_model;
+  return fail(fmt::format(
+      "event filter '{}': its policy is for {}, and the guest's CPU is {}; give {}"
+      "a policy for that",
+      file.name, cpu, model.name, pmu.cpu_model.empty() ? "" : fmt::format("--cpu {}, or ", cpu)));
+}
+
+Result<void> check_pmu(const RunOptions& options, const machine::Machine& machine) {
+  if (machine.pmu_config().version != 0) return {};
+  return fail(
+      fmt::format("{}: the guest has no PMU (--pmu off), and so nothing to filter; leave out one "
+                  "of the two",
+                  options.given(kFilter) ? kFilter : kFilterAt));
+}
+
+/// The stops that --filter-at asks for.
+Result<std::vector<Stop>> filter_stops(const RunOptions& options,
+                                       const silicon::x86::CpuModel& model) {
+  std::vector<Stop> stops;
+  for (const std::string& value : options.filter_at) {
+    const auto point = parse_instructions_and_file(kFilterAt, value, "filter.json");
+    if (!point) return tl::unexpected(point.error());
+    auto filter = load_filter(point->file, model);
+    if (!filter) return tl::unexpected(filter.error());
+    // A function must be copyable, and a filter is not.
+    auto shared = std::make_shared<std::unique_ptr<const EventFilter>>(std::move(*filter));
+    stops.push_back({.instructions = point->instructions,
+                     .option = fmt::format("{} {}", kFilterAt, value),
+                     .action = [shared, file = point->file](machine::Machine& machine) {
+                       machine.set_event_filter(std::move(*shared), file);
+                       return Result<void>{};
+                     }});
+  }
+  return stops;
+}
+
+Result<void> check_distinct(const std::vector<Stop>& stops) {
+  for (std::size_t n = 0; n < stops.size(); ++n) {
+    for (std::size_t other = 0; other < n; ++other) {
+      if (stops[n].instructions != stops[other].instructions) continue;
+      return fail(fmt::format("{} and {} are at the same instruction; leave one of them out",
+                              stops[other].option, stops[n].option));
+    }
+  }
+  return {};
+}
+}  // namespace
+
+Result<std::unique_ptr<const EventFilter>> load_filter(const std::string& file,
+                                                       const silicon::x86::CpuModel& model) {
+  if (file == kNone) return nullptr;
+  const auto read = policy::read_filter_file(file);
+  if (!read) return tl::unexpected(read.error());
+  if (auto fits = check_policy(*read, model); !fits) return tl::unexpected(fits.error());
+  const auto image = policy::valid_image(*read, model.vendor);
+  if (!image) return tl::unexpected(image.error());
+  auto filter = EventFilter::create(*image, model.vendor);
+  if (!filter) {
+    return fail(fmt::format("event filter '{}': no memory; give the host more", file));
+  }
+  return std::move(*filter);
+}
+
+Result<void> apply_filter_options(const RunOptions& options, machine::Machine& machine,
+                                  std::vector<Stop>& stops) {
+  if (!options.given(kFilter) && options.filter_at.empty()) return {};
+  if (auto has_pmu = check_pmu(options, machine); !has_pmu) return has_pmu;
+  const silicon::x86::CpuModel& model = *machine.config().model;
+  auto later = filter_stops(options, model);
+  if (!later) return tl::unexpected(later.error());
+  if (auto distinct = check_distinct(*later); !distinct) return distinct;
+  std::ranges::move(*later, std::back_inserter(stops));
+  if (!options.given(kFilter)) return {};
+  auto first = load_filter(options.filter, model);
+  if (!first) return tl::unexpected(first.error());
+  machine.set_event_filter(std::move(*first), options.filter);
+  return {};
+}
+
+}  // namespace vpmu::cli
