@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace vpmu::policy {
 
@@ -28,7 +29,7 @@ std::vector<Cube> CubesWithin::primes() const {
     prime.for_each(
         [&](Point p) { primes.push_back(cube_around(p, static_cast<std::uint8_t>(free))); });
   }
-  std::ranges::sort(primes);
+  std::ranges::sort(primes, {}, [](Cube cube) { return std::pair{cube.mask, cube.match}; });
   return primes;
 }
 

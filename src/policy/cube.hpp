@@ -30,7 +30,6 @@ struct Cube {
   }
   [[nodiscard]] constexpr bool contains(Point p) const { return (p & mask) == match; }
   friend constexpr bool operator==(Cube, Cube) = default;
-  friend constexpr auto operator<=>(Cube, Cube) = default;
 };
 
 /// With `free` bits in every value, and a point of it.

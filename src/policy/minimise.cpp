@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <utility>
 
 #include "policy/compiler.hpp"
 #include "policy/cover.hpp"

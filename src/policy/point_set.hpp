@@ -104,7 +104,6 @@ class PointSet {
     return a;
   }
   friend constexpr bool operator==(const PointSet&, const PointSet&) = default;
-  friend constexpr auto operator<=>(const PointSet&, const PointSet&) = default;
 
  private:
   /// In a set of the numbers 0 to 63: those with bit n set.
