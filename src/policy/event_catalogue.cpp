@@ -30,7 +30,8 @@ constexpr ModelPmu kModelPmus[] = {
     {"zen2", "amd64_fam17h_zen2"}, {"zen4", "amd64_fam19h_zen4"},
 };
 
-/// libpfm4 has these with the event select of the fixed counters' pseudo-encodings.
+/// libpfm4 has these wrong, most of them with the event select of the fixed counters'
+/// pseudo-encodings.
 struct Correction {
   std::string_view pmu, name;
   EventSelector selector;
@@ -45,6 +46,8 @@ constexpr Correction kCorrections[] = {
     {"spr", "TOPDOWN.BAD_SPEC_SLOTS", {0xa4, 0x04}},
     {"spr", "TOPDOWN.BR_MISPREDICT_SLOTS", {0xa4, 0x08}},
     {"spr", "TOPDOWN.MEMORY_BOUND_SLOTS", {0xa4, 0x10}},
+    {"icl", "MEM_LOAD_MISC_RETIRED.UC", {0xd4, 0x04}},
+    {"icx", "MEM_LOAD_MISC_RETIRED.UC", {0xd4, 0x04}},
     {"glm", "CPU_CLK_UNHALTED.CORE_P", {0x3c, 0x00}},
     {"glm", "CPU_CLK_UNHALTED.REF", {0x3c, 0x01}},
 };

@@ -213,7 +213,7 @@ Result<MeantEvents> parse_slashes(std::string_view text, const EventCatalogue& c
 }
 }  // namespace
 
-std::string in_quotes(std::string_view text) {
+std::string one_line(std::string_view text) {
   constexpr std::size_t kMost = 80;
   std::string line{text.substr(0, kMost)};
   // Not the first half of a letter.
@@ -226,7 +226,11 @@ std::string in_quotes(std::string_view text) {
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
   }
-  return fmt::format("'{}'", line);
+  return line;
+}
+
+std::string in_quotes(std::string_view text) {
+  return fmt::format("'{}'", one_line(text));
 }
 
 Result<MeantEvents> parse_event_pattern(std::string_view text, const EventCatalogue& catalogue) {

@@ -36,6 +36,7 @@ struct MeantEvents {
 };
 
 /// Text of a user's for an error message: one line, and not too much of it.
+std::string one_line(std::string_view text);
 std::string in_quotes(std::string_view text);
 
 /// An error is one line: what was not understood, and the nearest names.

@@ -103,6 +103,7 @@ constexpr Encoding kEncodings[] = {
     {"icx", "TOPDOWN.SLOTS_P", {0xa4, 0x01}, 3, false},
     {"icl", "TOPDOWN.BACKEND_BOUND_SLOTS", {0xa4, 0x02}, kNoFixedCounter, false},
     {"spr", "TOPDOWN.BAD_SPEC_SLOTS", {0xa4, 0x04}, kNoFixedCounter, false},
+    {"icx", "MEM_LOAD_MISC_RETIRED.UC", {0xd4, 0x04}, kNoFixedCounter, false},
     {"spr", "CPU_CLK_UNHALTED.REF_TSC_P", {0x3c, 0x01}, kNoFixedCounter, false},
     {"icx", "MEM_INST_RETIRED.ALL_LOADS", {0xd0, 0x81}, kNoFixedCounter, false},
     {"skx", "BR_INST_RETIRED.NEAR_TAKEN", {0xc4, 0x20}, kNoFixedCounter, false},
