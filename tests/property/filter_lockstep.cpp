@@ -25,9 +25,7 @@ constexpr std::size_t kOwnEvents = 32;
 
 /// As explain() is to answer.
 FilterVerdict expected_verdict(const ReferenceFilter& reference, EventSelector asked) {
-  const bool admitted = reference.admits(asked.event, asked.unit_mask);
-  const auto include = reference.first_match(false, asked.event, asked.unit_mask);
-  const auto exclude = reference.first_match(true, asked.event, asked.unit_mask);
+  const auto [admitted, include, exclude] = reference.decide(asked.event, asked.unit_mask);
   if (!include) return {admitted, Reason::kNotIncluded, 0};
   if (exclude) return {admitted, Reason::kExcluded, static_cast<std::uint32_t>(*exclude)};
   return {admitted, Reason::kIncluded, static_cast<std::uint32_t>(*include)};

@@ -63,19 +63,16 @@ bool ReferenceFilter::matches(std::size_t i, bool exclude, std::uint32_t event,
   return !exclude && (entry & ~selector) == 0 && unit_mask == match;
 }
 
-std::optional<std::size_t> ReferenceFilter::first_match(bool exclude, std::uint32_t event,
-                                                        std::uint32_t unit_mask) const {
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    if (matches(i, exclude, event, unit_mask)) return i;
+ReferenceFilter::Decision ReferenceFilter::decide(std::uint32_t event,
+                                                  std::uint32_t unit_mask) const {
+  Decision decision{};
+  for (std::size_t i = entries_.size(); i-- > 0;) {
+    if (matches(i, false, event, unit_mask)) decision.include = i;
+    if (matches(i, true, event, unit_mask)) decision.exclude = i;
   }
-  return {};
-}
-
-bool ReferenceFilter::admits(std::uint32_t event, std::uint32_t unit_mask) const {
-  const bool included = first_match(false, event, unit_mask).has_value();
-  const bool excluded = first_match(true, event, unit_mask).has_value();
-  const bool matched = included && !excluded;
-  return action_ == 0 ? matched : !matched;
+  const bool matched = decision.include && !decision.exclude;
+  decision.admitted = action_ == 0 ? matched : !matched;
+  return decision;
 }
 
 bool ReferenceFilter::admits_fixed(unsigned k) const {

@@ -23,12 +23,13 @@ class ReferenceFilter {
   /// The entry that made it an error, if one did.
   [[nodiscard]] std::optional<std::size_t> bad_entry() const { return bad_entry_; }
 
+  struct Decision {
+    bool admitted;
+    std::optional<std::size_t> include, exclude;  ///< the first entry of each that matches
+  };
   /// Bits 7:0 (Intel) or 11:0 (AMD) of `event` are the event select.
-  [[nodiscard]] bool admits(std::uint32_t event, std::uint32_t unit_mask) const;
+  [[nodiscard]] Decision decide(std::uint32_t event, std::uint32_t unit_mask) const;
   [[nodiscard]] bool admits_fixed(unsigned k) const;
-  /// The first include, and the first exclude, that matches.
-  [[nodiscard]] std::optional<std::size_t> first_match(bool exclude, std::uint32_t event,
-                                                       std::uint32_t unit_mask) const;
 
   [[nodiscard]] std::size_t entries() const { return entries_.size(); }
   /// The event select of an entry, which need not be one.
