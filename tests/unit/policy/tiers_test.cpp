@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "policy/compiler.hpp"
 #include "policy/event_pattern.hpp"
 #include "policy/tier_data.hpp"
 
@@ -114,6 +115,16 @@ TEST_P(TiersOf, ContainTheSmallerOnes) {
     EXPECT_EQ(missing.size(), 0u) << name(larger);
     EXPECT_LT(table.selectors(smaller).size(), table.selectors(larger).size());
     EXPECT_EQ(table.fixed(smaller) & ~table.fixed(larger), 0u);
+  }
+}
+
+TEST_P(TiersOf, FitIntoAFilter) {
+  const unsigned counters = catalogue(GetParam()).fixed_counters();
+  for (const Tier tier : kTiers) {
+    const TierTable& table = tiers(GetParam());
+    const auto filter = compile(table.selectors(tier), table.fixed(tier), counters);
+    EXPECT_TRUE(to_image(filter)) << name(tier) << ' ' << filter.entries();
+    RecordProperty(name(tier), static_cast<int>(filter.entries()));
   }
 }
 
