@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "policy/ascii_only.hpp"
 #include "policy/event_pattern.hpp"
 #include "policy/nearest_names.hpp"
 
@@ -149,7 +150,9 @@ Result<PolicyDocument> parse_policy_document(std::string_view text, std::string_
   document.file = file;
   if (text.size() > kLargest)
     return fail(document.at({}, "a policy has at most 1 MiB; write fewer or shorter lines"));
-  const toml::parse_result parsed = toml::parse(text);
+  const auto ascii = ascii_only(text);
+  if (!ascii) return fail(document.at(ascii.error(), "this is not UTF-8; save the file as UTF-8"));
+  const toml::parse_result parsed = toml::parse(*ascii);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
     return fail(document.at(place_of(error.source()), one_line(error.description())));

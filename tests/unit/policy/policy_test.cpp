@@ -274,7 +274,9 @@ constexpr Mistake kMistakes[] = {
     {"cpu = \"icx\"\ncpu = \"icx\"", "2:", ""},
     {"cpu = \"icx", "1:", ""},
     {"cpu = \"icx\"\nallow = [\"r81d0\"", "2:", ""},
-    {"cpu = \"i\xff\"", "1:", ""},
+    {"cpu = \"i\xff\"", "1:9", "not UTF-8; save the file as UTF-8"},
+    {"# \xc3\xa4\n\xc3\xa4 = 1", "2:1", ""},
+    {"cpu = \"icx\"\nallow = [\"\xc3\xb9\"]", "2:10", "'~' is not known"},
     {"\x01", "1:", ""},
 };
 class PolicyMistake : public testing::TestWithParam<Mistake> {};
