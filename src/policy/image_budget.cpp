@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Entries into an image; and if they are too many, where they go.
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "policy/compiler.hpp"
 
@@ -27,43 +31,59 @@ std::vector<const CompiledRow*> by_cost(const CompiledFilter& filter) {
   return rows;
 }
 
-/// How many of the costliest rows must become one entry each until all fit; none if that is not
-/// enough.
+/// With a row of `left` entries instead of each: how many of the costliest it takes until all fit.
+/// None: not even all.
 std::optional<std::size_t> rows_to_relax(const std::vector<const CompiledRow*>& costliest,
-                                         std::size_t entries) {
-  for (std::size_t n = 0; n < costliest.size(); ++n) {
+                                         std::size_t entries, std::size_t left) {
+  for (std::size_t n = 0;; ++n) {
     if (entries <= FilterImage::kMaxEntries) return n;
-    entries -= costliest[n]->entries.size() - 1;
+    if (n == costliest.size()) return std::nullopt;
+    entries -= costliest[n]->entries.size() - left;
   }
-  if (entries <= FilterImage::kMaxEntries) return costliest.size();
-  return std::nullopt;
 }
 
-std::string saving(const CompiledFilter& filter, const CompiledRow& row) {
-  const std::size_t entries = row.entries.size();
-  const bool allow = filter.action == FilterAction::kAllow;
-  return fmt::format("{:#04x} takes {} (allowing all its unit masks saves {}, denying them {})",
-                     row.event, entries, allow ? entries - 1 : entries,
-                     allow ? entries : entries - 1);
+/// Entries that remain of an event select of which all unit masks are allowed.
+std::size_t if_allowed(FilterAction action) {
+  return action == FilterAction::kAllow ? 1 : 0;
+}
+std::size_t if_denied(FilterAction action) {
+  return 1 - if_allowed(action);
+}
+
+/// Rows that take as many entries each.
+std::string cost(FilterAction action, std::span<const CompiledRow* const> rows) {
+  std::vector<std::string> events;
+  for (const CompiledRow* row : rows) events.push_back(fmt::format("{:#04x}", row->event));
+  const std::size_t entries = rows.front()->entries.size();
+  return fmt::format("{} take{} {}{} (allowing all unit masks saves {}, denying them {})",
+                     fmt::join(events, ", "), rows.size() == 1 ? "s" : "", entries,
+                     rows.size() == 1 ? "" : " each", entries - if_allowed(action),
+                     entries - if_denied(action));
+}
+
+std::string remedy(const CompiledFilter& filter, const std::vector<const CompiledRow*>& costliest) {
+  const std::size_t entries = filter.entries();
+  const auto allowed = rows_to_relax(costliest, entries, if_allowed(filter.action));
+  const auto denied = rows_to_relax(costliest, entries, if_denied(filter.action));
+  std::vector<std::string> ways;
+  if (allowed) ways.push_back(fmt::format("the {} costliest are allowed whole", *allowed));
+  if (denied) ways.push_back(fmt::format("the {} costliest are denied whole", *denied));
+  return fmt::format("it fits once {}", fmt::join(ways, " or "));
 }
 
 Error too_many(const CompiledFilter& filter) {
-  const std::size_t entries = filter.entries();
   const auto costliest = by_cost(filter);
-  std::string message =
-      fmt::format("the filter takes {} entries, and {} is the most there can be: ", entries,
-                  FilterImage::kMaxEntries);
-  for (std::size_t i = 0; i < costliest.size() && i < kMostNamed; ++i) {
-    if (i != 0) message += ", ";
-    message += (i == 0 ? "event select " : "") + saving(filter, *costliest[i]);
+  const std::span named{costliest.data(), std::min(costliest.size(), kMostNamed)};
+  std::vector<std::string> costs;
+  for (std::size_t begin = 0, end = 0; begin < named.size(); begin = end) {
+    while (end < named.size() && named[end]->entries.size() == named[begin]->entries.size()) ++end;
+    costs.push_back(cost(filter.action, named.subspan(begin, end - begin)));
   }
-  if (const auto relax = rows_to_relax(costliest, entries)) {
-    message += fmt::format("; it fits once the {} costliest have all their unit masks {}", *relax,
-                           filter.action == FilterAction::kAllow ? "allowed" : "denied");
-  } else {
-    message += "; it does not fit even with one entry for each event select: name fewer events";
-  }
-  return {std::move(message)};
+  return {
+      fmt::format("the filter takes {} entries, and {} is the most there can be: most are of "
+                  "event select {}; {}",
+                  filter.entries(), FilterImage::kMaxEntries, fmt::join(costs, "; "),
+                  remedy(filter, costliest))};
 }
 }  // namespace
 
