@@ -59,28 +59,38 @@ bool EntrySearch::search(const PointSet& open, const PointSet& to_exclude, unsig
   const std::vector<Point> points = hard_points(open);
   Partners now = partners;
   find_partners(points, to_exclude, partners, now);
-  PointSet apart;
-  for (const Point p : points) apart.insert(p);
-  Point loneliest = points.front();
-  for (unsigned count = 0; !apart.empty(); ++count) {
-    if (count == includes) return false;
-    Point next = apart.first();
-    unsigned fewest = 257;
-    apart.for_each([&](Point p) {
-      const unsigned degree = (now[p] & apart).size();
-      if (degree >= fewest) return;
-      fewest = degree;
-      next = p;
-    });
-    if (count == 0) loneliest = next;
-    apart -= now[next];
-    apart.erase(next);
-  }
-  for (const Choice& choice : choices(loneliest, open, to_exclude, now[loneliest])) {
+  const auto loneliest = loneliest_of(points, now, includes);
+  if (!loneliest) return false;
+  for (const Choice& choice : choices(*loneliest, open, to_exclude, now[*loneliest])) {
     if (add(choice.include, open, choice.to_exclude, includes, now)) return true;
     if (steps_.spent()) return false;
   }
   return false;
+}
+
+std::optional<Point> EntrySearch::loneliest_of(const std::vector<Point>& points,
+                                               const Partners& partners, unsigned includes) {
+  PointSet rest;
+  for (const Point p : points) rest.insert(p);
+  const auto loneliest = [&] {
+    Point found = rest.first();
+    unsigned fewest = (partners[found] & rest).size();
+    rest.for_each([&](Point p) {
+      const unsigned partners_left = (partners[p] & rest).size();
+      if (partners_left >= fewest) return;
+      fewest = partners_left;
+      found = p;
+    });
+    return found;
+  };
+  const Point first = loneliest();
+  for (unsigned apart = 0; !rest.empty(); ++apart) {
+    if (apart == includes) return std::nullopt;
+    const Point p = loneliest();
+    rest -= partners[p];
+    rest.erase(p);
+  }
+  return first;
 }
 
 std::vector<Point> EntrySearch::hard_points(const PointSet& open) const {

@@ -41,6 +41,7 @@ class EntrySearch {
   std::optional<Entries> find(unsigned includes, unsigned excludes);
 
  private:
+  /// Of each wanted point: those that might have an include together with it.
   using Partners = std::array<PointSet, 256>;
   struct Choice {
     Cube include;
@@ -56,6 +57,9 @@ class EntrySearch {
   [[nodiscard]] bool can_exclude(const PointSet& points);
   void find_partners(const std::vector<Point>& points, const PointSet& to_exclude,
                      const Partners& before, Partners& now);
+  /// The one that has the fewest partners among them. None: too many have none among each other.
+  static std::optional<Point> loneliest_of(const std::vector<Point>& points,
+                                           const Partners& partners, unsigned includes);
   [[nodiscard]] std::vector<Point> hard_points(const PointSet& open) const;
   std::vector<Choice> choices(Point p, const PointSet& open, const PointSet& to_exclude,
                               const PointSet& partners);

@@ -230,10 +230,10 @@ TEST(Minimise, NeverTakesMoreThanTheEntriesThatASetWasMadeOf) {
     const auto mask = static_cast<std::uint8_t>(random() & random());
     return MaskedEvent{0, mask, static_cast<std::uint8_t>(random() & mask), exclude};
   };
-  for (int set = 0; set < 300; ++set) {
+  for (int set = 0; set < 2'000; ++set) {
     CompiledRow made;
-    const std::size_t includes = 1 + random() % 3;
-    const std::size_t excludes = random() % 4;
+    const std::size_t includes = 1 + random() % 4;
+    const std::size_t excludes = random() % 5;
     for (std::size_t i = 0; i < includes; ++i) made.entries.push_back(cube(false));
     for (std::size_t i = 0; i < excludes; ++i) made.entries.push_back(cube(true));
     const UnitMaskSet wanted = said_by(made);
