@@ -223,7 +223,7 @@ class ChangesInPlace : public BrokenSlot {
       return;
     }
     // As far as a copy had got: the first half.
-    std::memcpy(memory_of(*filter_), filter.get(), sizeof(EventFilter) / 2);
+    std::memcpy(memory_of(*filter_), memory_of(*filter), sizeof(EventFilter) / 2);
   }
 };
 
