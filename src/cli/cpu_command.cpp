@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/wrap.hpp"
+
 namespace vpmu::cli {
 
 namespace {
@@ -18,8 +20,6 @@ using silicon::x86::CpuModel;
 using silicon::x86::EventRow;
 using silicon::x86::PmuModel;
 using silicon::x86::Vendor;
-
-constexpr std::size_t kColumns = 100;
 
 bool is_intel(const CpuModel& model) {
   return model.vendor == Vendor::kIntel;
@@ -79,27 +79,6 @@ std::string counters_of(const CpuModel& model, const EventRow& event) {
   return fmt::format("{}, fixed {}", general, event.fixed);
 }
 
-/// `text` in lines of at most kColumns, each behind `indent` spaces; no line end behind the last.
-std::string wrapped(std::string_view text, std::size_t indent) {
-  std::string lines(indent, ' ');
-  std::size_t column = indent;
-  while (!text.empty()) {
-    const std::size_t length = std::min(text.find(' '), text.size());
-    if (column > indent && column + 1 + length > kColumns) {
-      lines += '\n' + std::string(indent, ' ');
-      column = indent;
-    }
-    if (column > indent) {
-      lines += ' ';
-      ++column;
-    }
-    lines += text.substr(0, length);
-    column += length;
-    text.remove_prefix(std::min(length + 1, text.size()));
-  }
-  return lines;
-}
-
 void print_leaf(std::string& text, const CpuModel& model, std::uint32_t leaf) {
   const CpuidResult result = silicon::x86::cpuid(model, {}, leaf, 0);
   fmt::format_to(std::back_inserter(text),
@@ -156,8 +135,8 @@ std::string show_cpu(const CpuModel& model) {
                  model.pmu.gp_width);
   if (is_intel(model)) {
     print_leaf(text, model, 0xa);
-    const std::string events = wrapped(architectural_events_text(model.pmu), 19);
-    fmt::format_to(out, "  architectural    {}\n", std::string_view{events}.substr(19));
+    fmt::format_to(out, "{}\n",
+                   wrapped("  architectural    ", 19, architectural_events_text(model.pmu)));
     fmt::format_to(out, "  full-width MSRs  {}\n",
                    model.pmu.perf_capabilities >> 13 & 1 ? "yes" : "no");
     fmt::format_to(out, "  transactions     {}\n", model.tsx ? "abort at once" : "none");
@@ -193,7 +172,7 @@ std::string show_events(const CpuModel& model) {
     const bool has_note = event.note[0] != '\0';
     const std::string below =
         fmt::format("{}{}[{}]", event.note, has_note ? " " : "", event.source);
-    text += wrapped(below, 4) + '\n';
+    text += wrapped("    ", 4, below) + '\n';
   }
   return text;
 }

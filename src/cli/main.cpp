@@ -12,6 +12,7 @@
 #include "cli/cpu_command.hpp"
 #include "cli/doctor/doctor_command.hpp"
 #include "cli/exit_status.hpp"
+#include "cli/filter/filter_command.hpp"
 #include "cli/pmu_option.hpp"
 #include "cli/run_command.hpp"
 #include "cli/version.hpp"
@@ -132,6 +133,8 @@ int run_command_line(int argc, char** argv) {
   doctor->add_flag("--json", as_json, "As JSON (docs/doctor.md)");
   doctor->footer("Exit status: 0 if guests run here, whatever else is missing; 1 if they do not.");
 
+  const vpmu::cli::filter::FilterCommand filter{app};
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -139,19 +142,21 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    if (argc > 1 && !run->parsed() && !cpu->parsed() && !doctor->parsed()) {
+    const std::string words = run->parsed()      ? "run "
+                              : cpu->parsed()    ? "cpu "
+                              : doctor->parsed() ? "doctor "
+                              : filter.parsed()  ? filter.words()
+                                                 : "";
+    if (argc > 1 && words.empty()) {
       fmt::print(stderr, "vpmu: '{}' is not a command; see `vpmu --help`\n", argv[1]);
       return vpmu::cli::kStatusBadInput;
     }
-    fmt::print(stderr, "vpmu: {}; see `vpmu {}--help`\n", error.what(),
-               run->parsed()      ? "run "
-               : cpu->parsed()    ? "cpu "
-               : doctor->parsed() ? "doctor "
-                                  : "");
+    fmt::print(stderr, "vpmu: {}; see `vpmu {}--help`\n", error.what(), words);
     return vpmu::cli::kStatusBadInput;
   }
   if (run->parsed()) return run_guest(*run, options);
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
+  if (filter.parsed()) return filter.run();
   if (list->parsed()) return print(vpmu::cli::list_cpus());
   if (show->parsed()) return show_cpu(model, events);
   return vpmu::cli::kStatusBadInput;

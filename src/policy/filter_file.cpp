@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -22,6 +24,10 @@ using Bytes = std::span<const std::byte>;
 
 /// Of a file: many times what the longest policy needs.
 constexpr std::size_t kLargest = std::size_t{1} << 20;
+
+const char* vendor_name(Vendor vendor) {
+  return vendor == Vendor::kIntel ? "Intel" : "AMD";
+}
 
 tl::unexpected<Error> failure(std::string_view name, std::string_view message) {
   return fail(fmt::format("event filter '{}': {}", name, message));
@@ -88,6 +94,12 @@ bool is_policy(std::string_view text) {
          first_character(text) == '[';
 }
 
+std::vector<std::byte> image_bytes(const FilterImage& image) {
+  std::array<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes;
+  const std::size_t size = write_filter_image(image, bytes);
+  return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)};
+}
+
 int digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -134,8 +146,15 @@ Result<std::vector<std::byte>> parse_hex(std::string_view text, std::string_view
   return bytes;
 }
 
-Result<FilterFile> compile_policy(std::string_view /*text*/, std::string_view name) {
-  return failure(name, "policies cannot be read yet; give a filter");
+Result<FilterFile> compile_policy(std::string_view text, std::string_view name) {
+  auto policy = parse_policy(text, name);
+  if (!policy) return tl::unexpected(policy.error());
+  auto compiled =
+      compile(policy->allowed, policy->fixed_allowed, policy->catalogue->fixed_counters());
+  const auto image = to_image(compiled);
+  if (!image) return failure(name, image.error().message);
+  return FilterFile{std::string{name}, image_bytes(*image), std::move(*policy),
+                    std::move(compiled)};
 }
 
 Result<FilterFile> parse_text(std::string_view text, std::string_view name) {
@@ -169,6 +188,12 @@ Result<FilterFile> parse_filter_file(Bytes content, std::string_view name) {
 }
 
 Result<FilterImage> valid_image(const FilterFile& file, Vendor vendor) {
+  if (file.policy && file.policy->catalogue->vendor() != vendor) {
+    return failure(file.name,
+                   fmt::format("is a policy for {} guests, which {} ones are not; give "
+                               "one whose `cpu` is theirs",
+                               vendor_name(file.policy->catalogue->vendor()), vendor_name(vendor)));
+  }
   const auto image = virt::x86::read_filter_image(file.bytes, vendor);
   if (!image) return failure(file.name, describe(image.error(), file.bytes, vendor));
   return *image;

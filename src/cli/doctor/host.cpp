@@ -101,9 +101,4 @@ std::optional<long> read_number(const Host& host, const std::string& path) {
   return value;
 }
 
-std::string errno_name(int error) {
-  const char* name = strerrorname_np(error);
-  return name != nullptr ? name : fmt::format("error {}", error);
-}
-
 }  // namespace vpmu::cli::doctor

@@ -83,7 +83,4 @@ HostFacts host_facts(const Host& host);
 /// The number in a small file such as those below /proc/sys.
 std::optional<long> read_number(const Host& host, const std::string& path);
 
-/// "EACCES", or the number if it has no name.
-std::string errno_name(int error);
-
 }  // namespace vpmu::cli::doctor

@@ -2,12 +2,12 @@
 #include "cli/doctor/output.hpp"
 
 #include <algorithm>
-#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "cli/version.hpp"
+#include "cli/wrap.hpp"
 
 namespace vpmu::cli::doctor {
 
@@ -33,27 +33,6 @@ std::string subject_of(const Check& check) {
   return check.name.substr(check.name.find('.') + 1);
 }
 
-/// `text` behind `head`, broken at spaces, further lines as far in as the first.
-std::string wrapped(const std::string& head, std::size_t head_width, const std::string& text) {
-  std::string result = head;
-  std::size_t column = head_width;
-  std::istringstream words{text};
-  for (std::string word; words >> word;) {
-    if (column > head_width && column + 1 + word.size() > kColumns) {
-      result += '\n';
-      result.append(head_width, ' ');
-      column = head_width;
-    }
-    if (column > head_width) {
-      result += ' ';
-      ++column;
-    }
-    result += word;
-    column += word.size();
-  }
-  return result + "\n";
-}
-
 const char* colour_of(CheckResult result) {
   switch (result) {
     case CheckResult::kOk: return "32";
@@ -71,10 +50,14 @@ std::string coloured(CheckResult result, bool colour) {
 std::string lines(const Check& check, bool colour) {
   const std::string head =
       fmt::format("  {} {:<19} ", coloured(check.result, colour), subject_of(check));
-  std::string text = wrapped(head, kIndent, check.detail);
+  std::string text = wrapped(head, kIndent, check.detail, kColumns) + "\n";
   const std::string indent(kIndent, ' ');
-  if (!check.cause.empty()) text += wrapped(indent + "cause:  ", kIndent + 8, check.cause);
-  if (!check.remedy.empty()) text += wrapped(indent + "remedy: ", kIndent + 8, check.remedy);
+  if (!check.cause.empty()) {
+    text += wrapped(indent + "cause:  ", kIndent + 8, check.cause, kColumns) + "\n";
+  }
+  if (!check.remedy.empty()) {
+    text += wrapped(indent + "remedy: ", kIndent + 8, check.remedy, kColumns) + "\n";
+  }
   return text;
 }
 
@@ -85,7 +68,8 @@ std::string waiting_lines(const Checks& checks, std::string_view area, bool colo
   const auto flush = [&] {
     if (subjects.empty()) return;
     text += wrapped(fmt::format("  {} ", coloured(CheckResult::kSkipped, colour)), 11,
-                    fmt::format("{}: {}", subjects, cause));
+                    fmt::format("{}: {}", subjects, cause), kColumns) +
+            "\n";
     subjects.clear();
   };
   for (const Check& check : checks) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "cli/doctor/checks.hpp"
+#include "cli/errno_name.hpp"
 
 namespace vpmu::cli::doctor {
 

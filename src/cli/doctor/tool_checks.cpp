@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cli/doctor/checks.hpp"
+#include "cli/errno_name.hpp"
 
 namespace vpmu::cli::doctor {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include "cli/errno_name.hpp"
 #include "unit/doctor/fakes.hpp"
 
 namespace vpmu::test {
@@ -99,9 +100,9 @@ TEST(HostFacts, KnowsTheArchitecture) {
 }
 
 TEST(HostFacts, ErrorsHaveTheirNames) {
-  EXPECT_EQ(cli::doctor::errno_name(EACCES), "EACCES");
-  EXPECT_EQ(cli::doctor::errno_name(ENOENT), "ENOENT");
-  EXPECT_EQ(cli::doctor::errno_name(99999), "error 99999");
+  EXPECT_EQ(cli::errno_name(EACCES), "EACCES");
+  EXPECT_EQ(cli::errno_name(ENOENT), "ENOENT");
+  EXPECT_EQ(cli::errno_name(99999), "error 99999");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "cli/errno_name.hpp"
 #include "unit/doctor/fakes.hpp"
 
 namespace vpmu::test {
@@ -97,7 +98,7 @@ TEST_F(KvmChecksTest, OtherErrorsOfTheDeviceHaveTheirCause) {
     open_fails_with(row.error);
     EXPECT_EQ(check("kvm.device").result, row.result) << row.error;
     EXPECT_TRUE(contains(all_text(check("kvm.device")), row.text)) << row.error;
-    EXPECT_TRUE(contains(check("kvm.device").detail, cli::doctor::errno_name(row.error)));
+    EXPECT_TRUE(contains(check("kvm.device").detail, cli::errno_name(row.error)));
   }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "cli/errno_name.hpp"
 #include "unit/doctor/fakes.hpp"
 
 namespace vpmu::test {
@@ -158,7 +159,7 @@ TEST_F(PerfChecksTest, OtherErrorsOfHardwareEventsHaveTheirCause) {
     const Check hardware = check("perf.hardware");
     EXPECT_EQ(hardware.result, row.result) << row.error;
     EXPECT_TRUE(contains(hardware.cause, row.cause)) << hardware.cause;
-    EXPECT_TRUE(contains(hardware.detail, cli::doctor::errno_name(row.error)));
+    EXPECT_TRUE(contains(hardware.detail, cli::errno_name(row.error)));
     EXPECT_FALSE(contains(all_text(hardware), "no PMU"));
     EXPECT_FALSE(contains(all_text(hardware), "permission"));
     EXPECT_EQ(check("perf.syscall").result, CheckResult::kOk);

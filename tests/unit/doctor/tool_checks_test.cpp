@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "cli/errno_name.hpp"
 #include "unit/doctor/fakes.hpp"
 
 namespace vpmu::test {
@@ -57,7 +58,7 @@ TEST_F(ToolChecksTest, AProgramThatDoesNotRunHasFailed) {
   for (const int error : {ENOEXEC, ETIMEDOUT, EACCES}) {
     run = {.error = error, .status = 0, .output = ""};
     EXPECT_EQ(check("perf").result, CheckResult::kFailed);
-    EXPECT_TRUE(contains(check("perf").cause, cli::doctor::errno_name(error)));
+    EXPECT_TRUE(contains(check("perf").cause, cli::errno_name(error)));
   }
 }
 

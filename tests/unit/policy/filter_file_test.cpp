@@ -250,6 +250,32 @@ TEST(FilterFile, EntriesAreDescribedInWords) {
             "include event 0x03, no umask (match 0x10 outside mask 0x0f)");
 }
 
+constexpr std::string_view kPolicy =
+    "# of nobody\ncpu = \"icelake-server\"\ndefault = \"deny\"\nallow = [\"r81d0\"]\n";
+
+TEST(FilterFile, PolicyIsCompiled) {
+  const auto file = parse(kPolicy);
+  ASSERT_TRUE(file) << file.error().message;
+  ASSERT_TRUE(file->policy);
+  ASSERT_TRUE(file->compiled);
+  EXPECT_TRUE(file->policy->allowed.contains({0xd0, 0x81}));
+  EXPECT_EQ(file->bytes, Layout{}.header(0, 1, 0, 1).u64(0xff00'0000'0000'81d0).bytes());
+}
+
+TEST(FilterFile, PolicyIsForGuestsOfItsCpu) {
+  const auto file = parse(kPolicy);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_TRUE(valid_image(*file, Vendor::kIntel));
+  const auto amd = valid_image(*file, Vendor::kAmd);
+  ASSERT_FALSE(amd);
+  EXPECT_TRUE(has(amd.error().message, "is a policy for Intel guests")) << amd.error().message;
+}
+
+TEST(FilterFile, ErrorsOfPoliciesHaveLineAndColumn) {
+  EXPECT_TRUE(has(error_of("cpu = \"icelake-server\"\ndefault = 1\n"), "f:2:"));
+  EXPECT_TRUE(has(error_of("# nothing\n"), "cpu")) << error_of("# nothing\n");
+}
+
 TEST_F(FilterFileTest, ReadsAFileOfThatName) {
   const std::string path = write("a b.bin", format_filter(two_entries(), FilterFormat::kImage, ""));
   const auto file = read_filter_file(path);
