@@ -2,6 +2,7 @@
 #include "cli/filter_option.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -86,17 +87,25 @@ Result<std::unique_ptr<const EventFilter>> load_filter(const std::string& file,
 
 Result<void> apply_filter_options(const RunOptions& options, machine::Machine& machine,
                                   std::vector<Stop>& stops) {
-  if (!options.given(kFilter) && options.filter_at.empty()) return {};
+  const bool now = options.given(kFilter);
+  if (!now && options.filter_at.empty()) return {};
   if (auto has_pmu = check_pmu(options, machine); !has_pmu) return has_pmu;
   const silicon::x86::CpuModel& model = *machine.config().model;
+  std::unique_ptr<const EventFilter> first;
+  if (now) {
+    auto loaded = load_filter(options.filter, model);
+    if (!loaded) return tl::unexpected(loaded.error());
+    first = std::move(*loaded);
+  }
   auto later = filter_stops(options, model);
   if (!later) return tl::unexpected(later.error());
-  if (auto distinct = check_distinct(*later); !distinct) return distinct;
+
+  std::vector<Stop> all = *later;
+  if (now)
+    all.push_back({machine.instructions(), fmt::format("{} {}", kFilter, options.filter), {}});
+  if (auto distinct = check_distinct(all); !distinct) return distinct;
   std::ranges::move(*later, std::back_inserter(stops));
-  if (!options.given(kFilter)) return {};
-  auto first = load_filter(options.filter, model);
-  if (!first) return tl::unexpected(first.error());
-  machine.set_event_filter(std::move(*first), options.filter);
+  if (now) machine.set_event_filter(std::move(first), options.filter);
   return {};
 }
 

@@ -40,7 +40,7 @@ Result<void> run_with_stops(machine::Machine& machine, const std::vector<Stop>& 
     limits.pause_at = stop.instructions;
     outcome = machine.run(limits);
     if (outcome.reason != machine::Outcome::Reason::kPaused) {
-      if (!first_error) return first_error;
+      if (!first_error || outcome.reason == machine::Outcome::Reason::kStopped) return first_error;
       return fail(fmt::format("{}: the guest ended after {} instructions; give a smaller number",
                               stop.option, machine.instructions()));
     }

@@ -35,7 +35,8 @@ struct Stop {
 Result<void> check_stops(const std::vector<Stop>& stops, const machine::Machine& machine);
 
 /// Runs to the end, stopping on the way at `stops`, which are in the order of their instructions.
-/// The first error of a stop does not end the run. `limits.pause_at` is not looked at.
+/// The first error of a stop does not end the run. A guest that ends before a stop is an error, one
+/// that is stopped (Machine::stop()) is not. `limits.pause_at` is not looked at.
 Result<void> run_with_stops(machine::Machine& machine, const std::vector<Stop>& stops,
                             machine::RunLimits limits, machine::Outcome& outcome);
 

@@ -59,8 +59,10 @@ class EventFilterVectors : public testing::TestWithParam<const char*> {
   [[nodiscard]] static bool is_intel() { return model().vendor == Vendor::kIntel; }
 
   /// A fresh machine, of which the guest is ready.
-  void boot(std::optional<virt::x86::PmuConfig> pmu = std::nullopt) {
+  void boot(std::optional<virt::x86::PmuConfig> pmu = std::nullopt,
+            std::uint64_t quantum = machine::MachineConfig{}.quantum) {
     machine::MachineConfig config;
+    config.quantum = quantum;
     config.model = &model();
     config.vcpus = 2;
     config.memory_bytes = std::uint64_t{32} << 20;
@@ -81,9 +83,12 @@ class EventFilterVectors : public testing::TestWithParam<const char*> {
     std::memcpy(&mailbox, at_, sizeof mailbox);
   }
 
-  void request(filter_request what, std::uint32_t counter = 0) {
+  void ask(filter_request what, std::uint32_t counter = 0) {
     mailbox = {what, counter, {~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}}};
     std::memcpy(at_, &mailbox, sizeof mailbox);
+  }
+  void request(filter_request what, std::uint32_t counter = 0) {
+    ask(what, counter);
     ASSERT_NO_FATAL_FAILURE(run_to_ready());
   }
 
@@ -270,6 +275,35 @@ TEST_P(EventFilterFixedVectors, TwentyOneToTwentyFourFollowTheFixedBitmap) {
             << entries.size() << " entries";
       }
     }
+  }
+}
+
+TEST_P(EventFilterVectors, OtherVcpusFreezeWhereTheyAre) {
+  constexpr std::uint64_t kQuantum = 7;
+  ASSERT_NO_FATAL_FAILURE(boot(std::nullopt, kQuantum));
+  // CPU 1 counts while it waits for work in a loop, which loads. CPU 0 does something else.
+  ASSERT_NO_FATAL_FAILURE(request(REQUEST_COUNT_MEMORY));
+  ask(REQUEST_SANITY);
+  const auto counts = [this] {
+    std::vector<std::uint64_t> values;
+    for (unsigned i = 0; i < 3; ++i) {
+      values.push_back(machine->vcpus()[1]->pmu().value(virt::x86::gp_counter(i)));
+    }
+    return values;
+  };
+  const auto run_for = [this](std::uint64_t instructions) {
+    const auto outcome = machine->run({.pause_at = machine->instructions() + instructions});
+    ASSERT_EQ(outcome.reason, machine::Outcome::Reason::kPaused);
+  };
+  // Both have had a turn, and the pause is anywhere in one.
+  for (std::uint64_t length = 2 * kQuantum; length < 4 * kQuantum; ++length) {
+    const auto before = counts();
+    ASSERT_TRUE(set(filter_image(kAllow, kLegacy, {})));
+    ASSERT_NO_FATAL_FAILURE(run_for(length));
+    EXPECT_EQ(counts(), before);
+    machine->set_event_filter(nullptr);
+    ASSERT_NO_FATAL_FAILURE(run_for(length));
+    EXPECT_NE(counts(), before);
   }
 }
 

@@ -232,8 +232,17 @@ TEST_F(CommandTest, BadFiltersAreOneLineAndStatus2BeforeTheGuestRuns) {
   expect_bad_input(run + "--filter-at x=none", "--filter-at 'x=none'");
   expect_bad_input(run + "--filter-at -1=none", "--filter-at '-1=none'");
   expect_bad_input(run + "--filter-at 500=none --filter-at 500=" + good, "the same instruction");
+  expect_bad_input(run + "--filter none --filter-at 0=" + good, "the same instruction");
+  expect_bad_input(run + "--filter none --filter " + good, "--filter");
   expect_bad_input(run + "--pmu off --filter " + good, "--pmu off");
   expect_bad_input(run + "--pmu off --filter-at 500=" + good, "--pmu off");
+}
+
+TEST_F(CommandTest, LimitsEndARunBeforeItsNextFilterToo) {
+  const std::string run = "run '" + guest(forever()) + "' --filter-at 9000000000000=none ";
+  const Result result = vpmu(run + "--timeout 0.05");
+  EXPECT_EQ(result.status, 124);
+  EXPECT_NE(result.errors.find("time-limit"), std::string::npos) << result.errors;
 }
 
 TEST_F(CommandTest, FilterAtBehindTheEndIsAnError) {
