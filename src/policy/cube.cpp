@@ -21,6 +21,7 @@ std::vector<Cube> CubesWithin::primes() const {
   std::vector<Cube> primes;
   for (std::size_t free = 0; free < around_.size(); ++free) {
     PointSet prime = around_[free];
+    if (prime.empty()) continue;
     for (unsigned bit = 0; bit < kDimensions; ++bit) {
       const std::size_t direction = std::size_t{1} << bit;
       // Of its points one stands for the cube; and it is not half of a larger one.
