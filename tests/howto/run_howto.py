@@ -10,7 +10,8 @@
 #   has passed ends with), or with N if the line ends with `# status N`.
 # * The ```text block behind it: each line appears in what the commands printed, in this order. A line
 #   `...` stands for anything.
-# * A ```c block: these lines are in some file below guests/, but for spaces and line breaks.
+# * A ```toml block that begins with `# NAME.toml` is that file, for the commands behind it.
+# * A ```c block: these lines are in some file below guests/ or examples/, but for spaces and line breaks.
 import argparse
 import os
 import pathlib
@@ -69,8 +70,12 @@ def check(howto, folder, sources):
             missing = first_missing(content, output)
             if missing is not None:
                 problems.append(f"{where}: not printed: {missing}\n{output}")
+        elif language == "toml":
+            name = re.match(r"# ([\w.-]+\.toml)\n", content)
+            if name:
+                (pathlib.Path(folder) / name[1]).write_text(content)
         elif language == "c" and not any(normal(content) in source for source in sources):
-            problems.append(f"{where}: no guest has these lines")
+            problems.append(f"{where}: no guest or example has these lines")
     return commands, problems
 
 
@@ -82,7 +87,8 @@ def main():
     parser.add_argument("--source", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
 
-    sources = [normal(path.read_text()) for path in (arguments.source / "guests").rglob("*.[ch]")]
+    sources = [normal(path.read_text()) for folder in ("guests", "examples")
+               for path in (arguments.source / folder).rglob("*.[ch]")]
     with tempfile.TemporaryDirectory() as folder:
         release = pathlib.Path(folder) / "build" / "release"
         release.mkdir(parents=True)

@@ -145,8 +145,8 @@ const char* reason_word(Reason reason) {
   switch (reason) {
     case Reason::kIncluded: return "included";
     case Reason::kExcluded: return "excluded";
-    case Reason::kNotIncluded: return "not-included";
-    case Reason::kFixedBitmap: return "fixed-counter-bitmap";
+    case Reason::kNotIncluded: return "not included";
+    case Reason::kFixedBitmap: return "fixed counter bitmap";
   }
   return "";
 }

@@ -122,6 +122,19 @@ TEST_F(FilterCommandTest, BuildWantsAPolicyAndAFormat) {
   expect_bad_input("filter build " + policy(), "--output is required");
 }
 
+TEST_F(FilterCommandTest, ExampleLoadsTheBuiltFilterIntoKvm) {
+  if (shell("gcc --version") != 0) GTEST_SKIP() << "there is no gcc here";
+  ASSERT_EQ(vpmu("filter build " + policy() + " --format c -o " + quoted("filter.h")).status, 0);
+  ASSERT_EQ(
+      shell(fmt::format("gcc -Wall -Wextra -Werror -I '{}' '{}' -o {}", folder.string(),
+                        VPMU_EXAMPLES "/load_event_filter/load_event_filter.c", quoted("load"))),
+      0)
+      << content(path("out"));
+  const int status = shell(quoted("load"));
+  if (status == 2) GTEST_SKIP() << "no kernel to load it into: " << content(path("out"));
+  EXPECT_EQ(status, 0) << content(path("out"));
+}
+
 // ---- check --------------------------------------------------------------------------------------
 
 TEST_F(FilterCommandTest, CheckEndsAsTheKernelWouldAnswer) {
@@ -208,7 +221,7 @@ TEST_F(FilterCommandTest, ExplainAsJson) {
   EXPECT_EQ(json["events"][0]["verdict"], "allowed");
   EXPECT_TRUE(json["events"][0].contains("entry"));
   EXPECT_EQ(json["events"][1]["verdict"], "denied");
-  EXPECT_EQ(json["events"][2]["reason"], "not-included");
+  EXPECT_EQ(json["events"][2]["reason"], "not included");
   EXPECT_EQ(json["fixed_counters"][0]["verdict"], "denied");
 }
 
