@@ -8,6 +8,7 @@
 namespace {
 
 std::atomic<std::uint64_t> count = 0;
+std::atomic<bool> no_memory = false;
 
 void* counted(std::size_t size) {
   count.fetch_add(1, std::memory_order_relaxed);
@@ -23,6 +24,9 @@ void* operator new(std::size_t size) {
 }
 void* operator new[](std::size_t size) {
   return counted(size);
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return no_memory ? nullptr : counted(size);
 }
 void operator delete(void* memory) noexcept {
   std::free(memory);
@@ -41,6 +45,13 @@ namespace vpmu::bench {
 
 std::uint64_t allocations() {
   return count.load(std::memory_order_relaxed);
+}
+
+NoMemory::NoMemory() {
+  no_memory = true;
+}
+NoMemory::~NoMemory() {
+  no_memory = false;
 }
 
 }  // namespace vpmu::bench

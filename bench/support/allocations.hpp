@@ -10,4 +10,13 @@ namespace vpmu::bench {
 
 std::uint64_t allocations();
 
+/// While there is one, allocations that may fail (std::nothrow) do.
+class NoMemory {
+ public:
+  NoMemory();
+  ~NoMemory();
+  NoMemory(const NoMemory&) = delete;
+  NoMemory& operator=(const NoMemory&) = delete;
+};
+
 }  // namespace vpmu::bench

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/support/allocations.hpp"
 #include "unit/virt/filter_images.hpp"
 
 namespace vpmu::virt::x86 {
@@ -178,6 +179,17 @@ TEST(EventFilter, ImagesThatKvmRefusesMakeNoFilter) {
   EXPECT_EQ(error(amd, Vendor::kIntel), (FilterRefusal{FilterError::kReservedBits, 1}));
   EXPECT_EQ(error(amd, Vendor::kAmd), std::nullopt);
   EXPECT_EQ(error(image_of(2, kMaskedMode, {}), Vendor::kAmd), FilterRefusal{FilterError::kAction});
+}
+
+TEST(EventFilter, WithoutMemoryThereIsNoFilterButBadImagesAreRefusedForWhatTheyAre) {
+  const auto error = [](const FilterImage& image) {
+    const bench::NoMemory no_memory;
+    const auto filter = EventFilter::create(image, Vendor::kIntel);
+    return filter ? std::optional<FilterRefusal>{} : filter.error();
+  };
+  EXPECT_EQ(error(image_of(kAllow, kMaskedMode, {0xc0})), FilterRefusal{FilterError::kNoMemory});
+  EXPECT_EQ(error(image_of(2, kMaskedMode, {0xc0})), FilterRefusal{FilterError::kAction});
+  EXPECT_TRUE(EventFilter::create(image_of(kAllow, kMaskedMode, {0xc0}), Vendor::kIntel));
 }
 
 TEST(EventFilter, KnowsWhatItWasMadeOf) {

@@ -5,6 +5,7 @@
 // numbered_filters.hpp says how that is seen. The same checks find publications that are done
 // wrongly. To be run with -fsanitize=thread too, which sees what only might have gone wrong.
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -200,13 +201,15 @@ class BrokenSlot {
   std::unique_ptr<const EventFilter> filter_;
 };
 
-/// No grace period. What would be freed is overwritten, so that it can be looked at.
+/// No grace period. What would be freed is overwritten, so that it can be looked at; but for the
+/// pointer to its virtual functions, on which sanitizers insist.
 class FreesAtOnce : public BrokenSlot {
  public:
   void publish(std::unique_ptr<const EventFilter> filter) {
     auto old = std::exchange(filter_, std::move(filter));
     if (old == nullptr) return;
-    std::memset(memory_of(*old), 0xdd, sizeof *old);
+    std::memset(static_cast<std::byte*>(memory_of(*old)) + sizeof(void*), 0xdd,
+                sizeof *old - sizeof(void*));
     graves_.push_back(std::move(old));
   }
 

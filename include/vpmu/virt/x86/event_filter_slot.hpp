@@ -42,10 +42,10 @@ class EventFilterSlot final : public EventGate {
   /// The PMU has no gate any more. Before it ends, on the same thread.
   void detach(Pmu& pmu);
 
-  /// From now on `filter` decides; null: everything may be counted. Any thread but within read().
-  /// Returns when no vCPU can still be deciding by the filter before. The VMM then sees to it that
-  /// each vCPU leaves its guest (PmiSink::request_entry_work() was called for each, on this
-  /// thread).
+  /// From now on `filter` decides; null: everything may be counted. On any thread, not within
+  /// read(). Returns when no vCPU can still be deciding by the filter before, if there was one, and
+  /// each has been told to decide again (PmiSink::request_entry_work(), on this thread): the VMM
+  /// sees to it that it leaves its guest for that.
   void publish(std::unique_ptr<const EventFilter> filter);
 
   [[nodiscard]] bool admits(silicon::x86::EventSelector event) const override;
