@@ -15,7 +15,6 @@
 namespace vpmu::policy {
 
 namespace {
-using silicon::x86::CountedOn;
 using silicon::x86::CpuModel;
 using silicon::x86::EventRow;
 using silicon::x86::EventSelector;
@@ -78,7 +77,9 @@ std::strong_ordering compare_folded(std::string_view a, std::string_view b) {
 }
 
 struct NameLess {
-  bool operator()(std::string_view a, std::string_view b) const { return compare_folded(a, b) < 0; }
+  bool operator()(std::string_view a, std::string_view b) const {
+    return std::is_lt(compare_folded(a, b));
+  }
 };
 
 bool has_wildcards(std::string_view pattern) {
@@ -232,7 +233,7 @@ std::vector<const NamedEvent*> EventCatalogue::match(std::string_view pattern) c
   std::vector<const NamedEvent*> found;
   if (!has_wildcards(pattern)) {
     const auto at = std::ranges::lower_bound(events_, pattern, NameLess{}, &NamedEvent::name);
-    if (at != events_.end() && compare_folded(at->name, pattern) == 0) found.push_back(&*at);
+    if (at != events_.end() && std::is_eq(compare_folded(at->name, pattern))) found.push_back(&*at);
     return found;
   }
   for (const NamedEvent& event : events_) {

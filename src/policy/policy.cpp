@@ -210,7 +210,7 @@ Result<std::uint32_t> PolicyBuilder::read_counter(const Written& written) const 
 Result<std::uint32_t> PolicyBuilder::read_counters(std::span<const Written> list) const {
   std::uint32_t counters = 0;
   for (const Written& written : list) {
-    const auto more = read_counter(written);
+    auto more = read_counter(written);
     if (!more) return more;
     counters |= *more;
   }
@@ -218,11 +218,11 @@ Result<std::uint32_t> PolicyBuilder::read_counters(std::span<const Written> list
 }
 
 Result<std::uint32_t> PolicyBuilder::read_fixed() {
-  const auto allow = read_counters(document_.fixed_allow);
+  auto allow = read_counters(document_.fixed_allow);
   if (!allow) return allow;
   std::uint32_t named = *allow;
   for (const Written& written : document_.fixed_deny) {
-    const auto deny = read_counter(written);
+    auto deny = read_counter(written);
     if (!deny) return deny;
     named |= *deny;
     if ((*deny & *allow) != 0)
@@ -265,7 +265,9 @@ Result<Policy> PolicyBuilder::build() {
   const auto decided = read_fixed();
   if (!decided) return tl::unexpected(decided.error());
   warn_of_fixed(*exceptions, denies, *decided);
-  std::ranges::stable_sort(warnings_, {}, &std::pair<Place, std::string>::first);
+  std::ranges::stable_sort(warnings_, {}, [](const auto& warning) {
+    return std::pair{warning.first.line, warning.first.column};
+  });
   for (auto& [place, warning] : warnings_) policy_.warnings.push_back(std::move(warning));
   return std::move(policy_);
 }

@@ -3,7 +3,8 @@
 // What an operator writes down: a TOML file that says which events guests on a CPU may count.
 //
 //   cpu = "icelake-server"            # or a PMU of libpfm4's, e.g. "icx"
-//   default = "deny"                  # what is said of every event that nothing below names
+//   default = "deny"                  # what is said of every event that nothing below names; deny
+//                                     # if it is left out
 //   tier = "architectural"            # optional: start from a named set
 //   allow = ["MEM_INST_RETIRED.*", "cpu/event=0xd0,umask=0x81/", "r01c4"]
 //   deny = ["MEM_INST_RETIRED.LOCK_LOADS"]
@@ -16,6 +17,7 @@
 // with "deny", what is allowed is (tier and `allow`) without `deny`; with "allow", everything
 // without (`deny` without `allow`), and there can be no tier. A fixed counter goes with the events
 // it counts: with "deny" it is allowed if one of them is, with "allow" denied if one of them is.
+// What [fixed] says of it comes last. Where that may surprise there is a warning.
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,6 @@
 // has to do with CPUs.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,7 +18,7 @@ namespace vpmu::policy {
 struct Place {
   std::uint32_t line = 1;
   std::uint32_t column = 1;
-  friend constexpr auto operator<=>(Place, Place) = default;
+  friend constexpr bool operator==(Place, Place) = default;
 };
 
 struct Written {

@@ -15,7 +15,6 @@
 namespace vpmu::policy {
 
 namespace {
-using silicon::x86::EventSelector;
 using silicon::x86::kNoFixedCounter;
 using silicon::x86::Vendor;
 
