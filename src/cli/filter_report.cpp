@@ -21,16 +21,6 @@ bool has_entry(const FilterVerdict& verdict) {
   return verdict.reason == Reason::kIncluded || verdict.reason == Reason::kExcluded;
 }
 
-const char* name(Reason reason) {
-  switch (reason) {
-    case Reason::kIncluded: return "included";
-    case Reason::kExcluded: return "excluded";
-    case Reason::kNotIncluded: return "not included";
-    case Reason::kFixedBitmap: return "fixed counter bitmap";
-  }
-  return "?";
-}
-
 /// What decided, and how often it was a denial.
 Json denied_by_entry(const FilterLog::Filter& filter) {
   Json json = Json::array();

@@ -141,16 +141,6 @@ std::string totals(const Explanation& explanation, const LoadedFilter& filter) {
 
 // ---- As JSON ------------------------------------------------------------------------------------
 
-const char* reason_word(Reason reason) {
-  switch (reason) {
-    case Reason::kIncluded: return "included";
-    case Reason::kExcluded: return "excluded";
-    case Reason::kNotIncluded: return "not included";
-    case Reason::kFixedBitmap: return "fixed counter bitmap";
-  }
-  return "";
-}
-
 Json json(const EventVerdict& event) {
   Json one = Json::object();
   if (!event.name.empty()) one["name"] = event.name;
@@ -158,7 +148,7 @@ Json json(const EventVerdict& event) {
   one["umask"] = event.codes.first;
   if (event.codes.last != event.codes.first) one["last_umask"] = event.codes.last;
   one["verdict"] = verdict_word(event.verdict.admitted);
-  one["reason"] = reason_word(event.verdict.reason);
+  one["reason"] = virt::x86::name(event.verdict.reason);
   if (event.verdict.reason != Reason::kNotIncluded) one["entry"] = event.verdict.entry;
   return one;
 }

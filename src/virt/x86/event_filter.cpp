@@ -32,6 +32,16 @@ UnitMasks unit_masks_of(MaskedEvent event) {
 }
 }  // namespace
 
+const char* name(FilterVerdict::Reason reason) {
+  switch (reason) {
+    case FilterVerdict::Reason::kIncluded: return "included";
+    case FilterVerdict::Reason::kExcluded: return "excluded";
+    case FilterVerdict::Reason::kNotIncluded: return "not included";
+    case FilterVerdict::Reason::kFixedBitmap: return "fixed counter bitmap";
+  }
+  return "?";
+}
+
 tl::expected<std::unique_ptr<const EventFilter>, FilterRefusal> EventFilter::create(
     const FilterImage& image, Vendor vendor) {
   if (const auto checked = check_filter_image(image, vendor); !checked) {

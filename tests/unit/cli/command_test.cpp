@@ -238,6 +238,32 @@ TEST_F(CommandTest, BadFiltersAreOneLineAndStatus2BeforeTheGuestRuns) {
   expect_bad_input(run + "--pmu off --filter-at 500=" + good, "--pmu off");
 }
 
+TEST_F(CommandTest, FilterMayBeAPolicyForTheGuestsCpu) {
+  const std::string text = "cpu = \"icelake-server\"\nallow = [\"INST_RETIRED.ANY\"]\n";
+  const std::string policy = write_text("policy.toml", text);
+  const std::string run =
+      "run '" + guest(counting_branches()) + "' --filter '" + policy + "' --max-instructions 1000 ";
+  const Result result = vpmu(run + "--json '" + path("report") + "'");
+  EXPECT_EQ(result.status, 124) << result.errors;
+  EXPECT_NE(result.errors.find("event 0xc4 (umask 0x00) is in no entry of filter '" + policy),
+            std::string::npos)
+      << result.errors;
+  const auto json = nlohmann::json::parse(content(path("report")), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  // The policy allows fixed counter 0 with the event that it counts, and not fixed counter 1.
+  const auto& still = json["vcpus"][0]["counters_not_counting"];
+  ASSERT_EQ(still.size(), 2u);
+  EXPECT_EQ(still[0]["counter"], "pmc0");
+  EXPECT_EQ(still[0]["reason"], "not included");
+  EXPECT_EQ(still[1]["counter"], "fixed1");
+
+  expect_bad_input(run + "--cpu zen4", "its policy is for icelake-server");
+  expect_bad_input(run + "--cpu skylake-server", "its policy is for icelake-server");
+  const std::string wrong = write_text("wrong.toml", text + "deny = [\"INST_RETIRED.AMY\"]\n");
+  expect_bad_input("run '" + guest(forever()) + "' --filter-at '5=" + wrong + "'",
+                   "INST_RETIRED.AMY");
+}
+
 TEST_F(CommandTest, LimitsEndARunBeforeItsNextFilterToo) {
   const std::string run = "run '" + guest(forever()) + "' --filter-at 9000000000000=none ";
   const Result result = vpmu(run + "--timeout 0.05");

@@ -39,6 +39,9 @@ struct FilterVerdict {
   friend constexpr bool operator==(const FilterVerdict&, const FilterVerdict&) = default;
 };
 
+/// The name that reports use, e.g. "not included". Never null.
+const char* name(FilterVerdict::Reason reason);
+
 class EventFilter final : public EventGate {
  public:
   /// For guests of that vendor. Takes an image that nobody changes meanwhile, and refuses one that
