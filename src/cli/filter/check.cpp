@@ -46,7 +46,9 @@ void warn_of_bytes(const FilterFile& file, const FilterImage& image, CheckResult
   }
 }
 
+/// Of a filter that allows; denying what there is not is what `vpmu filter build` does itself.
 void warn_of_fixed_bits(const FilterImage& image, unsigned fixed_counters, CheckResult& result) {
+  if (image.action != static_cast<std::uint32_t>(virt::x86::FilterAction::kAllow)) return;
   const std::uint32_t beyond =
       fixed_counters >= 32 ? 0 : image.fixed_bitmap >> fixed_counters << fixed_counters;
   if (beyond == 0) return;

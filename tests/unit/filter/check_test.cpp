@@ -56,6 +56,8 @@ TEST(FilterCheck, WarnsOfFixedCountersThatTheCpuHasNot) {
   EXPECT_TRUE(warns(check(file, kBoth, 4), "bits 0x80000000 of counters"));
   EXPECT_TRUE(warns(check(file, kBoth, 0), "bits 0x8000000f of counters"));
   EXPECT_TRUE(check(file, kBoth, 32).warnings.empty());
+  const auto denies = file_of(masked_image(FilterAction::kDeny, {}, 0x8000'000f));
+  EXPECT_TRUE(check(denies, kBoth, 4).warnings.empty()) << "they are denied, which does no harm";
 }
 
 TEST(FilterCheck, WarnsOfDeadEntriesOnceUnlessVendorsDiffer) {

@@ -69,6 +69,20 @@ TEST_F(FilterCommandTest, BuiltFilterIsValidAndSaysWhatThePolicySays) {
   EXPECT_EQ(vpmu("filter diff " + source + " " + quoted("f.bin")).status, 0);
 }
 
+TEST_F(FilterCommandTest, NothingInABuiltFilterIsInVain) {
+  for (const auto& example : std::filesystem::directory_iterator{VPMU_EXAMPLES "/policies"}) {
+    ASSERT_EQ(
+        vpmu(fmt::format("filter build '{}' -o {}", example.path().string(), quoted("f"))).status,
+        0)
+        << example.path();
+    for (const std::string& file : {quoted("f"), fmt::format("'{}'", example.path().string())}) {
+      const Result checked = vpmu("filter check " + file);
+      EXPECT_EQ(checked.status, 0);
+      EXPECT_EQ(checked.output.find("warning"), std::string::npos) << checked.output;
+    }
+  }
+}
+
 TEST_F(FilterCommandTest, EveryFormatThatCanBeReadIsTheSameFilter) {
   const std::string source = policy();
   for (const std::string format : {"bin", "hex", "json"}) {
