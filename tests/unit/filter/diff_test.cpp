@@ -13,7 +13,6 @@ namespace {
 using namespace vpmu::test;
 using silicon::x86::EventSelector;
 constexpr auto kAllow = FilterAction::kAllow;
-constexpr auto kDeny = FilterAction::kDeny;
 
 TEST(FilterDiff, AFilterDoesNotDifferFromItself) {
   const FilterImage image = masked_image(kAllow, {{0xd0, 0x7c, 0, false}}, 7);
