@@ -128,18 +128,6 @@ void Pmu::reset() {
   new_time_slice_ = false;
 }
 
-CounterStatus Pmu::status(CounterIndex index) const {
-  const Counter& asked = counter(index);
-  // Right behind restore() there is no event yet.
-  if (asked.status != CounterStatus::kCounting || asked.event == hostperf::kNoEvent) {
-    return asked.status;
-  }
-  const hostperf::EventState state = perf_.state(asked.event);
-  // A pinned event that is inactive waits for its vCPU to run, not for a counter.
-  const bool lost = state == hostperf::EventState::kError || state == hostperf::EventState::kOff;
-  return lost ? CounterStatus::kStarved : CounterStatus::kCounting;
-}
-
 PmuStatistics Pmu::statistics() const {
   PmuStatistics statistics = statistics_;
   statistics.overflows = overflows_;
@@ -206,16 +194,10 @@ void Pmu::follow_registers() {
   if (take(gate_changed_)) reprogram_ |= all_counters();
   // Only the bits taken here are cleared: an overflow may set others meanwhile.
   const std::uint64_t snapshot = reprogram_.exchange(0);
-  std::uint64_t waiting = 0;
-  for_each(snapshot, [&](CounterIndex index) {
-    // What runs comes first: it gives counters back, or has a claim to the one it had.
-    if (counter(index).status == CounterStatus::kCounting) {
-      follow(index);
-    } else {
-      waiting |= bit(index);
-    }
-  });
-  for_each(waiting, follow);
+  // What runs comes first: it gives counters back, or has a claim to the one it had.
+  const std::uint64_t running = snapshot & counting_;
+  for_each(running, follow);
+  for_each(snapshot & ~running, follow);
   for_each(credited_ & ~snapshot, [this](CounterIndex index) {
     if (counter(index).event == hostperf::kNoEvent) return;
     perf_.set_period(counter(index).event, period(index));

@@ -163,16 +163,10 @@ std::uint64_t Pmu::period(CounterIndex index) const {
 
 void Pmu::request_reprogram(std::uint64_t counters) {
   reprogram_ |= counters;
-  reprogram_requested_ = true;
+  reprogram_requested_.store(true, std::memory_order_release);
 }
 
 bool Pmu::reprogram(CounterIndex index) {
-  Counter& target = counter(index);
-  if (target.event != kNoEvent) {
-    perf_.pause(target.event);
-    fold(index);
-  }
-  note_creditable(index);
   if (!enabled(index)) {
     stop(index, CounterStatus::kOff);
   } else if (!admitted(index)) {
@@ -186,7 +180,10 @@ bool Pmu::reprogram(CounterIndex index) {
 /// The event is kept: guests stop counters for moments.
 void Pmu::stop(CounterIndex index, CounterStatus why) {
   Counter& target = counter(index);
-  if (target.event != kNoEvent) perf_.disable(target.event);
+  if (target.event != kNoEvent) {
+    perf_.disable(target.event);
+    fold(index);
+  }
   const bool off = why == CounterStatus::kOff;
   set_status(index, why, off ? target.status_config : programme(index).config);
 }
@@ -195,21 +192,43 @@ bool Pmu::start(CounterIndex index, Programme wanted) {
   Counter& target = counter(index);
   const bool reusable = target.event != kNoEvent && target.config == wanted.config &&
                         target.user == wanted.user && target.kernel == wanted.kernel;
+  EventState state = EventState::kOff;
   if (reusable) {
-    perf_.set_period(target.event, period(index));
-    perf_.resume(target.event);
+    state = rearm(index);
   } else {
     close_event(index);
     if (!open_event(index, wanted)) return target.status == CounterStatus::kUnsupportedEvent;
   }
-  // What only went on with another period is on its counter still.
-  if (perf_.state(target.event) != EventState::kActive) {
+  if (state != EventState::kActive) {
     perf_.enable(target.event);
     host_schedule_changed_ = true;
+    state = perf_.state(target.event);
   }
-  const bool on = perf_.state(target.event) != EventState::kError;
+  const bool on = state != EventState::kError;
   set_status(index, on ? CounterStatus::kCounting : CounterStatus::kStarved, wanted.config);
   return on;
+}
+
+/// The event goes on with another period, on its counter still if it is on one. Its state then.
+EventState Pmu::rearm(CounterIndex index) {
+  const hostperf::EventId event = counter(index).event;
+  switch (perf_.state(event)) {
+    case EventState::kOff:  // was folded by whoever stopped it
+      perf_.set_period(event, period(index));
+      return EventState::kOff;
+    case EventState::kActive:
+      perf_.pause(event);
+      fold(index);
+      perf_.set_period(event, period(index));
+      perf_.resume(event);
+      break;
+    case EventState::kInactive:
+    case EventState::kError:
+      fold(index);
+      perf_.set_period(event, period(index));
+      break;
+  }
+  return perf_.state(event);
 }
 
 bool Pmu::open_event(CounterIndex index, Programme wanted) {
@@ -264,16 +283,29 @@ void Pmu::set_status(CounterIndex index, CounterStatus status, std::uint64_t con
   Counter& target = counter(index);
   if (target.status == status && target.status_config == config) return;
   target.status = status;
+  counting_ = status == CounterStatus::kCounting ? counting_ | bit(index) : counting_ & ~bit(index);
   target.status_config = config;
   if (observer_ != nullptr) observer_->counter_changed(index, status, config);
 }
 
+/// Of a counter that should count. A pinned event that is inactive waits for its vCPU to run, not
+/// for a counter; right behind restore() there is no event yet.
+bool Pmu::is_lost(const Counter& checked) const {
+  if (checked.event == kNoEvent) return false;
+  const EventState state = perf_.state(checked.event);
+  return state == EventState::kError || state == EventState::kOff;
+}
+
+CounterStatus Pmu::status(CounterIndex index) const {
+  const Counter& asked = counter(index);
+  const bool lost = asked.status == CounterStatus::kCounting && is_lost(asked);
+  return lost ? CounterStatus::kStarved : asked.status;
+}
+
 void Pmu::look_for_lost_events() {
-  for_each(all_counters(), [this](CounterIndex index) {
-    Counter& checked = counter(index);
-    if (checked.status != CounterStatus::kCounting || status(index) == CounterStatus::kCounting) {
-      return;
-    }
+  for_each(counting_, [this](CounterIndex index) {
+    const Counter& checked = counter(index);
+    if (!is_lost(checked)) return;
     fold(index);
     set_status(index, CounterStatus::kStarved, checked.status_config);
     // Tried again with the next request. To ask for one here would be to try without end.

@@ -188,11 +188,13 @@ class Pmu final : public hostperf::OverflowHandler {
   /// False: host perf has no room now; to be tried again.
   bool reprogram(CounterIndex index);
   bool start(CounterIndex index, Programme wanted);
+  hostperf::EventState rearm(CounterIndex index);
   void stop(CounterIndex index, CounterStatus why);
   bool open_event(CounterIndex index, Programme wanted);
   void close_event(CounterIndex index);
   void close_unused_events();
   void set_status(CounterIndex index, CounterStatus status, std::uint64_t config);
+  [[nodiscard]] bool is_lost(const Counter& checked) const;
   /// Looks which counters the host has taken away.
   void look_for_lost_events();
   void note_creditable(CounterIndex index);
@@ -235,6 +237,7 @@ class Pmu final : public hostperf::OverflowHandler {
   // What is in effect.
   std::array<Counter, kMaxGp> gp_{};
   std::array<Counter, kMaxFixed> fixed_{};
+  std::uint64_t counting_ = 0;  ///< counters whose status is kCounting, by GLOBAL_CTRL bit
 
   /// Locally enabled counters of retired instructions and of retired branches, as far as selectors
   /// say: whether they may count is asked anew for each instruction.
