@@ -2,7 +2,6 @@
 #include "vpmu/silicon/deadlines.hpp"
 
 #include <algorithm>
-#include <bit>
 
 #include "vpmu/base/ensure.hpp"
 
@@ -11,7 +10,15 @@ namespace vpmu::silicon {
 void Deadlines::arm(std::uint8_t slot, RawEvent event, PrivilegeSet privileges, std::uint64_t due,
                     DeadlineListener& listener) {
   ensure(slot < kSlots);
-  slots_[slot] = {due, &listener, event, privileges};
+  const auto part = [&](bool counts, Privilege privilege) {
+    return counts ? &totals_.of(privilege)[static_cast<std::size_t>(event)] : &kNothing;
+  };
+  slots_[slot] = {.due = due,
+                  .user = part(privileges.user, Privilege::kUser),
+                  .kernel = part(privileges.kernel, Privilege::kKernel),
+                  .listener = &listener,
+                  .event = event,
+                  .privileges = privileges};
   armed_ |= std::uint64_t{1} << slot;
 }
 
@@ -20,21 +27,10 @@ void Deadlines::disarm(std::uint8_t slot) {
 }
 
 std::uint64_t Deadlines::nearest(RawEvent event, Privilege privilege) const {
-  return nearest(privilege)[static_cast<std::size_t>(event)];
-}
-
-std::array<std::uint64_t, kRawEventCount> Deadlines::nearest(Privilege privilege) const {
-  std::array<std::uint64_t, kRawEventCount> nearest;
-  nearest.fill(kNever);
-  for (std::uint64_t left = armed_; left != 0; left &= left - 1) {
-    const Slot& slot = slots_[std::countr_zero(left)];
-    std::uint64_t& best = nearest[static_cast<std::size_t>(slot.event)];
-    const std::uint64_t total = totals_.held(slot.event, slot.privileges);
-    if (total >= slot.due)
-      best = 0;
-    else if (slot.privileges.contains(privilege))
-      best = std::min(best, slot.due - total);
-  }
+  std::uint64_t nearest = kNever;
+  for_each_left(privilege, [&](RawEvent of, std::uint64_t left) {
+    if (of == event) nearest = std::min(nearest, left);
+  });
   return nearest;
 }
 
@@ -44,8 +40,8 @@ unsigned Deadlines::fire_due() {
     const auto number = static_cast<std::uint8_t>(std::countr_zero(left));
     // A listener called before may have disarmed or re-armed this slot.
     if (!armed(number)) continue;
-    const Slot slot = slots_[number];
-    if (totals_.held(slot.event, slot.privileges) < slot.due) continue;
+    const Slot& slot = slots_[number];
+    if (slot.total() < slot.due) continue;
     disarm(number);
     slot.listener->on_deadline(number);
     ++fired;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 
 #include "vpmu/silicon/retire_totals.hpp"
@@ -41,9 +42,20 @@ class Deadlines {
   /// How much `event` may still retire at `privilege` before some deadline on it is reached;
   /// `kNever` if none is armed. 0: a deadline is due now. Expects the totals to be handed over.
   [[nodiscard]] std::uint64_t nearest(RawEvent event, Privilege privilege) const;
-  /// The same for all raw events at once, indexed by RawEvent.
-  [[nodiscard]] std::array<std::uint64_t, kRawEventCount> nearest(Privilege privilege) const;
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+  /// Calls `function(event, left)` with the same of each deadline for itself, as far as it can be
+  /// reached at `privilege`. Few are armed, so this is cheaper than to ask for every event.
+  template <class Function>
+  void for_each_left(Privilege privilege, Function function) const {
+    for (std::uint64_t left = armed_; left != 0; left &= left - 1) {
+      const Slot& slot = slots_[std::countr_zero(left)];
+      const std::uint64_t total = slot.total();
+      const bool is_due = total >= slot.due;
+      if (is_due || slot.privileges.contains(privilege)) {
+        function(slot.event, is_due ? 0 : slot.due - total);
+      }
+    }
+  }
 
   [[nodiscard]] bool any() const { return armed_ != 0; }
 
@@ -54,10 +66,17 @@ class Deadlines {
  private:
   struct Slot {
     std::uint64_t due = 0;
+    /// Where the two parts of its total are: looked up once, since the CPU asks at every stop. What
+    /// does not count is kNothing.
+    const std::uint64_t* user = &kNothing;
+    const std::uint64_t* kernel = &kNothing;
     DeadlineListener* listener = nullptr;
     RawEvent event = RawEvent::kInstructions;
     PrivilegeSet privileges;
+
+    [[nodiscard]] std::uint64_t total() const { return *user + *kernel; }
   };
+  static constexpr std::uint64_t kNothing = 0;
 
   RetireTotals& totals_;
   std::uint64_t armed_ = 0;

@@ -68,6 +68,62 @@ void derive(silicon::RetireTotals& all, std::uint32_t slots_per_cycle) {
   }
 }
 
+constexpr std::uint64_t kMostMisses = silicon::MemoryModel::kMostPerAccess;
+
+/// How much may retire of what each lane of a budget counts, as far as deadlines say.
+struct Limits {
+  bool due = false;  ///< some deadline is
+  std::uint64_t instructions = budget::kLaneMax;
+  std::uint64_t cycles = budget::kLaneMax;
+  std::uint64_t branches = budget::kLaneMax;
+  std::uint64_t memory = budget::kLaneMax;
+
+  /// No further than until `left` of `event` have retired.
+  void stop_before(RawEvent event, std::uint64_t left, const Core& core);
+};
+
+constexpr std::uint64_t divide_up(std::uint64_t count, std::uint64_t by) {
+  return count / by + (count % by != 0 ? 1 : 0);
+}
+
+inline void Limits::stop_before(RawEvent event, std::uint64_t left, const Core& core) {
+  due = due || left == 0;
+  switch (event) {
+    case RawEvent::kInstructions: instructions = std::min(instructions, left); break;
+    case RawEvent::kCycles:
+    case RawEvent::kReferenceCycles: cycles = std::min(cycles, left); break;
+    // Of the slots of so many cycles no more than all can be without an instruction.
+    case RawEvent::kSlots:
+    case RawEvent::kBackendBoundSlots:
+      cycles = std::min(cycles, divide_up(left, core.slots_per_cycle));
+      break;
+    case RawEvent::kBranches:
+    case RawEvent::kConditionalBranches:
+    case RawEvent::kTakenBranches:
+    case RawEvent::kIndirectBranches:
+    case RawEvent::kCalls:
+    case RawEvent::kReturns:
+    case RawEvent::kMispredictedBranches: branches = std::min(branches, left); break;
+    case RawEvent::kLoads:
+    case RawEvent::kStores:
+    case RawEvent::kMemoryAccesses:
+    case RawEvent::kReadModifyWrites: memory = std::min(memory, left); break;
+    case RawEvent::kL1dMisses:
+    case RawEvent::kL1dLoadMisses:
+    case RawEvent::kLlcReferences:
+    case RawEvent::kLlcMisses:
+    case RawEvent::kDtlbMisses:
+    case RawEvent::kDtlbLoadWalks:
+    case RawEvent::kDtlbStoreWalks:
+    case RawEvent::kDtlbWalks:
+      if (core.memory_model == nullptr) break;
+      memory = std::min(memory, divide_up(left, kMostMisses));
+      break;
+    // Conditions on cycles: while they are watched, instructions run one at a time.
+    case RawEvent::kCondition0: break;
+  }
+}
+
 }  // namespace
 
 void hand_over_edges(Core& core) {
@@ -165,7 +221,8 @@ struct Cpu::Private final : CodeListener {
   void pass_cycles();
   void follow_demand();
   Exit stand_still(Exit exit);
-  void set_budget(std::uint64_t instructions, std::uint64_t cycles);
+  [[nodiscard]] Limits limits() const;
+  void set_budget(const Limits& limits, std::uint64_t instructions, std::uint64_t cycles);
   void enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip);
 
   Core& core;
@@ -420,45 +477,29 @@ void Cpu::Private::follow_demand() {
   update_mode(core);
 }
 
-void Cpu::Private::set_budget(std::uint64_t instructions, std::uint64_t cycles) {
-  std::uint64_t branches = budget::kLaneMax;
-  std::uint64_t memory = budget::kLaneMax;
-  if (deadlines.any()) {
-    const auto nearest = deadlines.nearest(privilege_of(core.mode));
-    const auto least = [&](std::uint64_t limit, std::initializer_list<RawEvent> events) {
-      for (const RawEvent event : events) limit = std::min(limit, nearest[index(event)]);
-      return limit;
-    };
-    instructions = least(instructions, {RawEvent::kInstructions});
-    cycles = least(cycles, {RawEvent::kCycles, RawEvent::kReferenceCycles});
-    // Of the slots of so many cycles no more than all can be without an instruction.
-    const std::uint64_t slots =
-        least(silicon::Deadlines::kNever, {RawEvent::kSlots, RawEvent::kBackendBoundSlots});
-    if (slots != silicon::Deadlines::kNever)
-      cycles = std::min(cycles, slots / core.slots_per_cycle + (slots % core.slots_per_cycle != 0));
-    branches =
-        least(branches, {RawEvent::kBranches, RawEvent::kConditionalBranches,
-                         RawEvent::kTakenBranches, RawEvent::kIndirectBranches, RawEvent::kCalls,
-                         RawEvent::kReturns, RawEvent::kMispredictedBranches});
-    memory = least(memory, {RawEvent::kLoads, RawEvent::kStores, RawEvent::kMemoryAccesses,
-                            RawEvent::kReadModifyWrites});
-    if (core.modelled) {
-      constexpr std::uint64_t kMost = silicon::MemoryModel::kMostPerAccess;
-      const std::uint64_t misses =
-          least(silicon::Deadlines::kNever,
-                {RawEvent::kL1dMisses, RawEvent::kL1dLoadMisses, RawEvent::kLlcReferences,
-                 RawEvent::kLlcMisses, RawEvent::kDtlbMisses, RawEvent::kDtlbLoadWalks,
-                 RawEvent::kDtlbStoreWalks, RawEvent::kDtlbWalks});
-      memory = std::min(memory, misses / kMost + misses % kMost);
-    }
-  }
+/// Expects the totals to be handed over and derived.
+Limits Cpu::Private::limits() const {
+  Limits limits;
+  // Most deadlines are farther than any lane reaches, and of these that is all there is to know.
+  const std::uint64_t reach =
+      budget::kLaneMax * std::max<std::uint64_t>(core.slots_per_cycle, kMostMisses);
+  deadlines.for_each_left(privilege_of(core.mode), [&](RawEvent event, std::uint64_t left) {
+    if (left < reach) limits.stop_before(event, left, core);
+  });
+  return limits;
+}
+
+void Cpu::Private::set_budget(const Limits& limits, std::uint64_t instructions,
+                              std::uint64_t cycles) {
   // Each lane holds one less than may retire: a block that would use up a lane is not entered like
   // any other, so that the CPU stops behind it (run_blocks()).
   // What is due already (armed while deadlines fired) is looked at behind the next instruction.
   const auto lane = [](std::uint64_t left) {
     return std::clamp(left, std::uint64_t{1}, budget::kLaneMax) - 1;
   };
-  core.budget = budget::lanes(lane(instructions), lane(cycles), lane(branches), lane(memory));
+  core.budget = budget::lanes(lane(std::min(limits.instructions, instructions)),
+                              lane(std::min(limits.cycles, cycles)), lane(limits.branches),
+                              lane(limits.memory));
 }
 
 Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
@@ -469,9 +510,16 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
   for (;;) {
     hand_over_edges(core);
     if (p.watches_cycles()) p.pass_cycles();
+    // Nothing retires between here and set_budget(): what is delivered first comes by here again.
+    Limits limits;
     if (p.deadlines.any()) {
       derive(*core.totals, core.slots_per_cycle);
-      if (p.deadlines.fire_due() != 0) core.environment->before_entry();
+      limits = p.limits();
+      if (limits.due) {
+        p.deadlines.fire_due();
+        core.environment->before_entry();
+        limits = p.limits();
+      }
     }
     if (p.exit_requested.load(std::memory_order_relaxed)) {
       p.exit_requested.store(false, std::memory_order_relaxed);
@@ -520,7 +568,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
       p.run_alone();
       continue;
     }
-    p.set_budget(instructions - done, until - now);
+    p.set_budget(limits, instructions - done, until - now);
     p.run_blocks();
   }
 }
