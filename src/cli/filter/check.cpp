@@ -64,6 +64,7 @@ void warn_of_fixed_bits(const FilterImage& image, unsigned fixed_counters, Check
 void warn_of_entries(const std::vector<Vendor>& vendors, const FilterFile& file,
                      CheckResult& result) {
   std::vector<std::vector<DeadEntry>> dead;
+  dead.reserve(vendors.size());
   for (const Vendor vendor : vendors) {
     dead.push_back(dead_entries(*virt::x86::read_filter_image(file.bytes, vendor), vendor));
   }

@@ -36,7 +36,7 @@ bool is_within(const UnitMaskSet& part, const UnitMaskSet& whole) {
 /// The entries of one event select, and what was found out about them.
 class EventEntries {
  public:
-  void add(Entry entry) { entries_.push_back(std::move(entry)); }
+  void add(const Entry& entry) { entries_.push_back(entry); }
 
   std::vector<DeadEntry> find_dead() {
     remove_duplicates();

@@ -14,7 +14,6 @@
 namespace vpmu::cli::filter {
 
 namespace {
-using policy::EventCatalogue;
 using policy::MeantEvents;
 using policy::NamedEvent;
 using silicon::x86::EventSelector;
