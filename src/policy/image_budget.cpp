@@ -55,9 +55,9 @@ std::string cost(FilterAction action, std::span<const CompiledRow* const> rows) 
   std::vector<std::string> events;
   for (const CompiledRow* row : rows) events.push_back(fmt::format("{:#04x}", row->event));
   const std::size_t entries = rows.front()->entries.size();
-  return fmt::format("{} take{} {}{} (allowing all unit masks saves {}, denying them {})",
-                     fmt::join(events, ", "), rows.size() == 1 ? "s" : "", entries,
-                     rows.size() == 1 ? "" : " each", entries - if_allowed(action),
+  return fmt::format("{} {} ({} entries{}; allowing all unit masks saves {}, denying them {})",
+                     rows.size() == 1 ? "event select" : "event selects", fmt::join(events, ", "),
+                     entries, rows.size() == 1 ? "" : " each", entries - if_allowed(action),
                      entries - if_denied(action));
 }
 
@@ -80,9 +80,9 @@ Error too_many(const CompiledFilter& filter) {
     costs.push_back(cost(filter.action, named.subspan(begin, end - begin)));
   }
   return {
-      fmt::format("the filter takes {} entries, and {} is the most there can be: most are of "
-                  "event select {}; {}",
-                  filter.entries(), FilterImage::kMaxEntries, fmt::join(costs, "; "),
+      fmt::format("the filter takes {} entries, and {} is the most there can be; the "
+                  "costliest: {}; {}",
+                  filter.entries(), FilterImage::kMaxEntries, fmt::join(costs, ", "),
                   remedy(filter, costliest))};
 }
 }  // namespace

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/filter/build.hpp"
 
-#include <algorithm>
-#include <iterator>
+#include <functional>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -39,8 +39,14 @@ std::string entries_text(std::size_t count) {
   return counted(count, "entry", "entries");
 }
 
-const char* proof(bool minimal) {
-  return minimal ? "proven to be the fewest" : "best found";
+/// "a", "a and b", "a, b and c".
+std::string listed(const std::vector<std::string>& items) {
+  std::string text;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i > 0) text += i + 1 == items.size() ? " and " : ", ";
+    text += items[i];
+  }
+  return text;
 }
 
 std::string start_text(const Policy& policy) {
@@ -49,32 +55,31 @@ std::string start_text(const Policy& policy) {
   return text;
 }
 
-/// Event selects that take more than one entry, the dearest first, and the others together.
-std::string rows_text(const CompiledFilter& compiled, std::size_t columns) {
-  std::vector<const CompiledRow*> rows;
-  std::size_t single = 0;
+/// Event selects by how many entries they take, the dearest first: "9 for 0x24, 7 for 0xb2 and
+/// 0xc7, 1 for each of 22 others".
+std::string rows_text(const CompiledFilter& compiled) {
+  std::map<std::size_t, std::vector<std::string>, std::greater<>> events;
   for (const CompiledRow& row : compiled.rows) {
-    if (row.entries.size() == 1) {
-      ++single;
+    events[row.entries.size()].push_back(fmt::format("{:#04x}", row.event));
+  }
+  std::vector<std::string> parts;
+  for (const auto& [entries, of] : events) {
+    if (entries > 1 || of.size() == 1) {
+      parts.push_back(fmt::format("{} for {}", entries, listed(of)));
     } else {
-      rows.push_back(&row);
+      parts.push_back(fmt::format("1 for each of {}{}", of.size(), parts.empty() ? "" : " others"));
     }
   }
-  std::ranges::stable_sort(rows, std::ranges::greater{},
-                           [](const CompiledRow* row) { return row->entries.size(); });
-  std::string text;
-  for (const CompiledRow* row : rows) {
-    text += line(fmt::format("event {:#04x}", row->event),
-                 fmt::format("{}, {}", entries_text(row->entries.size()), proof(row->minimal)),
-                 columns);
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+/// The event selects whose entries may not be the fewest; empty if all are.
+std::string unproven_text(const CompiledFilter& compiled) {
+  std::vector<std::string> events;
+  for (const CompiledRow& row : compiled.rows) {
+    if (!row.minimal) events.push_back(fmt::format("{:#04x}", row.event));
   }
-  if (single > 0) {
-    text += line(
-        rows.empty() ? "events" : "other events",
-        fmt::format("{} with one entry each", counted(single, "event select", "event selects")),
-        columns);
-  }
-  return text;
+  return events.empty() ? "" : fmt::format("for {}", listed(events));
 }
 
 std::string fixed_text(const Policy& policy, std::size_t columns) {
@@ -113,7 +118,9 @@ std::string summary(const FilterFile& file, const FilterImage& image, const Buil
                image.action == 0 ? "allow: guests may count what the entries match"
                                  : "deny: guests may count what the entries do not match",
                columns);
-  text += rows_text(compiled, columns);
+  if (!compiled.rows.empty()) text += line("entries", rows_text(compiled), columns);
+  const std::string unproven = unproven_text(compiled);
+  if (!unproven.empty()) text += line("best found", unproven, columns);
   return text + fixed_text(policy, columns);
 }
 

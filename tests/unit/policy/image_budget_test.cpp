@@ -57,10 +57,12 @@ TEST(ImageBudget, OfTooManyEntriesSaysWhichCostMostAndWhatWouldBeSaved) {
   const std::string& message = image.error().message;
   EXPECT_EQ(message.find('\n'), std::string::npos);
   EXPECT_TRUE(has(message, "takes 329 entries, and 300 is the most"));
-  EXPECT_TRUE(has(message, "0x80 takes 9 (allowing all unit masks saves 8, denying them 9)"));
-  EXPECT_TRUE(has(message,
-                  "0x00, 0x01, 0x02, 0x03 take 8 each (allowing all unit masks saves 7, denying "
-                  "them 8)"));
+  EXPECT_TRUE(has(
+      message, "event select 0x80 (9 entries; allowing all unit masks saves 8, denying them 9)"));
+  EXPECT_TRUE(
+      has(message,
+          "event selects 0x00, 0x01, 0x02, 0x03 (8 entries each; allowing all unit masks saves "
+          "7, denying them 8)"));
   // 29 must be saved: 8 + 7 + 7 + 7 are, and 9 + 8 + 8 are not enough.
   EXPECT_TRUE(
       has(message, "the 4 costliest are allowed whole or the 4 costliest are denied whole"));
@@ -72,7 +74,8 @@ TEST(ImageBudget, OfTooManyEntriesThatDenySaysTheSameTheOtherWayRound) {
   const auto image = to_image(compile(allowed, 0, 0, {FilterAction::kDeny}));
   ASSERT_FALSE(image.has_value());
   EXPECT_TRUE(
-      has(image.error().message, "0x80 takes 9 (allowing all unit masks saves 9, denying them 8)"));
+      has(image.error().message,
+          "event select 0x80 (9 entries; allowing all unit masks saves 9, denying them 8)"));
 }
 
 }  // namespace
