@@ -106,6 +106,25 @@ int run_guest(const CLI::App& run, RunOptions& options) {
   return vpmu::cli::run_guest(options);
 }
 
+/// Says what is wrong with the command line, and which help to look at.
+int refuse(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
+  std::string words;
+  const CLI::App* command = &app;
+  int known = 1;
+  for (; !command->get_subcommands().empty(); ++known) {
+    command = command->get_subcommands().front();
+    words += command->get_name() + " ";
+  }
+  const bool is_group = command->get_require_subcommand_min() > 0;
+  if (is_group && known < argc && argv[known][0] != '-') {
+    fmt::print(stderr, "vpmu: '{}{}' is not a command; see `vpmu {}--help`\n", words, argv[known],
+               words);
+  } else {
+    fmt::print(stderr, "vpmu: {}; see `vpmu {}--help`\n", error.what(), words);
+  }
+  return vpmu::cli::kStatusBadInput;
+}
+
 int run_command_line(int argc, char** argv) {
   CLI::App app{"Runs guests on a machine whose performance counters work", "vpmu"};
   app.set_version_flag("--version", std::string{"vpmu "} + vpmu::cli::kVersion);
@@ -142,17 +161,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    const std::string words = run->parsed()      ? "run "
-                              : cpu->parsed()    ? "cpu "
-                              : doctor->parsed() ? "doctor "
-                              : filter.parsed()  ? filter.words()
-                                                 : "";
-    if (argc > 1 && words.empty()) {
-      fmt::print(stderr, "vpmu: '{}' is not a command; see `vpmu --help`\n", argv[1]);
-      return vpmu::cli::kStatusBadInput;
-    }
-    fmt::print(stderr, "vpmu: {}; see `vpmu {}--help`\n", error.what(), words);
-    return vpmu::cli::kStatusBadInput;
+    return refuse(app, argc, argv, error);
   }
   if (run->parsed()) return run_guest(*run, options);
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);

@@ -104,14 +104,6 @@ bool FilterCommand::parsed() const {
   return filter_->parsed();
 }
 
-std::string FilterCommand::words() const {
-  std::string words = "filter ";
-  for (const CLI::App* subcommand : filter_->get_subcommands()) {
-    words += subcommand->get_name() + " ";
-  }
-  return words;
-}
-
 Result<Output> FilterCommand::result() const {
   if (build_->parsed()) return run_build(build_options_);
   if (check_->parsed()) return run_check(check_options_);

@@ -26,8 +26,6 @@ class FilterCommand {
 
   /// Whether the command line is this command's.
   [[nodiscard]] bool parsed() const;
-  /// "filter check ", as far as the command line got; for the error that refers to its help.
-  [[nodiscard]] std::string words() const;
   /// Does what the command line says, and prints; the exit status of the process.
   [[nodiscard]] int run() const;
 

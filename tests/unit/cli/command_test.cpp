@@ -53,6 +53,20 @@ TEST_F(CommandTest, CtrlCEndsTheRunWithTheReportAndStatus130) {
   EXPECT_EQ(json["outcome"]["reason"], "interrupted");
 }
 
+TEST_F(CommandTest, UnknownCommandsAreNamedWithTheHelpThatListsTheKnownOnes) {
+  const auto error = [&](const std::string& line) {
+    const Result result = vpmu(line);
+    EXPECT_EQ(result.status, 2) << line;
+    return result.errors;
+  };
+  EXPECT_EQ(error("frob"), "vpmu: 'frob' is not a command; see `vpmu --help`\n");
+  EXPECT_EQ(error("cpu frob"), "vpmu: 'cpu frob' is not a command; see `vpmu cpu --help`\n");
+  EXPECT_EQ(error("filter frob"),
+            "vpmu: 'filter frob' is not a command; see `vpmu filter --help`\n");
+  EXPECT_NE(error("filter").find("see `vpmu filter --help`"), std::string::npos);
+  EXPECT_NE(error("cpu show --frob").find("see `vpmu cpu show --help`"), std::string::npos);
+}
+
 TEST_F(CommandTest, JsonGoesToAFileOrBehindTheConsole) {
   const std::string run = "run '" + guest(print('x') + debug_exit(3)) + "' ";
   ASSERT_EQ(vpmu(run + "--json '" + path("report") + "'").status, 7);
