@@ -25,10 +25,6 @@ bool is_intel(const CpuModel& model) {
   return model.vendor == Vendor::kIntel;
 }
 
-const char* vendor_name(const CpuModel& model) {
-  return is_intel(model) ? "Intel" : "AMD";
-}
-
 std::string pmu_version(const CpuModel& model) {
   if (is_intel(model)) return fmt::format("version {}", model.pmu.version);
   return model.pmu.version >= 2 ? "PerfMonV2" : "core";
@@ -112,7 +108,7 @@ std::string list_cpus() {
   std::string text = fmt::format(kLine, "model", "vendor", "family/model", "GHz", "PMU", "counters",
                                  "L1D", "L2", "LLC");
   for (const CpuModel* model : silicon::x86::cpu_models()) {
-    fmt::format_to(std::back_inserter(text), kLine, model->name, vendor_name(*model),
+    fmt::format_to(std::back_inserter(text), kLine, model->name, name(model->vendor),
                    fmt::format("{:#x}/{:#x}", model->family, model->model),
                    fmt::format("{:.2f}", gigahertz(*model)), pmu_version(*model),
                    counters_text(model->pmu), size_text(model->memory.l1d),
@@ -127,7 +123,7 @@ std::string show_cpu(const CpuModel& model) {
   const auto out = std::back_inserter(text);
   fmt::format_to(out, "{}\n", model.name);
   fmt::format_to(out, "  identity         {}, family {:#x}, model {:#x}, stepping {}\n",
-                 vendor_name(model), model.family, model.model, model.stepping);
+                 name(model.vendor), model.family, model.model, model.stepping);
   fmt::format_to(out, "  clock            {:.2f} GHz (core, TSC and reference), crystal {} MHz\n",
                  gigahertz(model), model.crystal_hz / 1'000'000);
   fmt::format_to(out, "  PMU              {}\n", pmu_version(model));

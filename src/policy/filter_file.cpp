@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "base/descriptor.hpp"
 #include "policy/filter_json.hpp"
 
 namespace vpmu::policy {
@@ -25,27 +26,9 @@ using Bytes = std::span<const std::byte>;
 /// Of a file: many times what the longest policy needs.
 constexpr std::size_t kLargest = std::size_t{1} << 20;
 
-const char* vendor_name(Vendor vendor) {
-  return vendor == Vendor::kIntel ? "Intel" : "AMD";
-}
-
 tl::unexpected<Error> failure(std::string_view name, std::string_view message) {
   return fail(fmt::format("event filter '{}': {}", name, message));
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_{number} {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 /// All that comes; pipes are welcome.
 Result<std::vector<std::byte>> read_all(const std::string& path) {
@@ -189,10 +172,9 @@ Result<FilterFile> parse_filter_file(Bytes content, std::string_view name) {
 
 Result<FilterImage> valid_image(const FilterFile& file, Vendor vendor) {
   if (file.policy && file.policy->catalogue->vendor() != vendor) {
-    return failure(file.name,
-                   fmt::format("is a policy for {} guests, which {} ones are not; give "
-                               "one whose `cpu` is theirs",
-                               vendor_name(file.policy->catalogue->vendor()), vendor_name(vendor)));
+    return failure(file.name, fmt::format("is a policy for {} guests, which {} ones are not; give "
+                                          "one whose `cpu` is theirs",
+                                          name(file.policy->catalogue->vendor()), name(vendor)));
   }
   const auto image = virt::x86::read_filter_image(file.bytes, vendor);
   if (!image) return failure(file.name, describe(image.error(), file.bytes, vendor));

@@ -138,8 +138,8 @@ TEST(KvmFilterDifferential, KernelGivesOurErrorForRandomFilters) {
         (summary.empty() ? "" : ", ") + std::to_string(times) + " x errno " + std::to_string(error);
   }
   RecordProperty("answers", summary);
-  std::printf("%u filters against a kernel for %s guests: %s\n", count,
-              *vendor == Vendor::kIntel ? "Intel" : "AMD", summary.c_str());
+  std::printf("%u filters against a kernel for %s guests: %s\n", count, name(*vendor),
+              summary.c_str());
   if (count < kUsualCount) return;
   for (const int error : {0, EFAULT, EINVAL, E2BIG}) {
     EXPECT_GT(answers[error], count / 100) << "the generator should give each often: " << error;

@@ -95,7 +95,7 @@ std::string fixed_text(const Policy& policy, std::size_t columns) {
 
 std::string cpu_text(const EventCatalogue& catalogue) {
   return fmt::format("{} ({}; events of libpfm4's {})", cpu_name(catalogue),
-                     vendor_name(catalogue.vendor()), catalogue.pmu().name);
+                     name(catalogue.vendor()), catalogue.pmu().name);
 }
 
 /// What the file itself says of where it is from.

@@ -99,7 +99,7 @@ std::string warning_text(const Warning& warning, const FilterFile& file) {
     text = fmt::format("entry {} ({:#018x}) {}; remove it", *warning.entry,
                        raw_entry(file, *warning.entry), warning.text);
   }
-  if (warning.only_for) text += fmt::format(" (on {})", vendor_name(*warning.only_for));
+  if (warning.only_for) text += fmt::format(" (on {})", name(*warning.only_for));
   return text;
 }
 
@@ -118,7 +118,7 @@ std::string text(const FilterFile& file, const CheckResult& result, std::size_t 
   std::string text = fmt::format("{}: {}\n", file.name, summary(file, result));
   for (const VendorAnswer& answer : result.answers) {
     const std::string said = answer.refusal ? "refused: " + answer.text : "valid";
-    text += wrapped(fmt::format("  {:<8} ", vendor_name(answer.vendor)), 11, said, columns) + "\n";
+    text += wrapped(fmt::format("  {:<8} ", name(answer.vendor)), 11, said, columns) + "\n";
   }
   for (const Warning& warning : result.warnings) {
     text += wrapped("  warning  ", 11, warning_text(warning, file), columns) + "\n";
@@ -178,7 +178,7 @@ Result<Question> question(const CheckOptions& options, const FilterFile& file) {
     const Vendor vendor = (*catalogue)->vendor();
     if (!options.vendor.empty() && options.vendor != vendor_word(vendor)) {
       return fail(fmt::format("--vendor {} contradicts {}, which is {}'s; leave it out",
-                              options.vendor, cpu_name(**catalogue), vendor_name(vendor)));
+                              options.vendor, cpu_name(**catalogue), name(vendor)));
     }
     if (file.policy && file.policy->catalogue->vendor() != vendor) {
       return fail(fmt::format("event filter '{}': is for {}, which {} is not; give another --cpu",

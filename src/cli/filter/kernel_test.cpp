@@ -50,14 +50,14 @@ Result<Output> test_on_kernel(const FilterFile& file, machine::kvm::KvmSystem& s
 
   const std::size_t columns = output_columns();
   Output output;
-  output.text = fmt::format("{}{}\n", file.name,
-                            found ? fmt::format(", for {} guests", vendor_name(vendor)) : "");
+  output.text =
+      fmt::format("{}{}\n", file.name, found ? fmt::format(", for {} guests", name(vendor)) : "");
   output.text += wrapped("  kernel   ", 11, kernels_answer(kernels), columns) + "\n";
   output.text += wrapped("  vpmu     ", 11, our_answer, columns) + "\n";
   if (file.policy && found && file.policy->catalogue->vendor() != vendor) {
     const std::string note =
         fmt::format("the policy is for {} guests, and this kernel runs guests of {}",
-                    vendor_name(file.policy->catalogue->vendor()), vendor_name(vendor));
+                    name(file.policy->catalogue->vendor()), name(vendor));
     output.text += wrapped("  warning  ", 11, note, columns) + "\n";
   }
   output.text += ours == kernels ? "They agree.\n" : "They do not agree.\n";

@@ -42,8 +42,4 @@ const std::string& cpu_name(const EventCatalogue& catalogue) {
   return catalogue.pmu().cpu_model.empty() ? catalogue.pmu().name : catalogue.pmu().cpu_model;
 }
 
-const char* vendor_name(silicon::x86::Vendor vendor) {
-  return vendor == silicon::x86::Vendor::kIntel ? "Intel" : "AMD";
-}
-
 }  // namespace vpmu::cli::filter

@@ -32,6 +32,5 @@ Result<LoadedFilter> load_filter(const policy::FilterFile& file,
 
 /// "icelake-server", or libpfm4's name of a PMU that no CPU model of ours has.
 const std::string& cpu_name(const policy::EventCatalogue& catalogue);
-const char* vendor_name(silicon::x86::Vendor vendor);
 
 }  // namespace vpmu::cli::filter

@@ -10,24 +10,12 @@
 
 #include <fmt/format.h>
 
+#include "base/descriptor.hpp"
+
 namespace vpmu::machine::boot {
 
 namespace {
 constexpr off_t kLargest = off_t{1} << 30;
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_{number} {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
 }  // namespace
 
 Result<std::vector<std::uint8_t>> read_file(const std::string& path, const char* what) {

@@ -5,6 +5,10 @@
 
 namespace vpmu::silicon::x86 {
 
+const char* name(Vendor vendor) {
+  return vendor == Vendor::kIntel ? "Intel" : "AMD";
+}
+
 std::span<const CpuModel* const> cpu_models() {
   static constexpr const CpuModel* kModels[] = {&kIcelakeServer, &kSapphireRapids, &kSkylakeServer,
                                                 &kZen2, &kZen4};

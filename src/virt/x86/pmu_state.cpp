@@ -28,7 +28,7 @@ tl::unexpected<Error> differs(const char* what, std::uint64_t saved, std::uint64
 
 Result<void> same_config(const PmuConfig& saved, const PmuConfig& here) {
   if (saved.vendor != here.vendor) {
-    const char* vendor = saved.vendor == Vendor::kIntel ? "Intel" : "AMD";
+    const char* vendor = name(saved.vendor);
     return fail(std::string{"PMU state: saved on an "} + vendor +
                 " CPU, this one is of another vendor");
   }

@@ -21,10 +21,6 @@ using Entries = std::vector<std::uint64_t>;
 
 constexpr Vendor kVendors[] = {Vendor::kIntel, Vendor::kAmd};
 
-const char* name(Vendor vendor) {
-  return vendor == Vendor::kIntel ? "Intel" : "AMD";
-}
-
 unsigned admitted_unit_masks(const EventFilter& filter, std::uint16_t event) {
   unsigned admitted = 0;
   for (unsigned u = 0; u < 256; ++u) {

@@ -17,6 +17,8 @@
 namespace vpmu::silicon::x86 {
 
 enum class Vendor : std::uint8_t { kIntel, kAmd };
+/// The name that reports use: "Intel", "AMD". Never null.
+const char* name(Vendor vendor);
 
 /// The registers that CPUID writes.
 struct CpuidResult {
