@@ -10,12 +10,11 @@
 #include <fmt/format.h>
 
 #include "policy/number.hpp"
-#include "vpmu/silicon/x86/amd_pmu_registers.hpp"
+#include "vpmu/silicon/x86/event_selector.hpp"
 
 namespace vpmu::policy {
 
 namespace {
-using silicon::x86::AmdEventSelect;
 using silicon::x86::EventSelector;
 using silicon::x86::kNoFixedCounter;
 using silicon::x86::Vendor;
@@ -60,15 +59,6 @@ std::uint16_t most_event(Vendor vendor) {
   return static_cast<std::uint16_t>(event_selects(vendor) - 1);
 }
 
-EventSelector selector_of(std::uint64_t code, Vendor vendor) {
-  const AmdEventSelect select{code};
-  const std::uint64_t event =
-      select.get(AmdEventSelect::kEvent) | select.get(AmdEventSelect::kEventHigh)
-                                               << AmdEventSelect::kEvent.kWidth;
-  return {static_cast<std::uint16_t>(event & most_event(vendor)),
-          static_cast<std::uint8_t>(select.get(AmdEventSelect::kUnitMask))};
-}
-
 std::vector<const NamedEvent*> find_names(std::string_view text, const EventCatalogue& catalogue) {
   auto found = catalogue.match(text);
   if (!found.empty()) return found;
@@ -91,7 +81,7 @@ Result<MeantEvents> parse_name(std::string_view text, const EventCatalogue& cata
   for (const NamedEvent* event : find_names(text, catalogue)) add(*event, meant);
   if (!meant.named.empty()) return meant;
   if (const auto code = raw_code(text)) {
-    add_code(selector_of(*code, catalogue.vendor()), catalogue, meant);
+    add_code(silicon::x86::selector_of(catalogue.vendor(), *code), catalogue, meant);
     return meant;
   }
   return tl::unexpected(unknown_name(text, catalogue));
@@ -153,8 +143,9 @@ Result<void> set_term(std::string_view term, const EventCatalogue& catalogue, Te
   }
   if (name == "config") {
     return value_of(term, ~std::uint64_t{0}, catalogue).map([&](std::uint64_t value) {
-      terms.event = selector_of(value, vendor).event;
-      terms.unit_mask = selector_of(value, vendor).unit_mask;
+      const EventSelector selector = silicon::x86::selector_of(vendor, value);
+      terms.event = selector.event;
+      terms.unit_mask = selector.unit_mask;
       terms.every_unit_mask = false;
     });
   }

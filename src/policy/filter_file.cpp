@@ -78,7 +78,7 @@ bool is_policy(std::string_view text) {
 }
 
 std::vector<std::byte> image_bytes(const FilterImage& image) {
-  std::array<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes;
+  FilterImage::Bytes bytes;
   const std::size_t size = write_filter_image(image, bytes);
   return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)};
 }

@@ -15,13 +15,12 @@ namespace vpmu::policy {
 
 namespace {
 using silicon::x86::Vendor;
-using virt::x86::FilterAction;
 using virt::x86::FilterEntry;
 using virt::x86::FilterImage;
 using virt::x86::MaskedEvent;
 
 std::vector<std::byte> image_bytes(const FilterImage& image) {
-  std::array<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes;
+  FilterImage::Bytes bytes;
   const std::size_t size = write_filter_image(image, bytes);
   return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)};
 }
@@ -57,8 +56,7 @@ std::vector<std::string> lines_of(std::string_view text) {
 std::string json(const FilterImage& image, std::string_view comment) {
   nlohmann::ordered_json json;
   if (!comment.empty()) json["comment"] = lines_of(comment);
-  json["action"] =
-      image.action == static_cast<std::uint32_t>(FilterAction::kDeny) ? "deny" : "allow";
+  json["action"] = image.denies() ? "deny" : "allow";
   json["fixed_counter_bitmap"] = fmt::format("{:#x}", image.fixed_bitmap);
   json["flags"] = image.flags;
   nlohmann::ordered_json& events = json["events"] = nlohmann::ordered_json::array();
@@ -86,7 +84,7 @@ std::string entry_comment(std::uint64_t raw, bool masked) {
 }
 
 std::string c_source(const FilterImage& image, std::string_view comment) {
-  const bool deny = image.action == static_cast<std::uint32_t>(FilterAction::kDeny);
+  const bool deny = image.denies();
   const auto entries = image.used();
   std::string text =
       "/* A PMU event filter: ioctl(vm, KVM_SET_PMU_EVENT_FILTER, &pmu_event_filter).\n";

@@ -2,7 +2,6 @@
 #include "policy/filter_json.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -10,6 +9,8 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "policy/number.hpp"
 
 namespace vpmu::policy {
 
@@ -20,17 +21,10 @@ constexpr std::string_view kKeys[] = {"action", "fixed_counter_bitmap", "flags",
 constexpr std::string_view kComment = "comment";
 
 /// A number, or a string with one: "0x81d0", "12".
-std::optional<std::uint64_t> number(const Json& json) {
+std::optional<std::uint64_t> number_in(const Json& json) {
   if (json.is_number_unsigned()) return json.get<std::uint64_t>();
   if (!json.is_string()) return std::nullopt;
-  std::string_view text = json.get_ref<const std::string&>();
-  const bool hex = text.starts_with("0x") || text.starts_with("0X");
-  if (hex) text.remove_prefix(2);
-  std::uint64_t value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value, hex ? 16 : 10);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return number(json.get_ref<const std::string&>());
 }
 
 /// For an error. Of lists and objects not what is in them, which may be nested deep.
@@ -44,7 +38,7 @@ std::string shown(const Json& json) {
 
 Result<std::uint32_t> word(const Json& object, const char* key) {
   const Json& json = object[key];
-  const auto value = number(json);
+  const auto value = number_in(json);
   if (value && *value <= std::numeric_limits<std::uint32_t>::max()) {
     return static_cast<std::uint32_t>(*value);
   }
@@ -68,7 +62,7 @@ void append(std::vector<std::byte>& bytes, std::uint64_t value, std::size_t size
 
 Result<void> append_events(const Json& events, std::vector<std::byte>& bytes) {
   for (std::size_t i = 0; i < events.size(); ++i) {
-    const auto value = number(events[i]);
+    const auto value = number_in(events[i]);
     if (!value) {
       return fail(
           fmt::format("\"events\", entry {}, is {}; give a number of 64 bits, or a string "

@@ -17,10 +17,6 @@ using virt::x86::FilterImage;
 using virt::x86::FilterRefusal;
 using Bytes = std::span<const std::byte>;
 
-constexpr std::size_t kActionAt = 0;
-constexpr std::size_t kCountAt = 4;
-constexpr std::size_t kFlagsAt = 12;
-
 /// A little-endian number; what is not there is 0.
 std::uint64_t number(Bytes bytes, std::size_t at, std::size_t size) {
   std::uint64_t value = 0;
@@ -31,7 +27,7 @@ std::uint64_t number(Bytes bytes, std::size_t at, std::size_t size) {
 }
 
 std::string entries_missing(Bytes bytes) {
-  const std::uint64_t count = number(bytes, kCountAt, 4);
+  const std::uint64_t count = number(bytes, FilterImage::kCountAt, 4);
   const std::size_t there = bytes.size() - FilterImage::kHeaderBytes;
   return fmt::format(
       "the header says {} entries, {} bytes, but only {} bytes follow it, EFAULT; "
@@ -40,9 +36,8 @@ std::string entries_missing(Bytes bytes) {
 }
 
 std::string reserved_bits(std::uint32_t entry, Bytes bytes, Vendor vendor) {
-  const bool intel = vendor == Vendor::kIntel;
   const std::uint64_t raw = number(bytes, FilterImage::kHeaderBytes + std::size_t{8} * entry, 8);
-  const std::uint64_t wrong = raw & ~(intel ? FilterEntry::kValidIntel : FilterEntry::kValidAmd);
+  const std::uint64_t wrong = raw & ~FilterEntry::valid(vendor);
   const bool only_amd = (raw & ~FilterEntry::kValidAmd) == 0;
   return fmt::format("entry {} ({:#018x}) has reserved bits set (mask {:#018x}), EINVAL; {}", entry,
                      raw, wrong,
@@ -60,17 +55,17 @@ std::string describe(FilterRefusal refusal, Bytes bytes, Vendor vendor) {
           bytes.size(), FilterImage::kHeaderBytes);
     case FilterError::kAction:
       return fmt::format("the action (bytes 0 to 3) is {}, EINVAL; make it 0 (allow) or 1 (deny)",
-                         number(bytes, kActionAt, 4));
+                         number(bytes, FilterImage::kActionAt, 4));
     case FilterError::kFlags:
       return fmt::format(
           "the flags (bytes 12 to 15) are {:#x}, EINVAL; make them 1 (masked events) "
           "or 0 (legacy entries)",
-          number(bytes, kFlagsAt, 4));
+          number(bytes, FilterImage::kFlagsAt, 4));
     case FilterError::kTooManyEntries:
       return fmt::format(
           "has {} entries, more than {}, E2BIG; write it as a policy, of which "
           "`vpmu filter build` makes the fewest entries",
-          number(bytes, kCountAt, 4), FilterImage::kMaxEntries);
+          number(bytes, FilterImage::kCountAt, 4), FilterImage::kMaxEntries);
     case FilterError::kNoMemory: return "there is no memory for it, ENOMEM; free some";
     case FilterError::kEntriesUnreadable: return entries_missing(bytes);
     case FilterError::kReservedBits: return reserved_bits(refusal.entry, bytes, vendor);

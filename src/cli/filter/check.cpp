@@ -21,8 +21,6 @@ using policy::FilterFile;
 using silicon::x86::Vendor;
 using virt::x86::FilterImage;
 
-constexpr std::size_t kPaddingAt = 16;
-
 VendorAnswer answer(const FilterFile& file, Vendor vendor) {
   const auto image = virt::x86::read_filter_image(file.bytes, vendor);
   if (image) return {vendor, {}, {}};
@@ -38,8 +36,8 @@ void warn_of_bytes(const FilterFile& file, const FilterImage& image, CheckResult
                                            "reads them; cut them off",
                                            file.bytes.size() - size)});
   }
-  const auto padding =
-      std::span{file.bytes}.subspan(kPaddingAt, FilterImage::kHeaderBytes - kPaddingAt);
+  const auto padding = std::span{file.bytes}.subspan(
+      FilterImage::kPaddingAt, FilterImage::kHeaderBytes - FilterImage::kPaddingAt);
   if (std::ranges::any_of(padding, [](std::byte byte) { return byte != std::byte{0}; })) {
     result.warnings.push_back(
         {{}, {}, "the padding (bytes 16 to 31) is not 0, which KVM ignores so far; make it 0"});

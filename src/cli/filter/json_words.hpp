@@ -21,8 +21,7 @@ inline const char* vendor_word(silicon::x86::Vendor vendor) {
   return vendor == silicon::x86::Vendor::kIntel ? "intel" : "amd";
 }
 inline const char* action_word(const virt::x86::FilterImage& image) {
-  const bool deny = image.action == static_cast<std::uint32_t>(virt::x86::FilterAction::kDeny);
-  return deny ? "deny" : "allow";
+  return image.denies() ? "deny" : "allow";
 }
 inline const char* verdict_word(bool admitted) {
   return admitted ? "allowed" : "denied";

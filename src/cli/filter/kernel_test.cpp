@@ -20,9 +20,9 @@ using virt::x86::FilterImage;
 
 /// The flags of a structure that is there so far.
 bool wants_masked_events(const FilterFile& file) {
-  constexpr std::size_t kFlagsAt = 12;
   return file.bytes.size() >= FilterImage::kHeaderBytes &&
-         (static_cast<unsigned>(file.bytes[kFlagsAt]) & FilterImage::kMaskedEvents) != 0;
+         (static_cast<unsigned>(file.bytes[FilterImage::kFlagsAt]) & FilterImage::kMaskedEvents) !=
+             0;
 }
 
 std::string kernels_answer(int error) {

@@ -101,7 +101,7 @@ std::optional<silicon::x86::Vendor> KvmEventFilter::vendor() {
   image.flags = FilterImage::kMaskedEvents;
   image.count = 1;
   image.entries[0] = virt::x86::encode_entry({.event = 0x100, .mask = 0xff}).raw;
-  std::array<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes;
+  FilterImage::Bytes bytes;
   const std::size_t size = write_filter_image(image, bytes);
   return load(std::span{bytes}.first(size)) == 0 ? Vendor::kAmd : Vendor::kIntel;
 }

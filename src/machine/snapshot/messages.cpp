@@ -160,7 +160,7 @@ void decode_caches(const proto::Machine& message, MachineState& state) {
 
 void encode_image(const virt::x86::FilterImage& image, std::string& to) {
   using virt::x86::FilterImage;
-  std::array<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes;
+  FilterImage::Bytes bytes;
   const std::size_t length = virt::x86::write_filter_image(image, bytes);
   to.assign(reinterpret_cast<const char*>(bytes.data()), length);
 }

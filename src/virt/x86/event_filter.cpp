@@ -63,7 +63,7 @@ EventFilter::EventFilter(const FilterImage& image, Vendor vendor)
 }
 
 void EventFilter::build() {
-  const bool allow = image_.action == static_cast<std::uint32_t>(FilterAction::kAllow);
+  const bool allow = !image_.denies();
   fixed_ = allow ? image_.fixed_bitmap : ~image_.fixed_bitmap;
 
   std::uint16_t last = kOtherEvents;

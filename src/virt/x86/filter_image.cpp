@@ -10,12 +10,6 @@ namespace vpmu::virt::x86 {
 namespace {
 using silicon::x86::Vendor;
 
-/// Where the header's fields are, in bytes.
-constexpr std::size_t kActionAt = 0;
-constexpr std::size_t kCountAt = 4;
-constexpr std::size_t kFixedBitmapAt = 8;
-constexpr std::size_t kFlagsAt = 12;
-
 template <class Integer>
 Integer load(std::span<const std::byte> bytes, std::size_t at) {
   Integer value = 0;
@@ -47,8 +41,7 @@ tl::expected<void, FilterRefusal> check_header(const FilterImage& image) {
 
 tl::expected<void, FilterRefusal> check_entries(const FilterImage& image, Vendor vendor) {
   if (!image.masked()) return {};
-  const std::uint64_t valid =
-      vendor == Vendor::kIntel ? FilterEntry::kValidIntel : FilterEntry::kValidAmd;
+  const std::uint64_t valid = FilterEntry::valid(vendor);
   for (std::uint32_t i = 0; i < image.count; ++i) {
     if ((image.entries[i] & ~valid) != 0) return refuse(FilterError::kReservedBits, i);
   }
@@ -86,10 +79,10 @@ tl::expected<FilterImage, FilterRefusal> read_filter_image(FilterSource& source,
   std::array<std::byte, FilterImage::kHeaderBytes> header;
   if (!source.copy(0, header)) return refuse(FilterError::kHeaderUnreadable);
   FilterImage image;
-  image.action = load<std::uint32_t>(header, kActionAt);
-  image.count = load<std::uint32_t>(header, kCountAt);
-  image.fixed_bitmap = load<std::uint32_t>(header, kFixedBitmapAt);
-  image.flags = load<std::uint32_t>(header, kFlagsAt);
+  image.action = load<std::uint32_t>(header, FilterImage::kActionAt);
+  image.count = load<std::uint32_t>(header, FilterImage::kCountAt);
+  image.fixed_bitmap = load<std::uint32_t>(header, FilterImage::kFixedBitmapAt);
+  image.flags = load<std::uint32_t>(header, FilterImage::kFlagsAt);
   if (const auto checked = check_header(image); !checked) {
     return tl::unexpected<FilterRefusal>(checked.error());
   }
@@ -119,15 +112,14 @@ tl::expected<void, FilterRefusal> check_filter_image(const FilterImage& image, V
   return check_entries(image, vendor);
 }
 
-std::size_t write_filter_image(
-    const FilterImage& image,
-    std::span<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes) {
+std::size_t write_filter_image(const FilterImage& image,
+                               std::span<std::byte, std::tuple_size_v<FilterImage::Bytes>> bytes) {
   const auto entries = image.used();
   std::fill(bytes.begin(), bytes.end(), std::byte{0});
-  store(bytes, kActionAt, image.action);
-  store(bytes, kCountAt, image.count);
-  store(bytes, kFixedBitmapAt, image.fixed_bitmap);
-  store(bytes, kFlagsAt, image.flags);
+  store(bytes, FilterImage::kActionAt, image.action);
+  store(bytes, FilterImage::kCountAt, image.count);
+  store(bytes, FilterImage::kFixedBitmapAt, image.fixed_bitmap);
+  store(bytes, FilterImage::kFlagsAt, image.flags);
   for (std::size_t i = 0; i < entries.size(); ++i) {
     store(bytes, FilterImage::kHeaderBytes + 8 * i, entries[i]);
   }

@@ -36,6 +36,11 @@ struct FilterEntry : Register<std::uint64_t> {
   static constexpr std::uint64_t kValidIntel = mask_of(kEvent, kMatch, kExclude, kMask);
   static constexpr std::uint64_t kValidAmd = kValidIntel | mask_of(kEventHigh);
 
+  /// What an entry of a masked filter may have set.
+  static constexpr std::uint64_t valid(silicon::x86::Vendor vendor) {
+    return vendor == silicon::x86::Vendor::kIntel ? kValidIntel : kValidAmd;
+  }
+
   static_assert(disjoint(kEvent, kMatch, kEventHigh, kExclude, kMask));
   static_assert(kValidIntel == 0xff80'0000'0000'ffff);
   static_assert(kValidAmd == 0xff80'000f'0000'ffff);
@@ -46,6 +51,14 @@ struct FilterImage {
   static constexpr std::size_t kHeaderBytes = 32;
   static constexpr std::uint32_t kMaxEntries = 300;
   static constexpr std::uint32_t kMaskedEvents = 1;  ///< of `flags`
+  /// Where the structure has its fields, in bytes; all are of 32 bits but the padding.
+  static constexpr std::size_t kActionAt = 0;
+  static constexpr std::size_t kCountAt = 4;
+  static constexpr std::size_t kFixedBitmapAt = 8;
+  static constexpr std::size_t kFlagsAt = 12;
+  static constexpr std::size_t kPaddingAt = 16;
+  /// Room for the longest structure.
+  using Bytes = std::array<std::byte, kHeaderBytes + 8 * kMaxEntries>;
 
   std::uint32_t action = 0;
   std::uint32_t count = 0;         ///< of entries (nevents)
@@ -53,6 +66,10 @@ struct FilterImage {
   std::uint32_t flags = 0;
   std::array<std::uint64_t, kMaxEntries> entries{};  ///< `count` of them
 
+  /// Of a valid one: what matches may not be counted. Otherwise nothing else may.
+  [[nodiscard]] bool denies() const {
+    return action == static_cast<std::uint32_t>(FilterAction::kDeny);
+  }
   [[nodiscard]] bool masked() const { return (flags & kMaskedEvents) != 0; }
   /// The entries that are there; of a `count` that is too large, as many as there can be.
   [[nodiscard]] std::span<const std::uint64_t> used() const {
@@ -102,9 +119,8 @@ tl::expected<void, FilterRefusal> check_filter_image(const FilterImage& image,
                                                      silicon::x86::Vendor vendor);
 
 /// Header and entries, little-endian: what read_filter_image() takes. The number of bytes written.
-std::size_t write_filter_image(
-    const FilterImage& image,
-    std::span<std::byte, FilterImage::kHeaderBytes + 8 * FilterImage::kMaxEntries> bytes);
+std::size_t write_filter_image(const FilterImage& image,
+                               std::span<std::byte, std::tuple_size_v<FilterImage::Bytes>> bytes);
 
 /// What an entry says: of unit mask u of `event`, that `(u & mask) == match`.
 struct MaskedEvent {
