@@ -11,6 +11,7 @@
 
 #include "policy/nearest_names.hpp"
 #include "policy/pfm_events.hpp"
+#include "policy/user_text.hpp"
 
 namespace vpmu::policy {
 
@@ -127,7 +128,7 @@ std::string no_such_cpu(std::string_view cpu) {
   std::vector<std::string_view> names;
   for (const ModelPmu& entry : kModelPmus) names.push_back(entry.model);
   for (const PfmPmu& pmu : core_pmus()) names.push_back(pmu.name);
-  return fmt::format("CPU '{}' is not known; names like it: {}", cpu,
+  return fmt::format("CPU {} is not known; names like it: {}", in_quotes(cpu),
                      fmt::join(nearest_names(cpu, std::move(names)), ", "));
 }
 }  // namespace

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "policy/number.hpp"
+#include "policy/user_text.hpp"
 #include "vpmu/silicon/x86/event_selector.hpp"
 
 namespace vpmu::policy {
@@ -203,26 +204,6 @@ Result<MeantEvents> parse_slashes(std::string_view text, const EventCatalogue& c
   return meant;
 }
 }  // namespace
-
-std::string one_line(std::string_view text) {
-  constexpr std::size_t kMost = 80;
-  std::string line{text.substr(0, kMost)};
-  // Not the first half of a letter.
-  if (text.size() > kMost) {
-    while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80)
-      line.pop_back();
-    if (!line.empty() && static_cast<unsigned char>(line.back()) >= 0x80) line.pop_back();
-    line += "...";
-  }
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
-  }
-  return line;
-}
-
-std::string in_quotes(std::string_view text) {
-  return fmt::format("'{}'", one_line(text));
-}
 
 Result<MeantEvents> parse_event_pattern(std::string_view text, const EventCatalogue& catalogue) {
   text = trimmed(text);

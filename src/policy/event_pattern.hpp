@@ -35,10 +35,6 @@ struct MeantEvents {
   std::vector<const NamedEvent*> named;  ///< by whose names; empty if it was written by its code
 };
 
-/// Text of a user's for an error message: one line, and not too much of it.
-std::string one_line(std::string_view text);
-std::string in_quotes(std::string_view text);
-
 /// An error is one line: what was not understood, and the nearest names.
 Result<MeantEvents> parse_event_pattern(std::string_view text, const EventCatalogue& catalogue);
 

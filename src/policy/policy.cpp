@@ -13,6 +13,7 @@
 #include "policy/nearest_names.hpp"
 #include "policy/policy_document.hpp"
 #include "policy/tiers.hpp"
+#include "policy/user_text.hpp"
 
 namespace vpmu::policy {
 

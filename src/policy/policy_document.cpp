@@ -9,8 +9,9 @@
 #include <toml++/toml.h>
 
 #include "policy/ascii_only.hpp"
-#include "policy/event_pattern.hpp"
+
 #include "policy/nearest_names.hpp"
+#include "policy/user_text.hpp"
 
 namespace vpmu::policy {
 

@@ -14,6 +14,7 @@
 #include "cli/wrap.hpp"
 #include "policy/event_pattern.hpp"
 #include "policy/tiers.hpp"
+#include "policy/user_text.hpp"
 
 namespace vpmu::cli::filter {
 

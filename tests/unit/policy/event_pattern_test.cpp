@@ -178,14 +178,5 @@ TEST(EventPattern, ErrorsStayOneLineWhateverIsWritten) {
   }
 }
 
-TEST(EventPattern, ErrorsDoNotCutALetterInTwo) {
-  std::string text;
-  for (int i = 0; i < 100; ++i) text += "\xc3\xa4";  // a letter of two bytes
-  for (const std::string& written : {text, "x" + text}) {
-    const std::string message = in_quotes(written);
-    EXPECT_EQ((message.size() - std::string{"''..."}.size() - written.size() % 2) % 2, 0u);
-  }
-}
-
 }  // namespace
 }  // namespace vpmu::policy
