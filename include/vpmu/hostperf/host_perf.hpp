@@ -92,6 +92,9 @@ struct EventAttr {
   bool exclude_host = false;   ///< nothing while the host itself runs
   bool exclude_guest = false;  ///< nothing while a guest runs
   bool exclude_idle = false;
+  /// Which branches are to be recorded for it (lbr_host.hpp); 0: none. Branches while the guest
+  /// runs unless `exclude_guest`.
+  std::uint32_t branch_type = 0;
   /// Handed to the overflow handler.
   std::uint64_t cookie = 0;
 };
@@ -101,6 +104,7 @@ enum class OpenError : std::uint8_t {
   kNoSuchEvent,   ///< ENOENT: this CPU cannot count that
   kNotSupported,  ///< EOPNOTSUPP: this back end has no such feature
   kNoSpace,       ///< ENOSPC: as many events of the target are open as the back end was built for
+  kBusy,          ///< EBUSY: what it needs is used in a way that nobody can share
 };
 
 enum class EventState : std::uint8_t {
@@ -133,9 +137,14 @@ class OverflowHandler {
   ~OverflowHandler() = default;
 };
 
+class LbrHost;
+
 class HostPerf {
  public:
   virtual ~HostPerf() = default;
+
+  /// Last branch records; null: this host has none that a guest could use.
+  virtual LbrHost* lbr() { return nullptr; }
 
   /// Creates an event, off. `handler` is only called if attr.period is not 0, or becomes so. May
   /// make system calls, so never from an overflow handler.

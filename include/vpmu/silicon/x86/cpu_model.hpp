@@ -13,6 +13,7 @@
 
 #include "vpmu/silicon/memory_hierarchy.hpp"
 #include "vpmu/silicon/x86/event_table.hpp"
+#include "vpmu/silicon/x86/lbr_model.hpp"
 
 namespace vpmu::silicon::x86 {
 
@@ -63,6 +64,7 @@ struct CpuModel {
   std::span<const EventRow> events;
   MemoryHierarchy memory{};          ///< what silicon/memory_model.hpp models
   std::uint8_t slots_per_cycle = 4;  ///< issue slots
+  LbrModel lbr{};                    ///< none on AMD's
   bool tsx = false;                  ///< CPUID.07H:EBX HLE and RTM; every transaction aborts
 };
 

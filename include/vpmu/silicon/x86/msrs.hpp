@@ -11,6 +11,8 @@ namespace vpmu::silicon::x86::msr {
 inline constexpr MsrIndex IA32_PMC0{0xc1};
 inline constexpr MsrIndex IA32_PERFEVTSEL0{0x186};
 inline constexpr MsrIndex IA32_MISC_ENABLE{0x1a0};
+inline constexpr MsrIndex MSR_LBR_SELECT{0x1c8};
+inline constexpr MsrIndex MSR_LASTBRANCH_TOS{0x1c9};
 inline constexpr MsrIndex IA32_DEBUGCTL{0x1d9};
 inline constexpr MsrIndex IA32_FIXED_CTR0{0x309};
 inline constexpr MsrIndex MSR_PERF_METRICS{0x329};
@@ -26,6 +28,14 @@ inline constexpr MsrIndex IA32_PEBS_ENABLE{0x3f1};
 inline constexpr MsrIndex MSR_PEBS_DATA_CFG{0x3f2};
 inline constexpr MsrIndex IA32_A_PMC0{0x4c1};
 inline constexpr MsrIndex IA32_DS_AREA{0x600};
+inline constexpr MsrIndex MSR_LASTBRANCH_0_FROM_IP{0x680};
+inline constexpr MsrIndex MSR_LASTBRANCH_0_TO_IP{0x6c0};
+inline constexpr MsrIndex MSR_LBR_INFO_0{0xdc0};
+inline constexpr MsrIndex IA32_LBR_0_INFO{0x1200};
+inline constexpr MsrIndex IA32_LBR_CTL{0x14ce};
+inline constexpr MsrIndex IA32_LBR_DEPTH{0x14cf};
+inline constexpr MsrIndex IA32_LBR_0_FROM_IP{0x1500};
+inline constexpr MsrIndex IA32_LBR_0_TO_IP{0x1600};
 
 /// Four selectors followed by four counters.
 inline constexpr MsrIndex K7_EVNTSEL0{0xc0010000};
