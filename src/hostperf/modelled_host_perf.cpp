@@ -199,6 +199,49 @@ HostCpu ModelledHostPerf::cpu(EventId id) const {
   return at.event.state == EventState::kActive ? at.context.cpu()->number() : kNoHostCpu;
 }
 
+// ---- Last branch records ------------------------------------------------------------------------
+
+LbrHost* ModelledHostPerf::lbr() {
+  return nullptr;
+}
+
+std::optional<Access> ModelledHostPerf::read_lbr(EventId /*event*/, MsrIndex /*msr*/) {
+  return std::nullopt;
+}
+
+std::optional<Access> ModelledHostPerf::write_lbr(EventId /*event*/, MsrIndex /*msr*/,
+                                                  std::uint64_t /*value*/) {
+  return std::nullopt;
+}
+
+silicon::x86::LbrState ModelledHostPerf::lbr_state(EventId /*event*/) const {
+  return {};
+}
+
+bool ModelledHostPerf::set_lbr_state(EventId /*event*/, const silicon::x86::LbrState& /*state*/) {
+  return false;
+}
+
+silicon::x86::LbrStack* ModelledHostPerf::lbr_unit(HostCpu /*cpu*/) {
+  return nullptr;
+}
+
+bool ModelledHostPerf::records_for_host(HostCpu /*cpu*/) const {
+  return false;
+}
+
+std::size_t ModelledHostPerf::branches(EventId /*event*/,
+                                       std::span<silicon::x86::LbrStack::Decoded> /*into*/) const {
+  return 0;
+}
+
+void ModelledHostPerf::use_lbr_for_trace(HostCpu /*cpu*/, bool /*used*/) {}
+
+const LbrSwitches& ModelledHostPerf::lbr_switches(HostCpu /*cpu*/) const {
+  static constexpr LbrSwitches kNone;
+  return kNone;
+}
+
 // ---- Snapshots ----------------------------------------------------------------------------------
 
 HostCpuState ModelledHostPerf::save(HostCpu cpu) const {

@@ -43,7 +43,7 @@ inline constexpr std::uint32_t kBranchUser = 1u << 0, kBranchKernel = 1u << 1, k
 
 /// EventAttr::config of a guest's LBR event, with branch_type kBranchCallStack | kBranchUser:
 /// "fixed counter 26", the bit of GLOBAL_STATUS that no counter has. kNoSuchEvent where there are
-/// no LBRs that could keep a call stack, kBusy while the unit is used for something else (trace()).
+/// no LBRs that could keep a call stack, kBusy while the unit is used for something else (tracing).
 inline constexpr std::uint64_t kGuestLbrEvent = 0x1b00;
 inline constexpr std::uint32_t kGuestLbrBranchType = kBranchCallStack | kBranchUser;
 

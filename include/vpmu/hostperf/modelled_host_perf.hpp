@@ -11,6 +11,10 @@
 // Rotation of flexible events is looked at by tick() and happens once per interval in which there
 // was one, so that the same calls at the same machine times give the same counts.
 //
+// The last branch records of each host CPU are one unit, see lbr_host.hpp. Whoever runs a vCPU
+// records into lbr_unit() of the CPU that it is on; when a task goes on or an event takes the unit,
+// what is in it is put away or cleared first.
+//
 // Events are a fixed pool per vCPU and per host CPU, allocated by the constructor. In a vCPU's
 // deadlines, slots 0 to 31 are its own events', 32 to 47 those of the host CPU that it is on; the
 // others are left to others.
@@ -23,10 +27,12 @@
 #include <vector>
 
 #include "vpmu/hostperf/host_perf.hpp"
+#include "vpmu/hostperf/lbr_host.hpp"
 #include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
+#include "vpmu/silicon/x86/lbr_stack.hpp"
 
 namespace vpmu::hostperf {
 
@@ -75,7 +81,17 @@ struct EventPast {
   friend bool operator==(const EventPast&, const EventPast&) = default;
 };
 
-class ModelledHostPerf final : public HostPerf {
+/// What switching last branch records between tasks has cost on a host CPU; never goes back.
+struct LbrSwitches {
+  std::uint64_t switches = 0;          ///< of tasks, that saved records, put some back or left them
+  std::uint64_t saved_msrs = 0;        ///< read to put somebody's records away
+  std::uint64_t restored_msrs = 0;     ///< written to put them back
+  std::uint64_t skipped_restores = 0;  ///< they were still in the unit
+  std::uint64_t resets = 0;            ///< handed to somebody who had none
+  friend bool operator==(const LbrSwitches&, const LbrSwitches&) = default;
+};
+
+class ModelledHostPerf final : public HostPerf, public LbrHost {
  public:
   static constexpr std::uint8_t kEventsPerVcpu = 32;
   static constexpr std::uint8_t kEventsPerHostCpu = 16;
@@ -121,6 +137,29 @@ class ModelledHostPerf final : public HostPerf {
   void set_period(EventId event, std::uint64_t period) override;
   [[nodiscard]] EventState state(EventId event) const override;
   [[nodiscard]] HostCpu cpu(EventId event) const override;
+
+  /// Null if the model has no last branch records, or none that could keep a call stack.
+  LbrHost* lbr() override;
+  [[nodiscard]] const silicon::x86::LbrModel& lbr_model() const override { return model_.lbr; }
+  std::optional<Access> read_lbr(EventId event, MsrIndex msr) override;
+  std::optional<Access> write_lbr(EventId event, MsrIndex msr, std::uint64_t value) override;
+  [[nodiscard]] silicon::x86::LbrState lbr_state(EventId event) const override;
+  bool set_lbr_state(EventId event, const silicon::x86::LbrState& state) override;
+
+  /// The last branch records of a host CPU, which the vCPU on it records into. Null if the model
+  /// has none. The address never changes.
+  [[nodiscard]] silicon::x86::LbrStack* lbr_unit(HostCpu cpu);
+  /// The branches of the vCPU on that CPU are to be recorded for an event of the host, whatever the
+  /// guest has asked for. Changes at calls about events, switch_in(), switch_out() and tick() only.
+  [[nodiscard]] bool records_for_host(HostCpu cpu) const;
+  /// For profilers, in overflow handlers too: what was recorded for a host's event with a
+  /// branch_type, the newest first. The number of branches; 0 unless the event is active, and of a
+  /// guest's LBR event.
+  std::size_t branches(EventId event, std::span<silicon::x86::LbrStack::Decoded> into) const;
+  /// Branch trace stores or Intel PT begin or end to use the unit of a CPU: meanwhile no event has
+  /// it, and none that wants one can be opened. As switch_in().
+  void use_lbr_for_trace(HostCpu cpu, bool used);
+  [[nodiscard]] const LbrSwitches& lbr_switches(HostCpu cpu) const;
 
  private:
   struct Event;
