@@ -16,6 +16,7 @@
 // Allocates nothing. The thread that runs the CPU.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -24,6 +25,7 @@
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/raw_event.hpp"
 #include "vpmu/silicon/x86/lbr_model.hpp"
+#include "vpmu/silicon/x86/lbr_registers.hpp"
 
 namespace vpmu::silicon::x86 {
 
@@ -81,7 +83,12 @@ class LbrStack {
   /// A branch retires while branches are recorded: it is, if the filter lets it, or in call-stack
   /// mode changes the stack.
   void record(const TakenBranch& branch) {
-    if ((accepted_ >> accept_bit(branch.type, branch.ends_in) & 1) != 0) take(branch);
+    if ((accepted_ >> accept_bit(branch.type, branch.ends_in) & 1) == 0) return;
+    if (call_stack_) {
+      follow_call(branch);
+    } else {
+      push(branch);
+    }
   }
   /// Could record() do anything? Architectural: IA32_LBR_CTL.LBREn.
   [[nodiscard]] bool enabled() const { return accepted_ != 0; }
@@ -107,7 +114,7 @@ class LbrStack {
   };
   [[nodiscard]] static Decoded decode(const LbrModel& model, const LbrState::Record& record);
 
-  /// All registers as after construction.
+  /// All registers as after construction. Cycles are counted on.
   void reset();
   [[nodiscard]] LbrState save() const;
   /// Refused, and nothing has changed: what the registers cannot hold.
@@ -116,12 +123,19 @@ class LbrStack {
   void set_cycle(std::uint64_t cycle) { cycle_ = cycle; }
 
  private:
-  void take(const TakenBranch& branch);
+  /// A call or a return in call-stack mode.
+  void follow_call(const TakenBranch& branch);
   void push(const TakenBranch& branch);
+  /// Forgets the newest record.
   void pop();
   /// The filter has changed.
   void follow_select();
-  [[nodiscard]] unsigned place(unsigned age) const { return (top_ - age) & (depth_ - 1); }
+  bool set_depth(std::uint64_t depth);
+  [[nodiscard]] unsigned place(unsigned age) const { return (top_ - age) & (depth_ - 1u); }
+  /// Place of the record with registers `index`.
+  [[nodiscard]] unsigned place_of_register(unsigned index) const {
+    return model_.architectural() ? place(index) : index;
+  }
 
   const LbrModel& model_;
   std::uint64_t select_ = 0;
@@ -130,7 +144,26 @@ class LbrStack {
   std::uint8_t depth_;
   std::uint8_t top_ = 0;  ///< place of the newest record, of architectural LBRs too
   std::uint64_t cycle_ = 0;
+  // What the format keeps of a branch, so that push() need not look at it: bits of FROM that hold
+  // its address, of FROM that hold flags, and of INFO that have a meaning.
+  std::uint64_t from_address_;
+  std::uint64_t from_flags_;
+  std::uint64_t info_bits_;
   std::array<LbrState::Record, LbrModel::kMaxDepth> records_{};  ///< by place
 };
+
+inline void LbrStack::push(const TakenBranch& branch) {
+  constexpr std::uint64_t kMostCycles = decltype(LbrInfo::kCycles)::kMax;
+  LbrInfo info{{std::min(branch.cycle - cycle_, kMostCycles)}};
+  info.set(LbrInfo::kType, static_cast<std::uint64_t>(branch.type));
+  info.set(LbrInfo::kCyclesValid, 1);
+  info.set(LbrInfo::kAbort, branch.aborted ? 1 : 0);
+  info.set(LbrInfo::kMispredicted, branch.mispredicted ? 1 : 0);
+  cycle_ = branch.cycle;
+  top_ = static_cast<std::uint8_t>(place(-1u));
+  // Flags are at the same places in FROM and in INFO.
+  records_[top_] = {(branch.from & from_address_) | (info.raw & from_flags_), branch.to,
+                    info.raw & info_bits_};
+}
 
 }  // namespace vpmu::silicon::x86
