@@ -90,6 +90,9 @@ class HashGate final : public virt::x86::EventGate {
 
 class Lockstep {
  public:
+  using Setup = property::Setup;
+  using Operation = property::Operation;
+
   explicit Lockstep(const Setup& setup);
   ~Lockstep();
   Lockstep(const Lockstep&) = delete;

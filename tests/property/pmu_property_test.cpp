@@ -1,132 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Random sequences of everything that can happen to a virtual PMU, on every setup, in lockstep with
-// the reference. A difference is cut down to the operations it takes, and printed with how to get
-// it again. README.md beside this file says more.
-#include <fmt/format.h>
-#include <CLI/CLI.hpp>
-
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "property/choices.hpp"
+// the reference. README.md beside this file says more.
 #include "property/lockstep.hpp"
-#include "property/operations.hpp"
+#include "property/random_sequences.hpp"
 #include "property/setups.hpp"
 
-namespace vpmu::property {
-namespace {
-
-constexpr unsigned kSequenceSteps = 500;
-
-struct Options {
-  std::uint64_t seed = 1;
-  std::uint64_t steps = 1'000'000;
-  std::uint64_t first = 0;
-  unsigned compare_every = 16;
-  std::string setup;
-};
-
-struct Failure {
-  std::size_t at;  ///< the operation that showed it
-  std::string difference;
-};
-
-std::optional<Failure> run(const Setup& setup, const std::vector<Operation>& sequence,
-                           unsigned compare_every) {
-  Lockstep lockstep{setup};
-  for (std::size_t at = 0; at < sequence.size(); ++at) {
-    auto difference = lockstep.step(sequence[at]);
-    if (!difference && (at + 1) % compare_every == 0) difference = lockstep.compare_all();
-    if (difference) return Failure{at, *difference};
-  }
-  if (auto difference = lockstep.finish()) return Failure{sequence.size(), *difference};
-  return {};
-}
-
-/// Leaves out what it can, in ever smaller pieces, for as long as a difference remains.
-std::vector<Operation> shrink(const Setup& setup, std::vector<Operation> sequence) {
-  for (std::size_t piece = sequence.size(); piece != 0; piece /= 2) {
-    for (std::size_t at = 0; at < sequence.size();) {
-      std::vector<Operation> less = sequence;
-      const std::size_t end = std::min(at + piece, less.size());
-      less.erase(less.begin() + static_cast<std::ptrdiff_t>(at),
-                 less.begin() + static_cast<std::ptrdiff_t>(end));
-      if (run(setup, less, 1))
-        sequence = std::move(less);
-      else
-        at += piece;
-    }
-  }
-  return sequence;
-}
-
-std::vector<Operation> draw_sequence(std::uint64_t seed, const Setup& setup) {
-  RandomChoices choices{seed};
-  std::vector<Operation> sequence;
-  sequence.reserve(kSequenceSteps);
-  for (unsigned n = 0; n < kSequenceSteps; ++n) {
-    sequence.push_back(draw_operation(choices, setup));
-  }
-  return sequence;
-}
-
-void report(const Options& options, std::uint64_t number, const Setup& setup,
-            const std::vector<Operation>& sequence, const Failure& failure) {
-  fmt::print("{}, sequence {}: {}\n", setup.name, number, failure.difference);
-  const std::vector<Operation> least = shrink(setup, sequence);
-  const auto again = run(setup, least, 1);
-  for (const Operation& operation : least) fmt::print("    {}\n", describe(operation));
-  fmt::print("    -> {}\n", again ? again->difference : "(only seen in the whole sequence)");
-  fmt::print("    again: vpmu_pmu_property_test --seed {} --first {} --steps 1\n\n", options.seed,
-             number);
-}
-
-int run_all(const Options& options) {
-  std::vector<const Setup*> chosen;
-  for (const Setup& setup : setups()) {
-    if (options.setup.empty() || setup.name == options.setup) chosen.push_back(&setup);
-  }
-  if (chosen.empty()) {
-    fmt::print(stderr, "vpmu_pmu_property_test: no setup is named '{}'\n", options.setup);
-    return 2;
-  }
-  constexpr unsigned kFailures = 5;
-  unsigned failed = 0;
-  std::uint64_t number = options.first, steps = 0;
-  for (; steps < options.steps && failed < kFailures; ++number, steps += kSequenceSteps) {
-    const Setup& setup = *chosen[number % chosen.size()];
-    const auto sequence = draw_sequence(options.seed * 0x1'0000'0001 + number, setup);
-    if (const auto failure = run(setup, sequence, options.compare_every)) {
-      ++failed;
-      report(options, number, setup, sequence, *failure);
-    }
-  }
-  fmt::print("seed {}: {} steps on {} setups, {} sequences differ\n", options.seed, steps,
-             chosen.size(), failed);
-  return failed == 0 ? 0 : 1;
-}
-
-}  // namespace
-}  // namespace vpmu::property
-
 int main(int argc, char** argv) {
-  vpmu::property::Options options;
-  bool list = false;
-  CLI::App app{"Compares the virtual PMU with its reference on random sequences."};
-  app.add_option("--seed", options.seed, "which sequences")->envname("VPMU_PROPERTY_SEED");
-  app.add_option("--steps", options.steps, "how many operations in all")
-      ->envname("VPMU_PROPERTY_STEPS");
-  app.add_option("--first", options.first, "the first sequence");
-  app.add_option("--compare-every", options.compare_every, "compare all registers so often")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--setup", options.setup, "on this setup only");
-  app.add_flag("--list", list, "print the setups and stop");
-  CLI11_PARSE(app, argc, argv);
-  if (list) {
-    for (const auto& setup : vpmu::property::setups()) fmt::print("{}\n", setup.name);
-    return 0;
-  }
-  return vpmu::property::run_all(options);
+  return vpmu::property::RandomSequences<vpmu::property::Lockstep>::main(
+      "vpmu_pmu_property_test", "Compares the virtual PMU with its reference on random sequences.",
+      vpmu::property::setups(), argc, argv);
 }
