@@ -1,20 +1,8 @@
 // SPDX-License-Identifier: MIT
 // See measured.h: instructions here are counted by hand.
+#include "runtime/switch_macros.h"
 
 #define BLOCK_ROUNDS 100
-
-.macro start_counting                  // struct pmu_switch in RDI and RSI
-  mov %edi, %eax
-  mov %rdi, %rdx
-  shr $32, %rdx
-  mov %esi, %ecx
-  wrmsr
-.endm
-.macro stop_counting                   // two instructions counted; ECX is still the MSR
-  xor %eax, %eax
-  xor %edx, %edx
-  wrmsr
-.endm
 
 // Instructions: 2, and 8 a round.
 .macro measured_rounds word, function
