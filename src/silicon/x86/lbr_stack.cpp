@@ -200,8 +200,9 @@ bool LbrStack::has(const LbrModel& model, MsrIndex msr) {
 
 std::optional<std::uint64_t> LbrStack::read(MsrIndex msr) const {
   const Location location = locate(model_, msr);
+  if (location.kind == Kind::kNone) return std::nullopt;
+  hand_over();
   switch (location.kind) {
-    case Kind::kNone: return std::nullopt;
     case Kind::kFilter: return select_;
     case Kind::kTos: return top_;
     case Kind::kDepth: return depth_;
@@ -218,8 +219,9 @@ std::optional<std::uint64_t> LbrStack::read(MsrIndex msr) const {
 
 bool LbrStack::write(MsrIndex msr, std::uint64_t value) {
   const Location location = locate(model_, msr);
+  if (location.kind == Kind::kNone) return false;
+  hand_over();
   switch (location.kind) {
-    case Kind::kNone: return false;
     case Kind::kFilter:
       if ((value & ~filter_bits(model_)) != 0) return false;
       select_ = value;
@@ -275,6 +277,7 @@ void LbrStack::pop() {
 
 LbrState::Record LbrStack::newest(unsigned age) const {
   ensure(age < depth_);
+  hand_over();
   return records_[place(age)];
 }
 
@@ -302,6 +305,7 @@ LbrStack::Decoded LbrStack::decode(const LbrModel& model, const Record& record) 
 }
 
 void LbrStack::reset() {
+  hand_over();
   select_ = 0;
   depth_ = model_.depth;
   top_ = 0;
@@ -309,7 +313,7 @@ void LbrStack::reset() {
   follow_select();
 }
 
-LbrState LbrStack::save() const {
+LbrState LbrStack::held() const {
   LbrState state{.select = select_, .depth = depth_, .cycle = cycle_};
   if (!model_.architectural()) state.tos = top_;
   for (unsigned index = 0; index < depth_; ++index)
@@ -328,6 +332,7 @@ Result<void> LbrStack::restore(const LbrState& state) {
     if (index < state.depth ? !can_hold(model_, record) : record != Record{})
       return fail("a last branch record that this CPU's registers cannot hold");
   }
+  hand_over();
   select_ = state.select;
   depth_ = state.depth;
   top_ = state.tos;

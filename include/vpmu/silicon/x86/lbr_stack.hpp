@@ -67,10 +67,31 @@ struct LbrState {
   friend bool operator==(const LbrState&, const LbrState&) = default;
 };
 
+/// A CPU that may hold back branches and record() them in bulk.
+class BranchSource {
+ public:
+  /// Records everything held back so far. May be called at any instruction boundary.
+  virtual void hand_over_branches() = 0;
+
+ protected:
+  ~BranchSource() = default;
+};
+
 class LbrStack {
  public:
   /// All registers 0, IA32_LBR_DEPTH the most. `model` must exist() and outlive the stack.
   explicit LbrStack(const LbrModel& model);
+
+  /// From now on this CPU records, and is asked first by whatever looks at records or changes what
+  /// is recorded. It must outlive its registration; null: nobody holds anything back.
+  void set_source(BranchSource* source) {
+    hand_over();
+    source_ = source;
+  }
+  [[nodiscard]] const BranchSource* source() const { return source_; }
+  void hand_over() const {
+    if (source_ != nullptr) source_->hand_over_branches();
+  }
 
   /// Is there such a register, at any depth?
   [[nodiscard]] static bool has(const LbrModel& model, MsrIndex msr);
@@ -116,11 +137,19 @@ class LbrStack {
 
   /// All registers as after construction. Cycles are counted on.
   void reset();
-  [[nodiscard]] LbrState save() const;
+  [[nodiscard]] LbrState save() const {
+    hand_over();
+    return held();
+  }
+  /// As save(), without what the source holds back: for whoever saves that too.
+  [[nodiscard]] LbrState held() const;
   /// Refused, and nothing has changed: what the registers cannot hold.
   Result<void> restore(const LbrState& state);
   /// Cycles of the next record are counted from here: another vCPU goes on.
-  void set_cycle(std::uint64_t cycle) { cycle_ = cycle; }
+  void set_cycle(std::uint64_t cycle) {
+    hand_over();
+    cycle_ = cycle;
+  }
 
  private:
   /// A call or a return in call-stack mode.
@@ -138,6 +167,7 @@ class LbrStack {
   }
 
   const LbrModel& model_;
+  BranchSource* source_ = nullptr;
   std::uint64_t select_ = 0;
   std::uint32_t accepted_ = 0;
   bool call_stack_ = false;
