@@ -18,6 +18,7 @@ using silicon::x86::CountedOn;
 using silicon::x86::CpuidResult;
 using silicon::x86::CpuModel;
 using silicon::x86::EventRow;
+using silicon::x86::LbrModel;
 using silicon::x86::PmuModel;
 using silicon::x86::Vendor;
 
@@ -92,6 +93,24 @@ std::string architectural_events_text(const PmuModel& pmu) {
   }
   return text;
 }
+
+std::string branch_records_text(const LbrModel& lbr) {
+  if (!lbr.exists()) return "none";
+  std::string text;
+  if (lbr.architectural()) {
+    for (unsigned depth = 8; depth <= lbr.depth; depth += 8) {
+      if ((lbr.depths >> (depth / 8 - 1) & 1) == 0) continue;
+      const char* before = text.empty() ? "" : depth == lbr.depth ? " or " : ", ";
+      text += fmt::format("{}{}", before, depth);
+    }
+    text += ", architectural";
+  } else {
+    text = fmt::format("{}, format {}", lbr.depth, static_cast<unsigned>(lbr.format));
+  }
+  if (lbr.call_stack) text += ", call stack";
+  if (lbr.tsx) text += ", transactions";
+  return text;
+}
 }  // namespace
 
 Result<const CpuModel*> cpu_model(const std::string& name) {
@@ -140,6 +159,8 @@ std::string show_cpu(const CpuModel& model) {
     print_leaf(text, model, 0x80000001);
     if (model.pmu.version >= 2) print_leaf(text, model, 0x80000022);
   }
+  fmt::format_to(out, "  branch records   {}\n", branch_records_text(model.lbr));
+  if (model.lbr.architectural()) print_leaf(text, model, 0x1c);
   fmt::format_to(out, "  issue slots      {} per cycle\n", model.slots_per_cycle);
   fmt::format_to(out, "  L1D              {}\n", cache_text(memory.l1d));
   fmt::format_to(out, "  L2               {}\n", cache_text(memory.l2));

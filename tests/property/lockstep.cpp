@@ -321,7 +321,7 @@ Difference Lockstep::compare_all() {
 
 Difference Lockstep::compare_cpuid() {
   for (const std::uint32_t leaf :
-       {0x0u, 0x1u, 0x7u, 0xau, 0x15u, 0x80000001u, 0x80000008u, 0x80000022u}) {
+       {0x0u, 0x1u, 0x7u, 0xau, 0x15u, 0x1cu, 0x80000001u, 0x80000008u, 0x80000022u}) {
     const auto silicon = silicon::x86::cpuid(*setup_.silicon, {}, leaf, 0);
     auto result = silicon, expected = silicon;
     pmu_->adjust_cpuid(leaf, result);

@@ -418,6 +418,9 @@ void ReferencePmu::adjust_cpuid(std::uint32_t leaf, CpuidResult& result) const {
   };
   if (leaf == 0x1 && intel()) assign(result.ecx, 15, config_.has_perf_capabilities);
   if (leaf == 0x7 && intel() && !config_.tsx) result.ebx &= ~(1u << 4 | 1u << 11);
+  // Architectural last branch records are not offered.
+  if (leaf == 0x7 && intel()) assign(result.edx, 19, false);
+  if (leaf == 0x1c && intel()) result = {};
   if (leaf == 0xa) {
     result = {};
     if (!intel() || config_.version == 0) return;

@@ -86,7 +86,7 @@ enum : unsigned {
 };
 }  // namespace leaf7_ebx
 namespace leaf7_edx {
-enum : unsigned { kRtmAlwaysAbort = 11 };
+enum : unsigned { kRtmAlwaysAbort = 11, kArchLbr = 19 };
 }  // namespace leaf7_edx
 inline constexpr std::uint32_t kLeaf7Ebx = [] {
   using namespace leaf7_ebx;

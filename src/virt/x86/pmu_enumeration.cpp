@@ -51,7 +51,7 @@ CpuidResult leaf_80000022(const PmuConfig& config) {
 }  // namespace
 
 void Pmu::adjust_cpuid(std::uint32_t leaf, CpuidResult& result) const {
-  constexpr unsigned kPdcm = 15, kHle = 4, kRtm = 11, kPerfCtrExtCore = 23;
+  constexpr unsigned kPdcm = 15, kHle = 4, kRtm = 11, kArchLbr = 19, kPerfCtrExtCore = 23;
   if (leaf == 0xa) result = leaf_0a(config_);
   if (is_intel()) {
     if (leaf == 0x1) assign(result.ecx, kPdcm, config_.has_perf_capabilities);
@@ -59,6 +59,9 @@ void Pmu::adjust_cpuid(std::uint32_t leaf, CpuidResult& result) const {
       assign(result.ebx, kHle, false);
       assign(result.ebx, kRtm, false);
     }
+    // No last branch records are offered.
+    if (leaf == 0x7) assign(result.edx, kArchLbr, false);
+    if (leaf == 0x1c) result = {};
     return;
   }
   if (leaf == 0x8000'0001) assign(result.ecx, kPerfCtrExtCore, config_.core_extension);

@@ -91,6 +91,23 @@ TEST(CpuCommand, ShowGivesTheLeavesThatDescribeThePmu) {
   EXPECT_FALSE(has(show_cpu(*find_cpu_model("skylake-server")), "Topdown Slots"));
 }
 
+TEST(CpuCommand, ShowSaysWhichBranchRecordsThereAre) {
+  const auto records = [](const char* model) {
+    for (const std::string& line : lines(show_cpu(*find_cpu_model(model)))) {
+      if (has(line, "branch records")) return line.substr(line.find_last_of(' ', 18) + 1);
+    }
+    return std::string{};
+  };
+  EXPECT_EQ(records("skylake-server"), "32, format 5, call stack, transactions");
+  EXPECT_EQ(records("icelake-server"), "32, format 5, call stack");
+  EXPECT_EQ(records("sapphire-rapids"), "8, 16 or 32, architectural, call stack, transactions");
+  EXPECT_EQ(records("zen4"), "none");
+  // Depths of 8, 16 and 32, linear addresses; filters and call stack; flags, cycles and types.
+  EXPECT_TRUE(has(show_cpu(*find_cpu_model("sapphire-rapids")),
+                  "CPUID 0000001CH  EAX 8000000b  EBX 00000007  ECX 00000007  EDX 00000000"));
+  EXPECT_FALSE(has(show_cpu(*find_cpu_model("skylake-server")), "0000001CH"));
+}
+
 TEST(CpuCommand, EventsHaveEveryRowWithItsCodeNoteAndSource) {
   for (const CpuModel* model : cpu_models()) {
     const std::string text = show_events(*model);

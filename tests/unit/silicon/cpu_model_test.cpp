@@ -27,12 +27,12 @@ struct PmuFacts {
   unsigned version, gp_counters, fixed_counters, arch_events;
   std::uint64_t perf_capabilities;
 };
-// Intel: CPUID.0AH of the CPUs with Hyper-Threading off; FW_WRITE is the one capability offered.
-// AMD: PPR 55803 and 55901, 2.1.17.
+// Intel: CPUID.0AH of the CPUs with Hyper-Threading off; capabilities are FW_WRITE and the format
+// of branch records. AMD: PPR 55803 and 55901, 2.1.17.
 constexpr PmuFacts kPmuFacts[] = {
-    {"icelake-server", 5, 8, 4, 8, 1 << 13},
-    {"sapphire-rapids", 5, 8, 4, 8, 1 << 13},
-    {"skylake-server", 4, 8, 3, 7, 1 << 13},
+    {"icelake-server", 5, 8, 4, 8, 1 << 13 | 0x05},
+    {"sapphire-rapids", 5, 8, 4, 8, 1 << 13 | 0x3f},
+    {"skylake-server", 4, 8, 3, 7, 1 << 13 | 0x05},
     {"zen2", 1, 6, 0, 0, 0},
     {"zen4", 2, 6, 0, 0, 0},
 };
@@ -51,6 +51,57 @@ TEST(CpuModel, EveryModelHasThePmuOfItsManual) {
     EXPECT_EQ(model->pmu.arch_events_unavailable, 0u) << facts.model;
     EXPECT_EQ(model->pmu.perf_capabilities, facts.perf_capabilities) << facts.model;
   }
+}
+
+struct LbrFacts {
+  const char* model;
+  LbrFormat format;
+  unsigned depth, depths;
+  bool call_stack, tsx;
+  std::uint32_t from, to, info;
+};
+// Intel SDM vol. 3B 18.12 and chapter 19.
+constexpr LbrFacts kLbrFacts[] = {
+    {"icelake-server", LbrFormat::kInfo, 32, 0, true, false, 0x680, 0x6c0, 0xdc0},
+    {"sapphire-rapids", LbrFormat::kArchitectural, 32, 0xb, true, true, 0x1500, 0x1600, 0x1200},
+    {"skylake-server", LbrFormat::kInfo, 32, 0, true, true, 0x680, 0x6c0, 0xdc0},
+};
+
+TEST(CpuModel, LastBranchRecordsAreThoseOfTheManual) {
+  std::size_t with_records = 0;
+  for (const CpuModel* model : cpu_models()) with_records += model->lbr.exists() ? 1 : 0;
+  EXPECT_EQ(with_records, std::size(kLbrFacts));
+  for (const LbrFacts& facts : kLbrFacts) {
+    const LbrModel& lbr = find_cpu_model(facts.model)->lbr;
+    EXPECT_EQ(lbr.format, facts.format) << facts.model;
+    EXPECT_EQ(lbr.depth, facts.depth) << facts.model;
+    EXPECT_EQ(lbr.depths, facts.depths) << facts.model;
+    EXPECT_EQ(lbr.call_stack, facts.call_stack) << facts.model;
+    EXPECT_EQ(lbr.tsx, facts.tsx) << facts.model;
+    EXPECT_EQ(raw(lbr.from), facts.from) << facts.model;
+    EXPECT_EQ(raw(lbr.to), facts.to) << facts.model;
+    EXPECT_EQ(raw(lbr.info), facts.info) << facts.model;
+  }
+}
+
+TEST(CpuModel, FormatOfBranchRecordsIsInPerfCapabilities) {
+  for (const CpuModel* model : cpu_models()) {
+    EXPECT_EQ(model->pmu.perf_capabilities & 0x3f, static_cast<std::uint64_t>(model->lbr.format))
+        << model->name;
+  }
+}
+
+TEST(CpuModel, CpuidEnumeratesArchitecturalBranchRecordsAndNoOthers) {
+  for (const CpuModel* model : cpu_models()) {
+    const bool architectural = model->lbr.architectural();
+    EXPECT_EQ((cpuid(*model, {}, 7, 0).edx >> 19 & 1) != 0, architectural) << model->name;
+    EXPECT_EQ(cpuid(*model, {}, 0, 0).eax >= 0x1c, architectural) << model->name;
+  }
+  // Depths of 8, 16 and 32, linear addresses; filters and call stack; flags, cycles and types.
+  const CpuModel& model = *find_cpu_model("sapphire-rapids");
+  EXPECT_EQ(cpuid(model, {}, 0x1c, 0), (CpuidResult{.eax = 1u << 31 | 0xb, .ebx = 7, .ecx = 7}));
+  EXPECT_EQ(cpuid(model, {}, 0x1c, 1), CpuidResult{});
+  EXPECT_EQ(cpuid(model, {}, 0x21, 0), CpuidResult{}) << "gives the highest leaf, not this one";
 }
 
 TEST(CpuModel, SignatureIsFamilyModelAndStepping) {

@@ -367,6 +367,14 @@ TEST_F(PmuMsrs, CpuidWithoutPmuSaysSo) {
   EXPECT_EQ(result.ecx, ~(1u << 15)) << "no PDCM";
 }
 
+TEST_F(PmuMsrs, CpuidHasNoArchitecturalBranchRecordsThatAreNotOffered) {
+  silicon::x86::CpuidResult result{~0u, ~0u, ~0u, ~0u};
+  pmu->adjust_cpuid(0x7, result);
+  EXPECT_EQ(result.edx, ~(1u << 19));
+  pmu->adjust_cpuid(0x1c, result);
+  EXPECT_EQ(result, silicon::x86::CpuidResult{});
+}
+
 TEST_F(PmuMsrs, CpuidLeavesOfOthersAreLeftAlone) {
   const silicon::x86::CpuidResult before{1, 2, 3, 4};
   for (const std::uint32_t leaf : {0u, 2u, 7u, 0xbu, 0x40000000u, 0x80000001u}) {

@@ -7,6 +7,7 @@
 
 #include "silicon/x86/models/intel_cpuid.hpp"
 #include "silicon/x86/models/intel_events.hpp"
+#include "silicon/x86/models/intel_lbr.hpp"
 #include "silicon/x86/models/models.hpp"
 
 namespace vpmu::silicon::x86 {
@@ -27,6 +28,8 @@ constexpr Cache kL1i{Cache::kInstruction, 1, 8, 64};
 constexpr Cache kL2{Cache::kUnified, 2, 20, 1024};
 constexpr Cache kL3{Cache::kUnified, 3, 12, 65536};
 
+constexpr LbrModel kLbr = intel::skylake_lbr(kTsx);
+
 constexpr auto kCpuid = intel::cpuid_rows({.signature = feature::signature(6, kModel, kStepping),
                                            .hz = kHz,
                                            .crystal_hz = kCrystalHz,
@@ -35,6 +38,7 @@ constexpr auto kCpuid = intel::cpuid_rows({.signature = feature::signature(6, kM
                                            .l1i = kL1i,
                                            .l2 = kL2,
                                            .l3 = kL3,
+                                           .lbr = kLbr,
                                            .tsx = kTsx});
 
 constexpr PmuModel kPmu{
@@ -44,7 +48,7 @@ constexpr PmuModel kPmu{
     .fixed_counters = 4,
     .fixed_width = 48,
     .arch_event_length = 8,
-    .perf_capabilities = 1u << 13,  // full-width writes; no LBR, no PEBS
+    .perf_capabilities = intel::perf_capabilities(kLbr),
 };
 
 constexpr char kIcx[] = "Intel event file ICX";
@@ -75,6 +79,7 @@ const CpuModel kIcelakeServer{
                .dtlb = {16, 4},
                .stlb = {256, 8}},
     .slots_per_cycle = 5,
+    .lbr = kLbr,
     .tsx = kTsx,
 };
 
