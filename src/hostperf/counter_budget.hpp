@@ -3,7 +3,8 @@
 // Whether a set of events fits on a PMU. An event names the counters that can count it: all
 // general-purpose ones, some of them, a fixed one, or several of these. A set fits if every event
 // can have a counter of its own; which one does not matter to anybody, so events change counters as
-// others come.
+// others come. The last branch records are one more thing that an event may want, with the counter
+// or not at all.
 //
 // Exact: an event is refused only if no assignment of counters exists (bipartite matching by
 // augmenting paths). Usually some counter that can count the event is free, and nothing is
@@ -21,6 +22,21 @@ namespace vpmu::hostperf {
 /// Counters of one PMU: general-purpose counter i is bit i, fixed counter k is bit 8 + k.
 using CounterSet = std::uint16_t;
 inline constexpr unsigned kFirstFixed = 8;
+/// What a guest's LBR event takes: no counter at all, but of this there is only one.
+inline constexpr CounterSet kGuestLbrCounter = 1u << 15;
+
+/// What an event wants of the last branch records.
+struct LbrUse {
+  enum class Kind : std::uint8_t {
+    kNone,
+    kHost,   ///< shared with others that want the same filter
+    kGuest,  ///< shared with nobody
+    kTrace,  ///< no event's: something else uses them
+  };
+  Kind kind = Kind::kNone;
+  bool call_stack = false;   ///< kHost
+  std::uint64_t filter = 0;  ///< kHost: LBR_SELECT or IA32_LBR_CTL
+};
 
 /// The counters of a PMU that can count an event. Fixed counters have neither conditions on cycles
 /// nor transactions: `general_only`.
@@ -41,8 +57,10 @@ class CounterBudget {
  public:
   /// Takes one of `counters` for an event, moving others as needed; false, and nothing has changed,
   /// if the event does not fit. `alone`: it must be the only one.
-  bool add(CounterSet counters, bool alone) {
+  bool add(CounterSet counters, bool alone, const LbrUse& lbr = {}) {
     if (alone_ || (alone && used_ != 0)) return false;
+    const bool wants_lbr = lbr.kind != LbrUse::Kind::kNone;
+    if (wants_lbr && !can_use(lbr)) return false;
     const unsigned free = counters & ~unsigned{used_};
     if (free != 0) {
       // Fixed counters first: fewer events can use them.
@@ -51,11 +69,18 @@ class CounterBudget {
       return false;
     }
     alone_ = alone;
+    if (wants_lbr) take(lbr);
     return true;
   }
 
-  /// Gives back what add() took for an event of these counters.
-  void remove(CounterSet counters) {
+  /// By events, or by something else.
+  [[nodiscard]] bool lbr_used() const { return lbr_users_ != 0; }
+  /// Of an empty one: no event can have the last branch records.
+  void without_lbr() { take({.kind = LbrUse::Kind::kTrace}); }
+
+  /// Gives back what add() took for such an event.
+  void remove(CounterSet counters, const LbrUse& lbr = {}) {
+    if (lbr.kind != LbrUse::Kind::kNone) --lbr_users_;
     for (unsigned left = used_ & counters; left != 0; left &= left - 1) {
       const auto counter = static_cast<unsigned>(std::countr_zero(left));
       if (events_[counter] != counters) continue;
@@ -68,6 +93,15 @@ class CounterBudget {
  private:
   static constexpr unsigned kCounters = 16;
   static constexpr std::uint8_t kNewEvent = 0xff;
+
+  [[nodiscard]] bool can_use(const LbrUse& lbr) const {
+    if (lbr_users_ == 0) return true;
+    return lbr.kind == LbrUse::Kind::kHost && lbr_.kind == lbr.kind && lbr_.filter == lbr.filter;
+  }
+  void take(const LbrUse& lbr) {
+    lbr_ = lbr;
+    ++lbr_users_;
+  }
 
   void take(unsigned counter, CounterSet counters) {
     events_[counter] = counters;
@@ -109,6 +143,8 @@ class CounterBudget {
 
   CounterSet used_ = 0;
   bool alone_ = false;
+  std::uint8_t lbr_users_ = 0;
+  LbrUse lbr_{};  ///< of the users, if there are any
   /// What the event on each used counter asked for. Events that ask for the same are
   /// interchangeable.
   std::array<CounterSet, kCounters> events_{};

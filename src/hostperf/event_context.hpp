@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "hostperf/counter_budget.hpp"
+#include "hostperf/lbr_unit.hpp"
 #include "hostperf/programme.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 
@@ -40,6 +41,16 @@ struct ModelledHostPerf::Event {
   [[nodiscard]] bool enabled() const {
     return state == EventState::kActive || state == EventState::kInactive;
   }
+};
+
+/// Which active events have the last branch records.
+struct LbrUsers {
+  LbrRecords* guest = nullptr;  ///< where a guest's LBR event keeps its registers
+  bool guest_is_task = false;   ///< it is a task's, not a host CPU's
+  std::uint64_t events = 0;     ///< of the host: a bit for each, first the task's, then the CPU's
+  std::uint64_t filter = 0;     ///< they all want this
+  bool call_stack = false;
+  bool want_guests = false;  ///< some do not exclude guests
 };
 
 /// Machine time: the host's clock, or what the vCPUs ran.
@@ -76,9 +87,13 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
     std::uint8_t events;
     std::uint8_t first_deadline;
     const ModelledVcpu* task;
+    bool has_lbr;
   };
   Context(const Config& config, const Time& time)
-      : config_{config}, time_{time}, vcpu_{config.task} {}
+      : config_{config},
+        time_{time},
+        vcpu_{config.task},
+        lbr_records_(config.has_lbr ? config.events + 1u : 0) {}
   ~Context();
 
   /// A free slot; as many as there are events if there is none.
@@ -108,6 +123,12 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   }
 
   void on_deadline(std::uint8_t deadline) override;
+
+  /// What a guest's LBR event has while it is not active.
+  [[nodiscard]] LbrRecords& lbr_records(std::uint8_t slot) { return lbr_records_[slot]; }
+  /// What the task's own events that want the call stack have meanwhile.
+  [[nodiscard]] LbrRecords& call_stack() { return lbr_records_[size()]; }
+  void find_lbr_users(LbrUsers& users);
 
   // ---- For the host CPU -------------------------------------------------------------------------
 
@@ -180,6 +201,8 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   void attach(Event& event);
   void detach(Event& event);
   void set_state(std::uint8_t slot, EventState state);
+  /// If no enabled event wants it any more.
+  void drop_call_stack();
 
   const Config config_;
   const Time& time_;
@@ -188,6 +211,7 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   std::array<Event, kMaxEvents> events_{};  ///< the first size() are used
   Order pinned_;
   Order flexible_;
+  std::vector<LbrRecords> lbr_records_;
   unsigned enabled_ = 0;
   unsigned active_ = 0;
   std::uint64_t rotated_ = 0;  ///< the interval in which rotation was last looked at

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// One host CPU: who is on it, and who gets the counters of its PMU. The events on the PMU are
-// always those that fit when all that are enabled are taken in the order of host_perf.hpp.
+// One host CPU: who is on it, and who gets the counters of its PMU and its last branch records. The
+// events on the PMU are always those that fit when all that are enabled are taken in the order of
+// host_perf.hpp.
 #pragma once
+
+#include <optional>
 
 #include "hostperf/counter_budget.hpp"
 #include "hostperf/event_context.hpp"
+#include "hostperf/lbr_unit.hpp"
 
 namespace vpmu::hostperf {
 
 class ModelledHostPerf::Cpu {
  public:
-  Cpu(HostCpu number, Context& own) : number_{number}, own_{own} { own.set_cpu(this); }
+  Cpu(HostCpu number, Context& own, const silicon::x86::LbrModel& lbr);
 
   [[nodiscard]] HostCpu number() const { return number_; }
   [[nodiscard]] Context& own() { return own_; }
@@ -23,7 +27,7 @@ class ModelledHostPerf::Cpu {
   /// An event has just been enabled, and waits.
   void admit(Context& context, std::uint8_t slot);
   /// An event that was active is off.
-  void give_back(CounterSet counters);
+  void give_back(const Programme& programme);
   /// Lets flexible events take turns.
   void rotate(std::uint64_t interval);
   [[nodiscard]] bool anybody_waits() const {
@@ -32,11 +36,26 @@ class ModelledHostPerf::Cpu {
   /// Decides anew which events are on the PMU.
   void schedule();
 
+  /// Null if the model has no last branch records.
+  [[nodiscard]] LbrUnit* lbr() { return lbr_ ? &*lbr_ : nullptr; }
+  /// An event of the host has them, and wants a guest's branches.
+  [[nodiscard]] bool records_for_host() const { return records_for_host_; }
+  [[nodiscard]] bool traced() const { return traced_; }
+  void set_traced(bool traced);
+
  private:
+  void place_events();
+  /// The last branch records go to the events that now have them.
+  void follow_lbr(bool switched);
+  [[nodiscard]] LbrOwner lbr_owner();
+
   HostCpu number_;
   Context& own_;
   Context* task_ = nullptr;
   CounterBudget budget_;  ///< of the active events
+  std::optional<LbrUnit> lbr_;
+  bool records_for_host_ = false;
+  bool traced_ = false;
 };
 
 }  // namespace vpmu::hostperf

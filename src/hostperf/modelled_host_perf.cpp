@@ -39,17 +39,19 @@ ModelledHostPerf::ModelledHostPerf(const silicon::x86::CpuModel& model,
       time_{std::make_unique<Time>(host.clock, vcpus)},
       rotation_cycles_{std::max<std::uint64_t>(scale(host.rotation_ns, model.hz, kNsPerSecond), 1)},
       vcpus_{vcpus.size()} {
-  const auto add_context = [this](std::uint8_t events, std::uint8_t first_deadline,
-                                  const ModelledVcpu* task) {
+  const bool has_lbr = model.lbr.exists();
+  if (has_lbr) scratch_ = std::make_unique<silicon::x86::LbrStack>(model.lbr);
+  const auto add_context = [&](std::uint8_t events, std::uint8_t first_deadline,
+                               const ModelledVcpu* task) {
     const auto first_id = static_cast<std::uint32_t>(contexts_.size()) * kIdsPerContext;
-    contexts_.push_back(
-        std::make_unique<Context>(Context::Config{first_id, events, first_deadline, task}, *time_));
+    const Context::Config config{first_id, events, first_deadline, task, has_lbr};
+    contexts_.push_back(std::make_unique<Context>(config, *time_));
   };
   for (const ModelledVcpu& vcpu : time_->vcpus()) add_context(kEventsPerVcpu, 0, &vcpu);
   const std::size_t cpus = host.cpus == 0 ? vcpus_ : host.cpus;
   for (std::size_t n = 0; n < cpus; ++n) {
     add_context(kEventsPerHostCpu, kEventsPerVcpu, nullptr);
-    cpus_.push_back(std::make_unique<Cpu>(static_cast<HostCpu>(n), *contexts_.back()));
+    cpus_.push_back(std::make_unique<Cpu>(static_cast<HostCpu>(n), *contexts_.back(), model.lbr));
     if (n < vcpus_) cpus_.back()->switch_to(contexts_[n].get());
   }
 }
@@ -129,6 +131,10 @@ tl::expected<EventId, OpenError> ModelledHostPerf::open(const EventAttr& attr, T
   if (!programme || (programme->condition && !watches_conditions(target))) {
     return tl::make_unexpected(OpenError::kNoSuchEvent);
   }
+  if (programme->lbr.kind != LbrUse::Kind::kNone &&
+      std::ranges::any_of(cpus_, [](const auto& cpu) { return cpu->traced(); })) {
+    return tl::make_unexpected(OpenError::kBusy);
+  }
   Context& context = *contexts_[task ? target.index : vcpus_ + target.index];
   const std::uint8_t slot = context.free_slot();
   if (slot == context.size()) return tl::make_unexpected(OpenError::kNoSpace);
@@ -150,6 +156,9 @@ void ModelledHostPerf::close(EventId id) {
   const Place closing = place(id);
   if (!closing.hand_over()) return;
   closing.context.disable(closing.slot);
+  if (closing.event.programme.lbr.kind == LbrUse::Kind::kGuest) {
+    closing.context.lbr_records(closing.slot).valid = false;
+  }
   closing.event = Event{};
 }
 
@@ -202,44 +211,87 @@ HostCpu ModelledHostPerf::cpu(EventId id) const {
 // ---- Last branch records ------------------------------------------------------------------------
 
 LbrHost* ModelledHostPerf::lbr() {
-  return nullptr;
+  return model_.lbr.exists() && model_.lbr.call_stack ? this : nullptr;
 }
 
-std::optional<Access> ModelledHostPerf::read_lbr(EventId /*event*/, MsrIndex /*msr*/) {
-  return std::nullopt;
+/// A guest's LBR event. Where its registers are: in the unit while it is active.
+struct ModelledHostPerf::GuestLbr {
+  LbrRecords& records;
+  silicon::x86::LbrStack* unit;
+};
+
+ModelledHostPerf::GuestLbr ModelledHostPerf::guest_lbr(EventId id) const {
+  const Place at = place(id);
+  ensure(at.event.programme.lbr.kind == LbrUse::Kind::kGuest);
+  const bool active = at.event.state == EventState::kActive;
+  return {at.context.lbr_records(at.slot), active ? &at.context.cpu()->lbr()->stack() : nullptr};
 }
 
-std::optional<Access> ModelledHostPerf::write_lbr(EventId /*event*/, MsrIndex /*msr*/,
-                                                  std::uint64_t /*value*/) {
-  return std::nullopt;
+std::optional<Access> ModelledHostPerf::read_lbr(EventId id, MsrIndex msr) {
+  const GuestLbr guest = guest_lbr(id);
+  if (guest.unit == nullptr) return std::nullopt;
+  const auto value = guest.unit->read(msr);
+  return value ? Access::done(*value) : Access::fault();
 }
 
-silicon::x86::LbrState ModelledHostPerf::lbr_state(EventId /*event*/) const {
-  return {};
+std::optional<Access> ModelledHostPerf::write_lbr(EventId id, MsrIndex msr, std::uint64_t value) {
+  const GuestLbr guest = guest_lbr(id);
+  if (guest.unit == nullptr) return std::nullopt;
+  return guest.unit->write(msr, value) ? Access::done() : Access::fault();
 }
 
-bool ModelledHostPerf::set_lbr_state(EventId /*event*/, const silicon::x86::LbrState& /*state*/) {
-  return false;
+silicon::x86::LbrState ModelledHostPerf::lbr_state(EventId id) const {
+  const GuestLbr guest = guest_lbr(id);
+  if (guest.unit != nullptr) return guest.unit->save();
+  if (guest.records.valid) return guest.records.state;
+  return {.depth = model_.lbr.depth};
 }
 
-silicon::x86::LbrStack* ModelledHostPerf::lbr_unit(HostCpu /*cpu*/) {
-  return nullptr;
+bool ModelledHostPerf::set_lbr_state(EventId id, const silicon::x86::LbrState& state) {
+  const GuestLbr guest = guest_lbr(id);
+  silicon::x86::LbrStack& checked = guest.unit != nullptr ? *guest.unit : *scratch_;
+  if (!checked.restore(state)) return false;
+  if (guest.unit == nullptr) guest.records.set(state);
+  return true;
 }
 
-bool ModelledHostPerf::records_for_host(HostCpu /*cpu*/) const {
-  return false;
+silicon::x86::LbrStack* ModelledHostPerf::lbr_unit(HostCpu cpu) {
+  LbrUnit* const unit = cpu_of(cpu).lbr();
+  return unit != nullptr ? &unit->stack() : nullptr;
 }
 
-std::size_t ModelledHostPerf::branches(EventId /*event*/,
-                                       std::span<silicon::x86::LbrStack::Decoded> /*into*/) const {
-  return 0;
+bool ModelledHostPerf::records_for_host(HostCpu cpu) const {
+  return cpu_of(cpu).records_for_host();
 }
 
-void ModelledHostPerf::use_lbr_for_trace(HostCpu /*cpu*/, bool /*used*/) {}
+std::size_t ModelledHostPerf::branches(EventId id,
+                                       std::span<silicon::x86::LbrStack::Decoded> into) const {
+  const Place at = place(id);
+  if (at.event.state != EventState::kActive || at.event.attr.exclude_guest ||
+      at.event.programme.lbr.kind != LbrUse::Kind::kHost) {
+    return 0;
+  }
+  const silicon::x86::LbrStack& unit = at.context.cpu()->lbr()->stack();
+  const std::size_t most = std::min<std::size_t>(unit.depth(), into.size());
+  std::size_t found = 0;
+  for (; found < most; ++found) {
+    const auto record = unit.newest(static_cast<unsigned>(found));
+    if (record.from == 0) break;
+    into[found] = silicon::x86::LbrStack::decode(unit.model(), record);
+  }
+  return found;
+}
 
-const LbrSwitches& ModelledHostPerf::lbr_switches(HostCpu /*cpu*/) const {
+void ModelledHostPerf::use_lbr_for_trace(HostCpu cpu, bool used) {
+  Cpu& traced = cpu_of(cpu);
+  if (traced.task() != nullptr) traced.task()->vcpu()->totals->hand_over();
+  traced.set_traced(used);
+}
+
+const LbrSwitches& ModelledHostPerf::lbr_switches(HostCpu cpu) const {
   static constexpr LbrSwitches kNone;
-  return kNone;
+  const LbrUnit* const unit = cpu_of(cpu).lbr();
+  return unit != nullptr ? unit->switches() : kNone;
 }
 
 // ---- Snapshots ----------------------------------------------------------------------------------

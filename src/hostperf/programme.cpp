@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "hostperf/programme.hpp"
 
+#include "hostperf/branch_filter.hpp"
+#include "vpmu/hostperf/lbr_host.hpp"
 #include "vpmu/silicon/x86/amd_pmu_registers.hpp"
 #include "vpmu/silicon/x86/event_selector.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
@@ -34,9 +36,21 @@ constexpr silicon::PrivilegeSet counted_privileges(const EventAttr& attr) {
           .kernel = !attr.exclude_guest && !attr.exclude_kernel};
 }
 
+/// Where there are no such records, kGuestLbrEvent is an event like any other.
+constexpr bool is_guest_lbr_event(const EventAttr& attr, const CpuModel& model) {
+  return attr.config == kGuestLbrEvent && model.lbr.exists() && model.lbr.call_stack;
+}
+
+/// Counts nothing, on no counter.
+std::optional<Programme> guest_lbr_programme(const EventAttr& attr) {
+  if (attr.branch_type != kGuestLbrBranchType || attr.period != 0) return std::nullopt;
+  return Programme{.counters = kGuestLbrCounter, .lbr = {.kind = LbrUse::Kind::kGuest}};
+}
+
 }  // namespace
 
 std::optional<Programme> programme(const EventAttr& attr, const CpuModel& model) {
+  if (is_guest_lbr_event(attr, model)) return guest_lbr_programme(attr);
   if ((attr.config & ~known_bits(model)) != 0) return std::nullopt;
   const auto* row =
       silicon::x86::find_event(model.events, silicon::x86::selector_of(model.vendor, attr.config));
@@ -54,6 +68,13 @@ std::optional<Programme> programme(const EventAttr& attr, const CpuModel& model)
   found.raw = row->raw;
   found.counters = counters_for(*row, model.pmu, conditional || transactional);
   if (found.counters == 0) return std::nullopt;
+  if (attr.branch_type != 0) {
+    const auto filter = branch_filter(attr.branch_type, model.lbr);
+    if (!filter) return std::nullopt;
+    found.lbr = {.kind = LbrUse::Kind::kHost,
+                 .call_stack = (attr.branch_type & kBranchCallStack) != 0,
+                 .filter = *filter};
+  }
   if (!in_transaction) found.privileges = counted_privileges(attr);
   if (conditional) {
     found.condition =

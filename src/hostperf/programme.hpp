@@ -18,6 +18,7 @@ struct Programme {
   /// Empty: stands still.
   silicon::PrivilegeSet privileges{};
   CounterSet counters = 0;
+  LbrUse lbr{};
   /// Counted are cycles or edges.
   std::optional<silicon::CycleCondition> condition{};
 };

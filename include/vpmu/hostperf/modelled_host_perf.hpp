@@ -167,8 +167,10 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   class Cpu;
   class Time;
   struct Place;
+  struct GuestLbr;
 
   [[nodiscard]] Place place(EventId id) const;
+  [[nodiscard]] GuestLbr guest_lbr(EventId id) const;
   [[nodiscard]] Cpu& cpu_of(HostCpu cpu) const;
   [[nodiscard]] bool watches_conditions(Target target) const;
 
@@ -179,6 +181,8 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   std::vector<std::unique_ptr<Context>> contexts_;
   std::vector<std::unique_ptr<Cpu>> cpus_;
   std::size_t vcpus_;
+  /// For trying whether registers can hold something; null if there are none.
+  std::unique_ptr<silicon::x86::LbrStack> scratch_;
 };
 
 }  // namespace vpmu::hostperf

@@ -35,6 +35,14 @@ inline constexpr std::uint64_t kFixedOnly = 0x0100;     // instructions, on the 
 inline constexpr std::uint64_t kLoads = 0x81d0;         // on counter 0
 inline constexpr std::uint64_t kStores = 0x82d0;        // on counter 1
 
+/// Last branch records of four entries, with everything else that real ones have.
+inline constexpr silicon::x86::LbrModel kFourRecords{.format = silicon::x86::LbrFormat::kInfo,
+                                                     .depth = 4,
+                                                     .call_stack = true,
+                                                     .from = MsrIndex{0x680},
+                                                     .to = MsrIndex{0x6c0},
+                                                     .info = MsrIndex{0xdc0}};
+
 inline silicon::x86::CpuModel small_model() {
   using silicon::RawEvent;
   using silicon::x86::CountedOn;
@@ -53,6 +61,7 @@ inline silicon::x86::CpuModel small_model() {
   model.pmu.gp_counters = 2;
   model.pmu.fixed_counters = 1;
   model.events = kEvents;
+  model.lbr = kFourRecords;
   return model;
 }
 
@@ -63,8 +72,9 @@ class SmallHost {
     silicon::Deadlines deadlines{totals};
   };
 
-  SmallHost(unsigned vcpu_count, unsigned cpus, std::uint64_t rotation_ns = 1'000)
-      : vcpus(vcpu_count) {
+  SmallHost(unsigned vcpu_count, unsigned cpus, std::uint64_t rotation_ns = 1'000,
+            const silicon::x86::CpuModel& cpu_model = small_model())
+      : model{cpu_model}, vcpus(vcpu_count) {
     std::vector<ModelledVcpu> modelled;
     for (Vcpu& vcpu : vcpus) modelled.push_back({&vcpu.totals, &vcpu.deadlines});
     perf.emplace(model, modelled, ModelledHost{.cpus = cpus, .rotation_ns = rotation_ns});
@@ -95,7 +105,7 @@ class SmallHost {
   std::uint64_t enabled_ns(EventId event) { return perf->read(event).value().time_enabled_ns; }
   std::uint64_t running_ns(EventId event) { return perf->read(event).value().time_running_ns; }
 
-  const silicon::x86::CpuModel model = small_model();
+  const silicon::x86::CpuModel model;
   Handler handler;
   std::deque<Vcpu> vcpus;
   std::optional<ModelledHostPerf> perf;

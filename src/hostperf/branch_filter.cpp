@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "hostperf/branch_filter.hpp"
+
+#include "vpmu/hostperf/lbr_host.hpp"
+#include "vpmu/silicon/x86/lbr_registers.hpp"
+
+namespace vpmu::hostperf {
+namespace {
+
+using silicon::x86::LbrCtl;
+using silicon::x86::LbrSelect;
+
+constexpr std::uint64_t kCalls = mask_of(LbrCtl::kNearRelCall, LbrCtl::kNearIndCall);
+constexpr std::uint64_t kEveryType =
+    kCalls | mask_of(LbrCtl::kJcc, LbrCtl::kNearRelJmp, LbrCtl::kNearIndJmp, LbrCtl::kNearRet,
+                     LbrCtl::kOther);
+
+/// What is asked for, in IA32_LBR_CTL's bits.
+struct Request {
+  std::uint32_t bit;
+  std::uint64_t wanted;
+};
+constexpr Request kTypes[] = {
+    {kBranchAny, kEveryType},
+    {kBranchAnyCall, kCalls | mask_of(LbrCtl::kOther)},
+    {kBranchAnyReturn, mask_of(LbrCtl::kNearRet, LbrCtl::kOther)},
+    {kBranchIndirectCall, mask_of(LbrCtl::kNearIndCall)},
+    {kBranchConditional, mask_of(LbrCtl::kJcc)},
+    {kBranchCallStack, kCalls | mask_of(LbrCtl::kNearRet, LbrCtl::kCallStack)},
+    {kBranchIndirectJump, mask_of(LbrCtl::kNearIndJmp)},
+    {kBranchCall, mask_of(LbrCtl::kNearRelCall)},
+};
+constexpr Request kPrivileges[] = {
+    {kBranchUser, mask_of(LbrCtl::kUsr)},
+    {kBranchKernel, mask_of(LbrCtl::kOs)},
+};
+
+template <std::size_t kSize>
+constexpr std::uint32_t bits_of(const Request (&requests)[kSize]) {
+  std::uint32_t bits = 0;
+  for (const Request& request : requests) bits |= request.bit;
+  return bits;
+}
+
+template <std::size_t kSize>
+constexpr std::uint64_t wanted(const Request (&requests)[kSize], std::uint32_t branch_type) {
+  std::uint64_t wanted = 0;
+  for (const Request& request : requests) {
+    if ((branch_type & request.bit) != 0) wanted |= request.wanted;
+  }
+  return wanted;
+}
+
+/// LBR_SELECT says what is not wanted.
+struct Suppressor {
+  std::uint64_t ctl, select;
+};
+constexpr Suppressor kSuppressors[] = {
+    {mask_of(LbrCtl::kOs), mask_of(LbrSelect::kCplEq0)},
+    {mask_of(LbrCtl::kUsr), mask_of(LbrSelect::kCplNeq0)},
+    {mask_of(LbrCtl::kJcc), mask_of(LbrSelect::kJcc)},
+    {mask_of(LbrCtl::kNearRelCall), mask_of(LbrSelect::kNearRelCall)},
+    {mask_of(LbrCtl::kNearIndCall), mask_of(LbrSelect::kNearIndCall)},
+    {mask_of(LbrCtl::kNearRet), mask_of(LbrSelect::kNearRet)},
+    {mask_of(LbrCtl::kNearIndJmp), mask_of(LbrSelect::kNearIndJmp)},
+    {mask_of(LbrCtl::kNearRelJmp), mask_of(LbrSelect::kNearRelJmp)},
+    {mask_of(LbrCtl::kOther), mask_of(LbrSelect::kFarBranch)},
+};
+
+constexpr std::uint64_t select_for(std::uint64_t wanted) {
+  std::uint64_t select =
+      (wanted & mask_of(LbrCtl::kCallStack)) != 0 ? mask_of(LbrSelect::kEnCallStack) : 0;
+  for (const Suppressor& suppressor : kSuppressors) {
+    if ((wanted & suppressor.ctl) == 0) select |= suppressor.select;
+  }
+  return select;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> branch_filter(std::uint32_t branch_type,
+                                           const silicon::x86::LbrModel& model) {
+  constexpr std::uint32_t kAllTypes = bits_of(kTypes);
+  constexpr std::uint32_t kAllPrivileges = bits_of(kPrivileges);
+  const std::uint32_t types = branch_type & kAllTypes;
+  if (!model.exists() || types == 0 || (branch_type & ~(kAllTypes | kAllPrivileges)) != 0) {
+    return std::nullopt;
+  }
+  const bool call_stack = (types & kBranchCallStack) != 0;
+  if (call_stack && (types != kBranchCallStack || !model.call_stack)) return std::nullopt;
+
+  const std::uint32_t privileges = branch_type & kAllPrivileges;
+  const std::uint64_t asked_for =
+      wanted(kTypes, types) | wanted(kPrivileges, privileges != 0 ? privileges : kAllPrivileges);
+  return model.architectural() ? asked_for | mask_of(LbrCtl::kEn) : select_for(asked_for);
+}
+
+}  // namespace vpmu::hostperf
