@@ -16,6 +16,7 @@ using silicon::x86::DebugCtl;
 using silicon::x86::EventSelect;
 using silicon::x86::FixedControl;
 using silicon::x86::GlobalStatus;
+using silicon::x86::LbrFormat;
 using silicon::x86::MiscEnable;
 using silicon::x86::Vendor;
 
@@ -67,6 +68,15 @@ std::uint64_t reset_misc_enable(const PmuConfig& config) {
   return misc_enable.raw;
 }
 
+/// Architectural LBRs are not switched there, but frozen.
+std::uint64_t lbr_debug_control(std::uint64_t perf_capabilities) {
+  switch (lbr_format(perf_capabilities)) {
+    case LbrFormat::k32: return 0;
+    case LbrFormat::kArchitectural: return mask_of(DebugCtl::kFreezeLbrsOnPmi);
+    default: return mask_of(DebugCtl::kLbr, DebugCtl::kFreezeLbrsOnPmi);
+  }
+}
+
 /// Clears a flag that others may set meanwhile. Cheap while it is not set.
 bool take(std::atomic<bool>& flag) {
   return flag.load(std::memory_order_relaxed) && flag.exchange(false);
@@ -86,7 +96,11 @@ const char* name(CounterStatus status) {
 }
 
 Pmu::Pmu(const PmuConfig& config, hostperf::HostPerf& perf, hostperf::VcpuIndex vcpu, PmiSink& sink)
-    : config_{config}, perf_{perf}, vcpu_{vcpu}, sink_{sink} {
+    : config_{config},
+      perf_{perf},
+      vcpu_{vcpu},
+      sink_{sink},
+      perf_capabilities_{config.perf_capabilities} {
   ensure(possible(config));
   ensure(config.gp_counters <= kMaxGp && config.fixed_counters <= kMaxFixed);
   if (config_.version > 0) {
@@ -166,6 +180,7 @@ void Pmu::set_svm(bool svme, bool guest_mode) {
 }
 
 void Pmu::scheduled_in() {
+  ran_ = true;
   new_time_slice_ = true;
   look_for_lost_events();
   for_each(all_counters(), [this](CounterIndex index) {
@@ -228,7 +243,8 @@ void Pmu::overflowed(CounterIndex index) {
 }
 
 void Pmu::deliver_pmi() {
-  freeze();
+  freeze_lbrs();
+  freeze_counters();
   ++statistics_.pmis_raised;
   switch (sink_.raise_pmi(is_intel() ? LvtpcAfterPmi::kMask : LvtpcAfterPmi::kKeep)) {
     case PmiOutcome::kDelivered: ++statistics_.pmis_delivered; break;
@@ -239,13 +255,27 @@ void Pmu::deliver_pmi() {
 
 /// FREEZE_PERFMON_ON_PMI, SDM vol. 3B 18.4.7: whatever LVTPC makes of the request. Up to version 3
 /// the enables are cleared, from 4 on a status bit stops everything.
-void Pmu::freeze() {
+void Pmu::freeze_counters() {
   if ((debug_control_ & mask_of(DebugCtl::kFreezePerfmonOnPmi)) == 0) return;
   if (freezing_status_ != 0) {
     change_global_status(0, freezing_status_);
   } else {
     set_global_control(0);
   }
+}
+
+/// FREEZE_LBRS_ON_PMI, in the same two ways; version 1 does not freeze.
+void Pmu::freeze_lbrs() {
+  if ((debug_control_ & mask_of(DebugCtl::kFreezeLbrsOnPmi)) == 0) return;
+  if (config_.version > 3) {
+    change_global_status(0, mask_of(GlobalStatus::kLbrFrz));
+  } else if (config_.version > 1) {
+    debug_control_ &= ~mask_of(DebugCtl::kLbr);
+  }
+}
+
+std::uint64_t Pmu::writable_debug_control(std::uint64_t perf_capabilities) const {
+  return debug_control_writable_ | lbr_debug_control(perf_capabilities);
 }
 
 }  // namespace vpmu::virt::x86

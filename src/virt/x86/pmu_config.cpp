@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "vpmu/silicon/x86/pmu_registers.hpp"
+#include "vpmu/virt/x86/lbr_offer.hpp"
 
 namespace vpmu::virt::x86 {
 
+using silicon::x86::LbrFormat;
 using silicon::x86::Vendor;
 
 namespace {
@@ -23,6 +25,18 @@ bool possible_on_amd(const PmuConfig& config) {
          !config.tsx;
 }
 
+/// Formats that are modelled.
+bool possible_lbrs(const PmuConfig& config) {
+  switch (lbr_format(config.perf_capabilities)) {
+    case LbrFormat::k32:
+    case LbrFormat::kEipFlags:
+    case LbrFormat::kEipFlags2:
+    case LbrFormat::kInfo: return true;
+    case LbrFormat::kArchitectural: return config.version >= kArchitecturalLbrVersion;
+    default: return false;
+  }
+}
+
 bool possible_on_intel(const PmuConfig& config) {
   constexpr unsigned kMostFixed = 4;
   if (config.version > 5 || config.gp_counters == 0 || config.fixed_counters > kMostFixed) {
@@ -32,7 +46,7 @@ bool possible_on_intel(const PmuConfig& config) {
   if (config.fixed_counters != 0 && (config.fixed_width == 0 || config.fixed_width > 63)) {
     return false;
   }
-  if (!config.has_perf_capabilities && config.perf_capabilities != 0) return false;
+  if (!possible_lbrs(config)) return false;
   return !config.core_extension && !config.host_guest_only;
 }
 
@@ -40,7 +54,10 @@ bool possible_on_intel(const PmuConfig& config) {
 
 bool possible(const PmuConfig& config) {
   constexpr unsigned kMostGp = 8;
-  if (config.version == 0) return config.gp_counters == 0 && config.fixed_counters == 0;
+  if (!config.has_perf_capabilities && config.perf_capabilities != 0) return false;
+  if (config.version == 0) {
+    return config.gp_counters == 0 && config.fixed_counters == 0 && config.perf_capabilities == 0;
+  }
   if (config.gp_counters > kMostGp || config.gp_width == 0 || config.gp_width > 63) return false;
   return config.vendor == Vendor::kAmd ? possible_on_amd(config) : possible_on_intel(config);
 }

@@ -12,6 +12,7 @@ using silicon::x86::Cpuid0aEdx;
 using silicon::x86::Cpuid80000022Eax;
 using silicon::x86::Cpuid80000022Ebx;
 using silicon::x86::CpuidResult;
+using silicon::x86::LbrFormat;
 using silicon::x86::RdpmcIndex;
 
 namespace {
@@ -51,17 +52,17 @@ CpuidResult leaf_80000022(const PmuConfig& config) {
 }  // namespace
 
 void Pmu::adjust_cpuid(std::uint32_t leaf, CpuidResult& result) const {
-  constexpr unsigned kPdcm = 15, kHle = 4, kRtm = 11, kArchLbr = 19, kPerfCtrExtCore = 23;
+  constexpr unsigned kPdcm = 15, kHle = 4, kRtm = 11, kPerfCtrExtCore = 23, kArchitecturalLbrs = 19;
   if (leaf == 0xa) result = leaf_0a(config_);
   if (is_intel()) {
     if (leaf == 0x1) assign(result.ecx, kPdcm, config_.has_perf_capabilities);
+    const bool lbrs = lbr_format(perf_capabilities_) == LbrFormat::kArchitectural;
     if (leaf == 0x7 && !config_.tsx) {
       assign(result.ebx, kHle, false);
       assign(result.ebx, kRtm, false);
     }
-    // No last branch records are offered.
-    if (leaf == 0x7) assign(result.edx, kArchLbr, false);
-    if (leaf == 0x1c) result = {};
+    if (leaf == 0x7 && !lbrs) assign(result.edx, kArchitecturalLbrs, false);
+    if (leaf == 0x1c && !lbrs) result = {};
     return;
   }
   if (leaf == 0x8000'0001) assign(result.ecx, kPerfCtrExtCore, config_.core_extension);
@@ -71,6 +72,7 @@ void Pmu::adjust_cpuid(std::uint32_t leaf, CpuidResult& result) const {
 /// Intel: a type and a number, and no fast mode on an architectural PMU; VMware's pseudo counters
 /// are types like others. AMD: all of ECX is the number.
 Access Pmu::rdpmc(std::uint32_t ecx, bool may_read) {
+  ran_ = true;
   if (config_.version == 0) return Access::fault();
   CounterIndex read{};
   const RdpmcIndex index{{ecx}};

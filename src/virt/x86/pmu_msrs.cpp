@@ -11,6 +11,7 @@ using silicon::x86::DebugCtl;
 using silicon::x86::EventSelect;
 using silicon::x86::FixedControl;
 using silicon::x86::GlobalInuse;
+using silicon::x86::LbrFormat;
 using silicon::x86::MiscEnable;
 namespace msr = silicon::x86::msr;
 
@@ -49,6 +50,7 @@ Pmu::Target Pmu::decode(MsrIndex msr) const {
 Access Pmu::read_msr(MsrIndex msr, Initiator initiator) {
   using Kind = Target::Kind;
   const Target target = decode(msr);
+  if (initiator == Initiator::kGuest) ran_ = true;
   switch (target.kind) {
     case Kind::kNotMine: return Access::not_mine();
     case Kind::kAbsent: return Access::fault();
@@ -73,7 +75,7 @@ Access Pmu::read_msr(MsrIndex msr, Initiator initiator) {
     case Kind::kGlobalInuse: return Access::done(inuse());
     case Kind::kPerfCapabilities:
       if (!config_.has_perf_capabilities && initiator == Initiator::kGuest) return Access::fault();
-      return Access::done(config_.perf_capabilities);
+      return Access::done(perf_capabilities_);
     case Kind::kMiscEnable: return Access::done(misc_enable_);
     case Kind::kDebugControl: return Access::done(debug_control_);
   }
@@ -83,6 +85,7 @@ Access Pmu::read_msr(MsrIndex msr, Initiator initiator) {
 Access Pmu::write_msr(MsrIndex msr, std::uint64_t value, Initiator initiator) {
   using Kind = Target::Kind;
   const Target target = decode(msr);
+  if (initiator == Initiator::kGuest) ran_ = true;
   switch (target.kind) {
     case Kind::kNotMine: return Access::not_mine();
     case Kind::kAbsent: return Access::fault();
@@ -112,10 +115,26 @@ std::uint64_t Pmu::inuse() const {
 
 // ---- Registers that are no counter's ------------------------------------------------------------
 
-/// Read-only to guests; migration may write what is there.
-Access Pmu::write_perf_capabilities(std::uint64_t value, Initiator initiator) const {
-  const bool accepted = initiator == Initiator::kHost && value == config_.perf_capabilities;
-  return accepted ? Access::done() : Access::fault();
+/// What is offered or less: a format of LBRs is there or not, never another.
+bool Pmu::can_be_perf_capabilities(std::uint64_t value) const {
+  const bool right_format = lbr_format(value) == LbrFormat::k32 ||
+                            lbr_format(value) == lbr_format(config_.perf_capabilities);
+  return right_format && (value & ~config_.perf_capabilities) == 0;
+}
+
+/// Read-only to guests. The host may take away what is offered, and give it back, until the guest
+/// may have seen it; a value is accepted as it is, or refused.
+Access Pmu::write_perf_capabilities(std::uint64_t value, Initiator initiator) {
+  if (initiator == Initiator::kGuest) return Access::fault();
+  if (value == perf_capabilities_) return Access::done();
+  if (ran_ || !can_be_perf_capabilities(value)) return Access::fault();
+  set_perf_capabilities(value);
+  return Access::done();
+}
+
+void Pmu::set_perf_capabilities(std::uint64_t value) {
+  perf_capabilities_ = value;
+  debug_control_ &= writable_debug_control(value);
 }
 
 /// Bit 7 tells whether there is a PMU and keeps its value; bits 11 and 12 tell what there is not.
@@ -131,11 +150,13 @@ Access Pmu::write_misc_enable(std::uint64_t value, Initiator initiator) {
   return Access::done();
 }
 
-/// Without LBR, LBR and BTF are dropped; what else is not offered is reserved.
+/// LBR, where there is nothing that it could switch, and BTF are dropped; what else is not offered
+/// is reserved.
 Access Pmu::write_debug_control(std::uint64_t value) {
   constexpr std::uint64_t kDropped = mask_of(DebugCtl::kLbr, DebugCtl::kBtf);
-  if ((value & ~kDropped & ~debug_control_writable_) != 0) return Access::fault();
-  debug_control_ = value & debug_control_writable_;
+  const std::uint64_t writable = writable_debug_control(perf_capabilities_);
+  if ((value & ~kDropped & ~writable) != 0) return Access::fault();
+  debug_control_ = value & writable;
   return Access::done();
 }
 

@@ -39,7 +39,7 @@ Pmu::Target Pmu::decode_intel(MsrIndex msr) const {
   }
   if (const auto i = offset(msr, msr::IA32_A_PMC0);
       i < config_.gp_counters &&
-      (config_.perf_capabilities & mask_of(PerfCapabilities::kFullWidthWrite)) != 0) {
+      (perf_capabilities_ & mask_of(PerfCapabilities::kFullWidthWrite)) != 0) {
     return at(Kind::kFullCounter, i, kMaxGp);
   }
   if (const auto k = offset(msr, msr::IA32_FIXED_CTR0); k < config_.fixed_counters) {

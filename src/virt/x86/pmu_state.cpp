@@ -101,6 +101,8 @@ PmuState Pmu::save() {
   state.global_status = global_status_;
   state.misc_enable = misc_enable_;
   state.debug_control = debug_control_;
+  state.perf_capabilities = perf_capabilities_;
+  state.ran = ran_;
   state.svme = svme_;
   state.guest_mode = guest_mode_;
   state.pmi_pending = pmi_pending_;
@@ -111,6 +113,10 @@ PmuState Pmu::save() {
 
 Result<void> Pmu::check(const PmuState& state) const {
   if (auto same = same_config(state.config, config_); !same) return same;
+  if (!can_be_perf_capabilities(state.perf_capabilities)) {
+    return fail("PMU state: IA32_PERF_CAPABILITIES is " + hex(state.perf_capabilities) +
+                ", of which this PMU has only " + hex(config_.perf_capabilities));
+  }
   for (unsigned i = 0; i < kMaxGp; ++i) {
     const bool exists = i < config_.gp_counters;
     const std::uint64_t values = exists ? mask(gp_counter(i)) : 0;
@@ -134,7 +140,8 @@ Result<void> Pmu::check(const PmuState& state) const {
            Register{fixed_control_writable_, state.fixed_control, "fixed counter control"},
            Register{enables, state.global_control, "global control"},
            Register{statuses, state.global_status, "global status"},
-           Register{debug_control_writable_, state.debug_control, "IA32_DEBUGCTL"},
+           Register{writable_debug_control(state.perf_capabilities), state.debug_control,
+                    "IA32_DEBUGCTL"},
        }) {
     if (auto ok = only(each.writable, each.value, each.name); !ok) return ok;
   }
@@ -150,7 +157,9 @@ Result<void> Pmu::restore(const PmuState& state) {
   global_status_ = state.global_status;
   // Bits that say what there is stay what this PMU says.
   (void)write_misc_enable(state.misc_enable, Initiator::kHost);
+  set_perf_capabilities(state.perf_capabilities);
   debug_control_ = state.debug_control;
+  ran_ = state.ran;
   svme_ = state.svme;
   guest_mode_ = state.guest_mode;
   for_each(all_counters(), [&](CounterIndex index) {

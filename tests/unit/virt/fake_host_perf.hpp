@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
 // A host perf that a test drives by hand: it sets the counts, lets events overflow, refuses them
-// and takes them away, and sees everything that was asked of it.
+// and takes them away, and sees everything that was asked of it. Of last branch records there is
+// one unit; the registers of a guest's event are wherever the event is.
 #pragma once
 
 #include <deque>
 #include <optional>
 
 #include "vpmu/hostperf/host_perf.hpp"
+#include "vpmu/hostperf/lbr_host.hpp"
 
 namespace vpmu::hostperf {
 
-class FakeHostPerf : public HostPerf {
+class FakeHostPerf : public HostPerf, public LbrHost {
  public:
   struct Event {
     EventAttr attr;
@@ -22,12 +24,17 @@ class FakeHostPerf : public HostPerf {
     bool open = true;
     std::uint64_t count = 0;
     int period_changes = 0;
+    std::optional<silicon::x86::LbrStack> lbr{};
   };
 
   tl::expected<EventId, OpenError> open(const EventAttr& attr, Target target,
                                         OverflowHandler& handler) override {
     if (refuse_open) return tl::make_unexpected(*refuse_open);
+    const bool lbr = attr.config == kGuestLbrEvent;
+    lbr_opens += lbr ? 1 : 0;
+    if (lbr && refuse_lbr) return tl::make_unexpected(*refuse_lbr);
     events.push_back({.attr = attr, .target = target, .handler = &handler});
+    if (lbr) events.back().lbr.emplace(model);
     return static_cast<EventId>(events.size() - 1);
   }
   void close(EventId id) override {
@@ -37,7 +44,8 @@ class FakeHostPerf : public HostPerf {
   void enable(EventId id) override {
     ++enables;
     const bool fits = event(id).state == EventState::kActive || active_events() < room;
-    event(id).state = no_room || !fits ? EventState::kError : EventState::kActive;
+    const bool taken = event(id).lbr && lbr_taken;
+    event(id).state = no_room || taken || !fits ? EventState::kError : EventState::kActive;
     event(id).paused = false;
   }
   void disable(EventId id) override { event(id).state = EventState::kOff; }
@@ -55,6 +63,36 @@ class FakeHostPerf : public HostPerf {
     return events.at(static_cast<std::size_t>(id)).state;
   }
   [[nodiscard]] HostCpu cpu(EventId) const override { return HostCpu{0}; }
+
+  // ---- Last branch records ----------------------------------------------------------------------
+
+  LbrHost* lbr() override { return model.exists() ? this : nullptr; }
+  [[nodiscard]] const silicon::x86::LbrModel& lbr_model() const override { return model; }
+  std::optional<Access> read_lbr(EventId id, MsrIndex msr) override {
+    if (state(id) != EventState::kActive) return std::nullopt;
+    const auto value = unit(id).read(msr);
+    return value ? Access::done(*value) : Access::fault();
+  }
+  std::optional<Access> write_lbr(EventId id, MsrIndex msr, std::uint64_t value) override {
+    if (state(id) != EventState::kActive) return std::nullopt;
+    return unit(id).write(msr, value) ? Access::done() : Access::fault();
+  }
+  [[nodiscard]] silicon::x86::LbrState lbr_state(EventId id) const override {
+    return events.at(static_cast<std::size_t>(id)).lbr.value().save();
+  }
+  bool set_lbr_state(EventId id, const silicon::x86::LbrState& state) override {
+    return unit(id).restore(state).has_value();
+  }
+  /// The registers of a guest's LBR event.
+  silicon::x86::LbrStack& unit(EventId id) { return event(id).lbr.value(); }
+  /// A pinned event of the host takes the unit, or gives it back.
+  void take_lbr() {
+    lbr_taken = true;
+    for (Event& each : events) {
+      if (each.lbr && each.state == EventState::kActive) each.state = EventState::kError;
+    }
+  }
+  void give_lbr() { lbr_taken = false; }
 
   Event& event(EventId id) { return events.at(static_cast<std::size_t>(id)); }
   /// The newest open event of the counter with that cookie; null if there is none.
@@ -96,6 +134,10 @@ class FakeHostPerf : public HostPerf {
   std::size_t room = ~std::size_t{0};  ///< for active events
   bool knows_lost_counts = false;      ///< read() in error gives what was counted before
   int enables = 0;
+  silicon::x86::LbrModel model;         ///< set before anybody asks
+  std::optional<OpenError> refuse_lbr;  ///< of guests' LBR events only
+  bool lbr_taken = false;
+  int lbr_opens = 0;  ///< tried
 };
 
 }  // namespace vpmu::hostperf

@@ -17,7 +17,8 @@
 //                   are dropped, nothing is recorded, and nothing faults that would not otherwise
 //
 // A guest gets its records back when the unit comes back: a lost event is tried again in every time
-// slice. Recording follows: an embedder lets the CPU record (VM entry loads IA32_DEBUGCTL.LBR or
+// slice. One that could not be created is, too, and also when the guest switches recording on.
+// Recording follows: an embedder lets the CPU record (VM entry loads IA32_DEBUGCTL.LBR or
 // IA32_LBR_CTL) while recording() says so.
 //
 // How a guest accesses the registers is decided once per entry, as late as possible:
@@ -25,8 +26,8 @@
 //   lbr.before_entry();                       // after Pmu::before_entry()
 //   vmcs.msr_bitmap = &lbr.msr_bitmap();      // the address never changes
 //
-// The event is given back in the second time slice in a row in which the guest did not record and
-// made no access that exits; its registers are kept, so that it can still read them.
+// The event is given back once two time slices in a row have passed in which the guest did not
+// record and made no access that exits; its registers are kept, so that it can still read them.
 //
 // What makes it differ from KVM: records survive a loss and a migration, a lost event is tried
 // again, the host may read the registers of a guest that does not own the unit, architectural LBRs,
@@ -58,9 +59,9 @@ struct LbrStatistics {
   std::uint64_t events_created = 0;
   std::uint64_t creation_failures = 0;
   std::uint64_t events_released = 0;  ///< lazily
-  std::uint64_t reclaims = 0;         ///< times the host took the unit
-  std::uint64_t regains = 0;          ///< times it came back
-  std::uint64_t warnings = 0;         ///< given to the observer
+  std::uint64_t reclaims = 0;         ///< times an event was found without the unit
+  std::uint64_t regains = 0;          ///< times such an event was found with it again
+  std::uint64_t warnings = 0;         ///< for the observer
   std::uint64_t warnings_suppressed = 0;
 
   friend bool operator==(const LbrStatistics&, const LbrStatistics&) = default;
@@ -71,15 +72,20 @@ struct VirtualLbrState {
   silicon::x86::LbrModel model{};  ///< of the host that it was saved on; must be the same
   silicon::x86::LbrState registers{};
   bool has_event = false;
-  bool lost = false;     ///< the event was not active when the vCPU last entered
-  bool touched = false;  ///< an access exited in this time slice
+  /// The event was without the unit when last looked at; without event: it could not be created.
+  bool lost = false;
+  bool touched = false;         ///< an access exited, or the guest recorded, in this time slice
+  bool new_time_slice = false;  ///< since the last entry
+  bool was_on = false;          ///< IA32_DEBUGCTL.LBR at the last entry
   std::uint8_t idle_slices = 0;
+  std::uint8_t warned = 0;           ///< warnings in this run of kWarningSlices
+  std::uint16_t warning_slices = 0;  ///< of which so many have passed
   LbrStatistics statistics{};
   friend bool operator==(const VirtualLbrState&, const VirtualLbrState&) = default;
 };
 
-/// Told that a guest wants its records and does not have them. At most kWarnings times in
-/// kWarningSlices time slices of a vCPU.
+/// Told that a guest wants its records and does not have them, before each entry where that is so;
+/// but at most Lbr::kWarnings times in Lbr::kWarningSlices time slices of a vCPU.
 class LbrObserver {
  public:
   virtual void lbr_lost(hostperf::VcpuIndex vcpu) = 0;
@@ -92,7 +98,7 @@ class Lbr final : private hostperf::OverflowHandler {
  public:
   static constexpr unsigned kWarnings = 10;
   static constexpr unsigned kWarningSlices = 1000;
-  /// The event goes in this time slice without use.
+  /// The event goes when so many in a row have passed without use.
   static constexpr unsigned kIdleSlices = 2;
 
   /// `pmu` says what the guest is offered: LBRs if IA32_PERF_CAPABILITIES has a format and the host
@@ -112,7 +118,16 @@ class Lbr final : private hostperf::OverflowHandler {
   Access write_msr(MsrIndex msr, std::uint64_t value, Initiator initiator);
 
   /// Before the guest goes on: decides whether its accesses exit from now on.
-  void before_entry();
+  void before_entry() {
+    const bool active = is_active();
+    if (look_ || controls() != entered_with_ || active != passed_through_) {
+      decide();
+    } else if (passed_through_) {
+      ++statistics_.entries_passed_through;
+    } else if (unwell_) {
+      warn();
+    }
+  }
   [[nodiscard]] const MsrBitmap& msr_bitmap() const { return bitmap_; }
   [[nodiscard]] bool passed_through() const { return passed_through_; }
   /// Since the last before_entry(): the CPU is to record while the guest runs. A write to
@@ -135,17 +150,68 @@ class Lbr final : private hostperf::OverflowHandler {
 
  private:
   void on_overflow(hostperf::EventId, std::uint64_t) override {}
-  // The implementation's own part is to be laid out by whoever writes lbr.cpp.
+
+  // What the registers say.
+  [[nodiscard]] std::uint64_t controls() const;
+  [[nodiscard]] bool switched_on() const;
+  [[nodiscard]] bool wants_to_record() const;
+  [[nodiscard]] bool exists(MsrIndex msr) const;
+  [[nodiscard]] silicon::x86::LbrState registers() const;
+  Access access_by_host(MsrIndex msr, const std::uint64_t* value);
+
+  // The event.
+  [[nodiscard]] bool is_active() const {
+    return event_ != hostperf::kNoEvent && perf_.state(event_) == hostperf::EventState::kActive;
+  }
+  /// Unless there is one, or one was not to be had and `again` does not say to try.
+  void want_event(bool again);
+  [[nodiscard]] bool open_event();
+  void close_event();
+  /// Notes whether the host has taken the unit, or given it back.
+  void follow_event();
+
+  [[nodiscard]] Result<void> check(const VirtualLbrState& state) const;
+
+  // Entry.
+  void decide();
+  void begin_time_slice();
+  void pass_through(bool through);
+  void warn();
 
   Pmu& pmu_;
   hostperf::HostPerf& perf_;
-  hostperf::VcpuIndex vcpu_;
+  const hostperf::VcpuIndex vcpu_;
+  const silicon::x86::LbrModel model_;  ///< the host's
+  LbrObserver* observer_ = nullptr;
+
   hostperf::EventId event_ = hostperf::kNoEvent;
   bool passed_through_ = false;
   bool recording_ = false;
-  LbrObserver* observer_ = nullptr;
+  bool look_ = true;     ///< something has happened since the last entry
+  bool unwell_ = false;  ///< at the last entry the guest wanted its records and did not have them
+  std::uint64_t entered_with_ = 0;  ///< controls() at the last entry
+
+  // As in VirtualLbrState.
+  bool lost_ = false;
+  bool touched_ = false;
+  bool new_time_slice_ = false;
+  std::uint8_t idle_slices_ = 0;
+  std::uint8_t warned_ = 0;
+  std::uint16_t warning_slices_ = 0;
+  silicon::x86::LbrState kept_{};  ///< the guest's registers while there is no event
   LbrStatistics statistics_;
   MsrBitmap bitmap_;
 };
+
+/// Bits of registers that change what before_entry() decides, each at a place of its own.
+inline std::uint64_t Lbr::controls() const {
+  using silicon::x86::DebugCtl;
+  using silicon::x86::GlobalStatus;
+  using silicon::x86::PerfCapabilities;
+  constexpr unsigned kFormat = 8;
+  return (pmu_.debug_control() & mask_of(DebugCtl::kLbr)) |
+         (pmu_.global_status() & mask_of(GlobalStatus::kLbrFrz)) |
+         (pmu_.perf_capabilities() & mask_of(PerfCapabilities::kLbrFormat)) << kFormat;
+}
 
 }  // namespace vpmu::virt::x86

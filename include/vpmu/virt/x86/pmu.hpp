@@ -62,15 +62,17 @@ class Pmu final : public hostperf::OverflowHandler {
 
   /// RDMSR and WRMSR, of a guest or of its migration (Initiator::kHost). not_mine(): not an MSR of
   /// performance monitoring; IA32_MISC_ENABLE and IA32_DEBUGCTL are handled here. At an instruction
-  /// boundary.
+  /// boundary. IA32_PERF_CAPABILITIES is the host's to change until the first scheduled_in(), or
+  /// the guest's first RDMSR, WRMSR or RDPMC.
   Access read_msr(MsrIndex msr, Initiator initiator);
   Access write_msr(MsrIndex msr, std::uint64_t value, Initiator initiator);
 
   /// RDPMC with that ECX. `may_read`: CR4.PCE is set, or CPL is 0, or CR0.PE is clear.
   Access rdpmc(std::uint32_t ecx, bool may_read);
 
-  /// Makes what silicon::x86::cpuid() gave for `leaf` what the guest is to see: leaves 0AH and
-  /// 80000022H, PDCM in leaf 1, HLE and RTM in leaf 7, PerfCtrExtCore in leaf 80000001H.
+  /// Makes what silicon::x86::cpuid() gave for `leaf` what the guest is to see: leaves 0AH, 1CH and
+  /// 80000022H, PDCM in leaf 1, HLE, RTM and architectural LBRs in leaf 7, PerfCtrExtCore in leaf
+  /// 80000001H.
   void adjust_cpuid(std::uint32_t leaf, silicon::x86::CpuidResult& result) const;
 
   /// Makes host events follow the registers, and delivers a pending PMI. At an instruction
@@ -112,6 +114,12 @@ class Pmu final : public hostperf::OverflowHandler {
   Result<void> restore(const PmuState& state);
 
   [[nodiscard]] const PmuConfig& config() const { return config_; }
+  /// Registers that decide what the last branch records (lbr.hpp) do.
+  [[nodiscard]] std::uint64_t perf_capabilities() const { return perf_capabilities_; }
+  [[nodiscard]] std::uint64_t debug_control() const { return debug_control_; }
+  [[nodiscard]] std::uint64_t global_status() const {
+    return global_status_.load(std::memory_order_relaxed);
+  }
   /// Null: nobody. Must outlive its use here.
   void set_observer(CounterObserver* observer) { observer_ = observer; }
   [[nodiscard]] CounterStatus status(CounterIndex counter) const;
@@ -151,7 +159,10 @@ class Pmu final : public hostperf::OverflowHandler {
   [[nodiscard]] bool is_intel() const { return config_.vendor == silicon::x86::Vendor::kIntel; }
   [[nodiscard]] Target decode(MsrIndex msr) const;
   [[nodiscard]] std::uint64_t inuse() const;
-  Access write_perf_capabilities(std::uint64_t value, Initiator initiator) const;
+  [[nodiscard]] bool can_be_perf_capabilities(std::uint64_t value) const;
+  Access write_perf_capabilities(std::uint64_t value, Initiator initiator);
+  void set_perf_capabilities(std::uint64_t value);
+  [[nodiscard]] std::uint64_t writable_debug_control(std::uint64_t perf_capabilities) const;
   Access write_misc_enable(std::uint64_t value, Initiator initiator);
   Access write_debug_control(std::uint64_t value);
   void set_counter(CounterIndex index, std::uint64_t value);
@@ -207,7 +218,8 @@ class Pmu final : public hostperf::OverflowHandler {
   void follow_registers();
   void overflowed(CounterIndex index);
   void deliver_pmi();
-  void freeze();
+  void freeze_counters();
+  void freeze_lbrs();
 
   const PmuConfig config_;
   hostperf::HostPerf& perf_;
@@ -231,6 +243,8 @@ class Pmu final : public hostperf::OverflowHandler {
   std::atomic<std::uint64_t> global_status_ = 0;
   std::uint64_t misc_enable_ = 0;
   std::uint64_t debug_control_ = 0;
+  std::uint64_t perf_capabilities_;
+  bool ran_ = false;  ///< the guest may know IA32_PERF_CAPABILITIES: it stays
   bool svme_ = false;
   bool guest_mode_ = false;
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 
 #include "vpmu/silicon/x86/cpu_model.hpp"
+#include "vpmu/silicon/x86/lbr_model.hpp"
+#include "vpmu/silicon/x86/pmu_registers.hpp"
 
 namespace vpmu::virt::x86 {
 
@@ -20,7 +22,9 @@ struct PmuConfig {
   std::uint8_t fixed_width = 0;  ///< bits
   std::uint8_t arch_event_length = 0;
   std::uint32_t arch_events_unavailable = 0;
-  /// IA32_PERF_CAPABILITIES; the MSR exists if `has_perf_capabilities` (CPUID.01H:ECX.PDCM).
+  /// The most that IA32_PERF_CAPABILITIES can be, and what it is unless the host says otherwise
+  /// before the guest runs; the MSR exists if `has_perf_capabilities` (CPUID.01H:ECX.PDCM). With a
+  /// format of LBRs the guest is offered them (lbr.hpp).
   std::uint64_t perf_capabilities = 0;
   bool has_perf_capabilities = false;
   /// AMD: CPUID 80000001H:ECX.PerfCtrExtCore; without it there are the four K7 counters.
@@ -42,6 +46,14 @@ struct PmuConfig {
 constexpr bool has_any_thread(const PmuConfig& config) {
   return config.vendor == silicon::x86::Vendor::kIntel && !config.any_thread_deprecated &&
          (config.version == 3 || config.version == 4);
+}
+
+/// The format of last branch records that IA32_PERF_CAPABILITIES says; k32, which no guest is
+/// offered: there are none.
+constexpr silicon::x86::LbrFormat lbr_format(std::uint64_t perf_capabilities) {
+  constexpr std::uint64_t kFormat = 0x3f;
+  static_assert(kFormat == mask_of(silicon::x86::PerfCapabilities::kLbrFormat));
+  return static_cast<silicon::x86::LbrFormat>(perf_capabilities & kFormat);
 }
 
 /// Whether there can be such a PMU: versions, counts and features agree. AMD has at least four

@@ -47,7 +47,9 @@ struct PmuState {
   std::uint64_t global_status = 0;
   std::uint64_t misc_enable = 0;
   std::uint64_t debug_control = 0;
+  std::uint64_t perf_capabilities = 0;
 
+  bool ran = false;  ///< IA32_PERF_CAPABILITIES does not change any more
   bool svme = false;
   bool guest_mode = false;
   bool pmi_pending = false;
