@@ -28,9 +28,9 @@ struct SwitchKey {
   std::optional<bool> PmuRequest::*member;
 };
 constexpr SwitchKey kSwitches[] = {
-    {"fullwidth", &PmuRequest::full_width},  {"freeze", &PmuRequest::freeze},
-    {"anythread", &PmuRequest::any_thread},  {"hgonly", &PmuRequest::host_guest_only},
-    {"corext", &PmuRequest::core_extension},
+    {"fullwidth", &PmuRequest::full_width},   {"freeze", &PmuRequest::freeze},
+    {"anythread", &PmuRequest::any_thread},   {"lbr", &PmuRequest::lbr},
+    {"hgonly", &PmuRequest::host_guest_only}, {"corext", &PmuRequest::core_extension},
 };
 
 std::string known_keys() {
@@ -73,7 +73,7 @@ Result<void> set(PmuRequest& request, std::string_view key, std::string_view val
 const char* const kPmuOptionHelp =
     "The guest's PMU: on (as KVM gives it), off, or KEY=VALUE,... with version, gp, fixed "
     "(counters), "
-    "width, fixed-width (bits), fullwidth, freeze, anythread (Intel), hgonly, corext (AMD) "
+    "width, fixed-width (bits), fullwidth, freeze, anythread, lbr (Intel), hgonly, corext (AMD) "
     "(on|off)";
 
 Result<PmuRequest> parse_pmu_request(std::string_view text) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "vpmu/silicon/x86/pmu_registers.hpp"
+#include "vpmu/virt/x86/lbr_offer.hpp"
 
 namespace vpmu::virt::x86 {
 
@@ -105,11 +106,42 @@ Result<void> pick_intel_features(const CpuModel& model, const PmuRequest& reques
   return {};
 }
 
+/// Without a wish, as KVM gives it, if that is enough.
+std::optional<unsigned> wanted_version(const CpuModel& model, const PmuRequest& request) {
+  const bool needs_more = request.lbr.value_or(false) && model.lbr.architectural();
+  return needs_more ? request.version.value_or(kArchitecturalLbrVersion) : request.version;
+}
+
+Result<void> pick_lbr(const CpuModel& model, PmuConfig& config) {
+  const auto refuse = [&](const char* why) {
+    return fail("lbr=on: " + name(model) + why + "; leave it out");
+  };
+  switch (lbr_refusal({.host = model.lbr,
+                       .vendor = config.vendor,
+                       .version = config.version,
+                       .pdcm = config.has_perf_capabilities,
+                       .format = model.lbr.format})) {
+    case LbrRefusal::kNone: break;
+    case LbrRefusal::kVersion:
+      return fail("lbr=on: " + name(model) + " has architectural LBRs, which version " +
+                  text(config.version) +
+                  " does not have; give version=" + text(kArchitecturalLbrVersion) + " or higher");
+    case LbrRefusal::kNoRecords: return refuse(" has no last branch records");
+    case LbrRefusal::kNoCallStack:
+      return refuse("'s LBRs have no call-stack mode, by which a host keeps guests apart");
+    case LbrRefusal::kNoCapabilities:
+      return refuse(" has no IA32_PERF_CAPABILITIES, which says what LBRs look like");
+    default: return refuse("'s LBRs cannot be given to a guest");
+  }
+  config.perf_capabilities |= static_cast<std::uint64_t>(model.lbr.format);
+  return {};
+}
+
 Result<PmuConfig> restrict_intel(const CpuModel& model, const PmuRequest& request) {
   if (auto ok = only_of_intel(request); !ok) return tl::unexpected(ok.error());
   const PmuModel& pmu = model.pmu;
   constexpr unsigned kMostGp = 8;
-  const auto version = pick_version(model, request.version);
+  const auto version = pick_version(model, wanted_version(model, request));
   if (!version) return tl::unexpected(version.error());
   const auto gp = pick("gp", request.gp, {1, std::min<unsigned>(pmu.gp_counters, kMostGp)},
                        name(model) + " has " + text(pmu.gp_counters) + " counters, guests get " +
@@ -125,6 +157,8 @@ Result<PmuConfig> restrict_intel(const CpuModel& model, const PmuRequest& reques
                    .arch_events_unavailable = pmu.arch_events_unavailable};
   if (auto ok = pick_fixed(model, request, config); !ok) return tl::unexpected(ok.error());
   if (auto ok = pick_intel_features(model, request, config); !ok) return tl::unexpected(ok.error());
+  if (!request.lbr.value_or(false)) return config;
+  if (auto ok = pick_lbr(model, config); !ok) return tl::unexpected(ok.error());
   return config;
 }
 
@@ -142,6 +176,9 @@ Result<void> only_of_amd(const PmuRequest& request) {
   if (request.full_width) return refuse("fullwidth");
   if (request.freeze.value_or(false)) return refuse("freeze");
   if (request.any_thread.value_or(false)) return refuse("anythread");
+  if (request.lbr.value_or(false)) {
+    return fail("lbr=on: of last branch records only Intel's are modelled; leave it out");
+  }
   return {};
 }
 

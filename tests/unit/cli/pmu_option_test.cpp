@@ -27,6 +27,7 @@ TEST(PmuOption, EveryKeyIsUnderstood) {
       {"fullwidth=off", {.full_width = false}},
       {"freeze=on", {.freeze = true}},
       {"anythread=on", {.any_thread = true}},
+      {"lbr=on", {.lbr = true}},
       {"hgonly=on", {.host_guest_only = true}},
       {"corext=off", {.core_extension = false}},
       {"version=3,gp=4,anythread=on", {.version = 3, .gp = 4, .any_thread = true}},

@@ -134,6 +134,50 @@ TEST(PmuRequest, WhatIntelCannotHaveIsRefusedWithTheRemedy) {
   expect_refused(intel, {.core_extension = true}, "corext", "leave it out");
 }
 
+// ---- Last branch records ------------------------------------------------------------------------
+
+CpuModel with_lbr(silicon::x86::LbrFormat format) {
+  CpuModel model = intel_model();
+  model.lbr = {.format = format, .depth = 32, .depths = 0b1011, .call_stack = true};
+  return model;
+}
+
+TEST(PmuRequest, LastBranchRecordsAreThereOnlyIfAskedFor) {
+  const CpuModel model = with_lbr(silicon::x86::LbrFormat::kInfo);
+  EXPECT_EQ(guest_pmu(model).perf_capabilities, 1u << 13);
+  EXPECT_EQ(granted(model, {.version = 2}).perf_capabilities, 1u << 13);
+  EXPECT_EQ(granted(model, {.lbr = false}), guest_pmu(model));
+  for (unsigned version = 1; version <= 5; ++version) {
+    EXPECT_EQ(granted(model, {.version = version, .lbr = true}).perf_capabilities, 1u << 13 | 5);
+  }
+  EXPECT_EQ(granted(model, {.full_width = false, .lbr = true}).perf_capabilities, 5u);
+  EXPECT_EQ(granted(model, {.lbr = true}).version, 2) << "what KVM gives is enough";
+}
+
+TEST(PmuRequest, ArchitecturalRecordsTakeTheLeastVersionThatHasThem) {
+  const CpuModel model = with_lbr(silicon::x86::LbrFormat::kArchitectural);
+  const PmuConfig config = granted(model, {.lbr = true});
+  EXPECT_EQ(config.version, 4);
+  EXPECT_EQ(config.perf_capabilities, 1u << 13 | 0x3f);
+  EXPECT_EQ(granted(model, {.version = 5, .lbr = true}).version, 5);
+  EXPECT_EQ(granted(model, {.lbr = false}).version, 2);
+  for (unsigned version = 1; version <= 3; ++version) {
+    expect_refused(model, {.version = version, .lbr = true}, "lbr=on", "give version=4 or higher");
+  }
+}
+
+TEST(PmuRequest, RecordsThatCannotBeHadAreRefusedWithTheReason) {
+  expect_refused(amd_model(), {.lbr = true}, "lbr=on", "only Intel's are modelled");
+  EXPECT_EQ(granted(amd_model(), {.lbr = false}), guest_pmu(amd_model()));
+  expect_refused(intel_model(), {.lbr = true}, "lbr=on: intel", "has no last branch records");
+  CpuModel model = with_lbr(silicon::x86::LbrFormat::kEipFlags);
+  model.lbr.call_stack = false;
+  expect_refused(model, {.lbr = true}, "lbr=on: intel", "call-stack mode");
+  model = with_lbr(silicon::x86::LbrFormat::kInfo);
+  model.pmu.perf_capabilities = 0;
+  expect_refused(model, {.lbr = true}, "lbr=on: intel", "no IA32_PERF_CAPABILITIES");
+}
+
 TEST(PmuRequest, WhatTheModelLacksIsRefused) {
   CpuModel small = intel_model();
   small.pmu.version = 3;

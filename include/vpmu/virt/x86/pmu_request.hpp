@@ -14,8 +14,8 @@
 namespace vpmu::virt::x86 {
 
 /// Named as on the command line. What is left out is the model's: with no version as KVM would give
-/// it (version 2 at most), up to 3 fixed counters below version 5, full-width writes, none of the
-/// other features but core extension.
+/// it (version 2 at most; with architectural LBRs the least that has them, 4), up to 3 fixed
+/// counters below version 5, full-width writes, none of the other features but core extension.
 struct PmuRequest {
   std::optional<unsigned> version{};
   std::optional<unsigned> gp{};           ///< counters
@@ -25,6 +25,7 @@ struct PmuRequest {
   std::optional<bool> full_width{};       ///< Intel: IA32_A_PMCx
   std::optional<bool> freeze{};           ///< Intel: PmuConfig::freeze_on_pmi
   std::optional<bool> any_thread{};       ///< Intel, versions 3 and 4: AnyThread bits
+  std::optional<bool> lbr{};              ///< Intel: last branch records (lbr.hpp)
   std::optional<bool> host_guest_only{};  ///< AMD: PmuConfig::host_guest_only
   std::optional<bool> core_extension{};   ///< AMD
 
