@@ -75,7 +75,7 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
   }
   const hostperf::ModelledHost host{.cpus = config.host_cpus, .clock = this};
   host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled, host);
-  host_activity_ = std::make_unique<HostActivity>(*host_perf_);
+  host_activity_ = std::make_unique<HostActivity>(*host_perf_, board_.clock);
   for (const auto& vcpu : vcpus_) {
     vcpu->attach_pmu(pmu_config_, *host_perf_);
     vcpu->attach_filter(filter_slot_);
@@ -244,6 +244,7 @@ Result<void> Machine::restore(const MachineState& state) {
   if (state.caches.size() != vcpus_.size()) return cannot_hold("caches", state.caches.size());
   if (state.schedule.vcpu >= vcpus_.size()) return cannot_hold("turn", state.schedule.vcpu);
   if (auto board = board_.restore(state.board); !board) return board;
+  if (auto host = host_activity_->restore_schedule(state.host, vcpus_.size()); !host) return host;
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
@@ -261,7 +262,7 @@ Result<void> Machine::restore(const MachineState& state) {
   if (!config_.host_events.empty()) {
     for (const auto& vcpu : vcpus_) vcpu->program_counters();
   }
-  if (auto host = host_activity_->restore(state.host, vcpus_.size()); !host) return host;
+  host_activity_->restore_counts(state.host);
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto conditions = vcpus_[n]->restore_conditions(state.vcpus[n].conditions);
     if (!conditions) return conditions;

@@ -97,6 +97,8 @@ struct EventAttr {
   std::uint32_t branch_type = 0;
   /// Handed to the overflow handler.
   std::uint64_t cookie = 0;
+
+  friend bool operator==(const EventAttr&, const EventAttr&) = default;
 };
 
 enum class OpenError : std::uint8_t {

@@ -15,10 +15,18 @@ struct Fields<HostActivityState::Event> {
   using S = HostActivityState::Event;
   using M = proto::HostEventState;
   static constexpr auto list = std::tuple{
-      number(&S::count, &M::count, &M::set_count), number(&S::left, &M::left, &M::set_left),
+      number(&S::count, &M::count, &M::set_count),
+      number(&S::left, &M::left, &M::set_left),
       number(&S::time_enabled_cycles, &M::time_enabled_cycles, &M::set_time_enabled_cycles),
       number(&S::time_running_cycles, &M::time_running_cycles, &M::set_time_running_cycles),
-      number(&S::overflows, &M::overflows, &M::set_overflows)};
+      number(&S::overflows, &M::overflows, &M::set_overflows),
+      number(&S::on, &M::on, &M::set_on),
+      number(&S::error, &M::error, &M::set_error),
+      number(&S::next, &M::next, &M::set_next),
+      number(&S::times, &M::times, &M::set_times),
+      number(&S::began, &M::began, &M::set_began),
+      number(&S::ended, &M::ended, &M::set_ended),
+      number(&S::branches, &M::branches, &M::set_branches)};
 };
 
 // ---- What has a form of its own -----------------------------------------------------------------
@@ -738,6 +746,15 @@ void encode(const HostEvent& event, proto::HostEvent& message) {
   message.set_exclude_kernel(event.attr.exclude_kernel);
   message.set_exclude_host(event.attr.exclude_host);
   message.set_exclude_guest(event.attr.exclude_guest);
+  message.set_branch_type(event.attr.branch_type);
+  message.set_trace(event.trace);
+  message.set_cpus(event.cpus);
+  message.set_at(event.at);
+  message.set_until(event.until);
+  message.set_every(event.every);
+  message.set_branches(event.branches.count);
+  message.set_branches_from(event.branches.from);
+  message.set_branches_to(event.branches.to);
 }
 
 HostEvent decode(const proto::HostEvent& message) {
@@ -749,7 +766,14 @@ HostEvent decode(const proto::HostEvent& message) {
                    .exclude_user = message.exclude_user(),
                    .exclude_kernel = message.exclude_kernel(),
                    .exclude_host = message.exclude_host(),
-                   .exclude_guest = message.exclude_guest()}};
+                   .exclude_guest = message.exclude_guest(),
+                   .branch_type = message.branch_type()},
+          .trace = message.trace(),
+          .cpus = message.cpus(),
+          .at = message.at(),
+          .until = message.until(),
+          .every = message.every(),
+          .branches = {message.branches(), message.branches_from(), message.branches_to()}};
 }
 
 void encode(const virt::x86::PmuConfig& config, proto::PmuConfig& message) {
