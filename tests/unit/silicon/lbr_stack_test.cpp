@@ -3,6 +3,9 @@
 // The stack of last branch records: which record is where, and how it is encoded.
 #include "vpmu/silicon/x86/lbr_stack.hpp"
 
+#include <algorithm>
+#include <optional>
+
 #include <gtest/gtest.h>
 
 #include "lbr_models.hpp"
@@ -116,6 +119,86 @@ TEST(LbrStack, EncodesFlagsAsTheFormatHasThem) {
     EXPECT_EQ(decoded.mispredicted, one.mispredicted) << one.what;
     EXPECT_EQ(decoded.aborted, one.aborted && one.model.tsx) << one.what;
     EXPECT_FALSE(decoded.in_transaction) << one.what;
+  }
+}
+
+// ---- Cycles and types ---------------------------------------------------------------------------
+
+std::optional<std::uint16_t> cycles_of_newest(const LbrStack& stack) {
+  return LbrStack::decode(stack.model(), stack.newest(0)).cycles;
+}
+
+TEST(LbrStack, CountsCyclesSinceTheRecordBeforeAndSaturates) {
+  for (const LbrModel* model : {&kFormat5, &kArchitectural}) {
+    LbrStack stack{*model};
+    accept_all(stack);
+    std::uint64_t now = 1000;
+    stack.set_cycle(now);
+    for (const std::uint64_t step :
+         {0ull, 1ull, 7ull, 0xfffeull, 0xffffull, 0x10000ull, 1ull << 40}) {
+      now += step;
+      stack.record({.from = 1, .to = 2, .cycle = now});
+      EXPECT_EQ(cycles_of_newest(stack), std::min<std::uint64_t>(step, 0xffff)) << step;
+      EXPECT_EQ(stack.newest(0).info & 0xffff'ffff, std::min<std::uint64_t>(step, 0xffff));
+    }
+  }
+}
+
+TEST(LbrStack, CyclesOfBranchesThatAreNotRecordedGoToTheNextRecord) {
+  LbrStack stack{kFormat5};
+  stack.write(msr::MSR_LBR_SELECT, 0x004);  // no conditional branches
+  stack.record({.cycle = 100, .type = BranchType::kDirectJump});
+  stack.record({.cycle = 130, .type = BranchType::kConditional});
+  stack.record({.cycle = 150, .type = BranchType::kDirectJump});
+  EXPECT_EQ(cycles_of_newest(stack), 50);
+}
+
+TEST(LbrStack, FormatsWithoutInfoHaveNoCyclesAndNoTypes) {
+  for (const LbrModel* model : {&kFormat3, &kFormat4, &kFormat4Tsx}) {
+    LbrStack stack{*model};
+    stack.record({.from = 0x1000, .to = 0x2000, .cycle = 9, .type = BranchType::kReturn});
+    EXPECT_EQ(stack.newest(0), (LbrState::Record{0x1000, 0x2000, 0}));
+    const LbrStack::Decoded decoded = LbrStack::decode(*model, stack.newest(0));
+    EXPECT_FALSE(decoded.cycles.has_value());
+    EXPECT_FALSE(decoded.type.has_value());
+  }
+}
+
+TEST(LbrStack, ArchitecturalInfoHasTheTypeOfTheBranch) {
+  LbrStack stack{kArchitectural};
+  accept_all(stack);
+  for (const BranchType type : kBranchTypes) {
+    stack.record({.from = 0x1000, .to = 0x2000, .type = type});
+    EXPECT_EQ(stack.newest(0).info, 1ull << 60 | static_cast<std::uint64_t>(type) << 56);
+    EXPECT_EQ(LbrStack::decode(kArchitectural, stack.newest(0)).type, type);
+  }
+}
+
+TEST(LbrStack, DecodesWhatSoftwareWrote) {
+  const auto info_of = [](const LbrModel& model, std::uint64_t info) {
+    return LbrStack::decode(model, {.from = 1, .to = 2, .info = info});
+  };
+  EXPECT_FALSE(info_of(kArchitectural, 0x1234).cycles.has_value()) << "they are not valid";
+  EXPECT_EQ(info_of(kArchitectural, 1ull << 60 | 0x1234).cycles, 0x1234);
+  for (const std::uint64_t type : {6u, 7u, 8u, 9u, 15u})
+    EXPECT_EQ(info_of(kArchitectural, type << 56).type, BranchType::kOther) << type;
+  EXPECT_EQ(info_of(kFormat5, 0x1234).cycles, 0x1234);
+  EXPECT_FALSE(info_of(kFormat5, 5ull << 56).type.has_value());
+  EXPECT_TRUE(info_of(kFormat5Tsx, 1ull << 62).in_transaction);
+  EXPECT_FALSE(info_of(kFormat5, 1ull << 62).in_transaction);
+  EXPECT_TRUE(LbrStack::decode(kFormat4Tsx, {.from = 1ull << 62}).in_transaction);
+}
+
+TEST(LbrStack, ResetClearsRegistersAndCountsCyclesOn) {
+  for (const LbrModel* model : kAllLbrModels) {
+    LbrStack stack{*model};
+    if (model->architectural()) stack.write(msr::IA32_LBR_DEPTH, 8);
+    accept_all(stack);
+    stack.record({.from = 1, .to = 2, .cycle = 77});
+    stack.reset();
+    EXPECT_EQ(stack.save(), (LbrState{.depth = model->depth, .cycle = 77}));
+    EXPECT_EQ(stack.enabled(), !model->architectural());
+    EXPECT_FALSE(stack.in_call_stack_mode());
   }
 }
 
