@@ -158,7 +158,6 @@ bool Lbr::open_event() {
   const auto opened = perf_.open(kAttr, hostperf::Target::of(vcpu_), *this);
   if (!opened) return false;
   event_ = *opened;
-  idle_slices_ = 0;
   ensure(perf_.lbr()->set_lbr_state(event_, kept_));
   return true;
 }
@@ -169,6 +168,7 @@ void Lbr::close_event() {
   perf_.close(event_);
   event_ = hostperf::kNoEvent;
   lost_ = false;
+  idle_slices_ = 0;
 }
 
 void Lbr::follow_event() {
