@@ -36,6 +36,8 @@ struct LbrUse {
   Kind kind = Kind::kNone;
   bool call_stack = false;   ///< kHost
   std::uint64_t filter = 0;  ///< kHost: LBR_SELECT or IA32_LBR_CTL
+
+  [[nodiscard]] constexpr bool any() const { return kind != Kind::kNone; }
 };
 
 /// The counters of a PMU that can count an event. Fixed counters have neither conditions on cycles
@@ -57,10 +59,8 @@ class CounterBudget {
  public:
   /// Takes one of `counters` for an event, moving others as needed; false, and nothing has changed,
   /// if the event does not fit. `alone`: it must be the only one.
-  bool add(CounterSet counters, bool alone, const LbrUse& lbr = {}) {
+  bool add(CounterSet counters, bool alone) {
     if (alone_ || (alone && used_ != 0)) return false;
-    const bool wants_lbr = lbr.kind != LbrUse::Kind::kNone;
-    if (wants_lbr && !can_use(lbr)) return false;
     const unsigned free = counters & ~unsigned{used_};
     if (free != 0) {
       // Fixed counters first: fewer events can use them.
@@ -69,7 +69,13 @@ class CounterBudget {
       return false;
     }
     alone_ = alone;
-    if (wants_lbr) take(lbr);
+    return true;
+  }
+  /// The same for one that may want last branch records.
+  bool add(CounterSet counters, bool alone, const LbrUse& lbr) {
+    if (!lbr.any()) return add(counters, alone);
+    if (!can_use(lbr) || !add(counters, alone)) return false;
+    take(lbr);
     return true;
   }
 
@@ -78,9 +84,9 @@ class CounterBudget {
   /// Of an empty one: no event can have the last branch records.
   void without_lbr() { take({.kind = LbrUse::Kind::kTrace}); }
 
-  /// Gives back what add() took for such an event.
-  void remove(CounterSet counters, const LbrUse& lbr = {}) {
-    if (lbr.kind != LbrUse::Kind::kNone) --lbr_users_;
+  /// Gives back the counter, or the last branch records, that add() took for such an event.
+  void remove_lbr() { --lbr_users_; }
+  void remove(CounterSet counters) {
     for (unsigned left = used_ & counters; left != 0; left &= left - 1) {
       const auto counter = static_cast<unsigned>(std::countr_zero(left));
       if (events_[counter] != counters) continue;

@@ -128,8 +128,8 @@ void ModelledHostPerf::Context::disable(std::uint8_t slot) {
   const bool was_active = event.state == EventState::kActive;
   set_state(slot, EventState::kOff);
   event.paused = false;
-  if (was_active) cpu_->give_back(event.programme);
-  if (event.programme.lbr.call_stack) drop_call_stack();
+  if (event.programme.lbr.any()) leave_lbr(event, was_active);
+  if (was_active) cpu_->give_back(event.programme.counters);
 }
 
 // ---- For the host CPU ---------------------------------------------------------------------------
@@ -191,36 +191,6 @@ bool ModelledHostPerf::Context::rotate(std::uint64_t interval) {
   if (waiting() == 0) return false;
   flexible_.rotate();
   return true;
-}
-
-// ---- Last branch records ------------------------------------------------------------------------
-
-void ModelledHostPerf::Context::find_lbr_users(LbrUsers& users) {
-  for (const Order* order : {&pinned_, &flexible_}) {
-    for (const std::uint8_t slot : *order) {
-      const Event& event = events_[slot];
-      const LbrUse& use = event.programme.lbr;
-      if (event.state != EventState::kActive || use.kind == LbrUse::Kind::kNone) continue;
-      if (use.kind == LbrUse::Kind::kGuest) {
-        users.guest = &lbr_records_[slot];
-        users.guest_is_task = config_.task != nullptr;
-        continue;
-      }
-      users.events |= std::uint64_t{1} << (config_.first_deadline + slot);
-      users.filter = use.filter;
-      users.call_stack = use.call_stack;
-      users.want_guests |= !event.attr.exclude_guest;
-    }
-  }
-}
-
-void ModelledHostPerf::Context::drop_call_stack() {
-  for (const Order* order : {&pinned_, &flexible_}) {
-    for (const std::uint8_t slot : *order) {
-      if (events_[slot].programme.lbr.call_stack) return;
-    }
-  }
-  call_stack().valid = false;
 }
 
 // ---- Snapshots ----------------------------------------------------------------------------------

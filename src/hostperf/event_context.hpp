@@ -201,8 +201,8 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   void attach(Event& event);
   void detach(Event& event);
   void set_state(std::uint8_t slot, EventState state);
-  /// If no enabled event wants it any more.
-  void drop_call_stack();
+  /// Of an event that wants last branch records and is off now.
+  void leave_lbr(const Event& event, bool was_active);
 
   const Config config_;
   const Time& time_;

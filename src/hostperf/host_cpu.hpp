@@ -26,15 +26,16 @@ class ModelledHostPerf::Cpu {
   void switch_to(Context* task);
   /// An event has just been enabled, and waits.
   void admit(Context& context, std::uint8_t slot);
-  /// An event that was active is off.
-  void give_back(const Programme& programme);
+  /// An event that was active is off. What it had of last branch records goes first.
+  void give_back(CounterSet counters);
+  void give_back_lbr();
   /// Lets flexible events take turns.
   void rotate(std::uint64_t interval);
   [[nodiscard]] bool anybody_waits() const {
     return own_.waiting() + (task_ != nullptr ? task_->waiting() : 0) != 0;
   }
   /// Decides anew which events are on the PMU.
-  void schedule();
+  void schedule() { schedule(false); }
 
   /// Null if the model has no last branch records.
   [[nodiscard]] LbrUnit* lbr() { return lbr_ ? &*lbr_ : nullptr; }
@@ -44,7 +45,8 @@ class ModelledHostPerf::Cpu {
   void set_traced(bool traced);
 
  private:
-  void place_events();
+  /// `switched`: another task is on the CPU than before, or none.
+  void schedule(bool switched);
   /// The last branch records go to the events that now have them.
   void follow_lbr(bool switched);
   [[nodiscard]] LbrOwner lbr_owner();

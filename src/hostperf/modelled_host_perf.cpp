@@ -131,7 +131,7 @@ tl::expected<EventId, OpenError> ModelledHostPerf::open(const EventAttr& attr, T
   if (!programme || (programme->condition && !watches_conditions(target))) {
     return tl::make_unexpected(OpenError::kNoSuchEvent);
   }
-  if (programme->lbr.kind != LbrUse::Kind::kNone &&
+  if (programme->lbr.any() &&
       std::ranges::any_of(cpus_, [](const auto& cpu) { return cpu->traced(); })) {
     return tl::make_unexpected(OpenError::kBusy);
   }

@@ -103,6 +103,57 @@ TEST(CounterBudget, ExclusiveEventsAreAlone) {
   EXPECT_TRUE(budget.add(kGeneral, false));
 }
 
+// ---- Last branch records ------------------------------------------------------------------------
+
+constexpr LbrUse kGuest{.kind = LbrUse::Kind::kGuest};
+constexpr LbrUse kAllBranches{.kind = LbrUse::Kind::kHost, .filter = 0};
+constexpr LbrUse kUserBranches{.kind = LbrUse::Kind::kHost, .filter = 1};
+
+TEST(CounterBudget, LastBranchRecordsAreSharedByThoseThatWantTheSameBranches) {
+  CounterBudget budget;
+  EXPECT_TRUE(budget.add(kGeneral, false, kAllBranches));
+  EXPECT_FALSE(budget.add(kFixed, false, kUserBranches));
+  EXPECT_FALSE(budget.add(kGuestLbrCounter, false, kGuest));
+  EXPECT_TRUE(budget.add(kGeneral, false, kAllBranches));
+  budget.remove_lbr();
+  budget.remove(kGeneral);
+  EXPECT_FALSE(budget.add(kFixed, false, kUserBranches)) << "one is left";
+  budget.remove_lbr();
+  budget.remove(kGeneral);
+  EXPECT_FALSE(budget.lbr_used());
+  EXPECT_TRUE(budget.add(kFixed, false, kUserBranches));
+}
+
+TEST(CounterBudget, AGuestSharesLastBranchRecordsWithNobody) {
+  CounterBudget budget;
+  EXPECT_TRUE(budget.add(kGuestLbrCounter, false, kGuest));
+  EXPECT_FALSE(budget.add(kGeneral, false, kAllBranches));
+  EXPECT_FALSE(budget.add(kGuestLbrCounter, false, kGuest));
+  EXPECT_TRUE(budget.add(kGeneral, false));
+  EXPECT_FALSE(budget.add(kGeneral, true)) << "its place is one on the PMU";
+  budget.remove_lbr();
+  budget.remove(kGuestLbrCounter);
+  EXPECT_TRUE(budget.add(kGeneral, false, kAllBranches));
+}
+
+TEST(CounterBudget, LastBranchRecordsAreTakenWithACounterOrNotAtAll) {
+  CounterBudget budget;
+  EXPECT_TRUE(budget.add(kFixed, false));
+  EXPECT_FALSE(budget.add(kFixed, false, kAllBranches));
+  EXPECT_FALSE(budget.lbr_used());
+  EXPECT_TRUE(budget.add(kGeneral, false, kUserBranches));
+  EXPECT_FALSE(budget.add(kGeneral, false, kAllBranches));
+  EXPECT_TRUE(budget.add(kGeneral, false)) << "its counter is free";
+}
+
+TEST(CounterBudget, LastBranchRecordsThatAreTracedFitNoEvent) {
+  CounterBudget budget;
+  budget.without_lbr();
+  EXPECT_FALSE(budget.add(kGeneral, false, kAllBranches));
+  EXPECT_FALSE(budget.add(kGuestLbrCounter, false, kGuest));
+  EXPECT_TRUE(budget.add(kGeneral, true));
+}
+
 /// Tries every assignment: whether each of `events` can have a counter of its own.
 bool can_be_assigned(const std::vector<CounterSet>& events, std::size_t first = 0,
                      unsigned used = 0) {

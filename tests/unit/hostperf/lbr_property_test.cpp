@@ -84,8 +84,9 @@ class Sequence {
       guests.pinned = pinned || below(4) != 0;
       return guests;
     }
-    EventAttr attr = below(4) == 0 ? EventAttr{.config = kInstructions, .pinned = pinned}
-                                   : branch_stack(kTypes[below(3)], pinned);
+    EventAttr attr = branch_stack(kTypes[below(3)], pinned);
+    if (below(3) == 0) attr.branch_type = 0;
+    if (below(4) == 0) attr.config = kInstructions;
     attr.exclusive = below(16) == 0;
     attr.exclude_guest = below(8) == 0;
     return attr;

@@ -125,6 +125,7 @@ TEST(LbrRecords, OfTheHostAreNeverTheGuests) {
   EXPECT_EQ(host.perf->lbr_state(guest), kClear);
   EXPECT_FALSE(host.perf->read_lbr(guest, kTos));
   host.perf->close(profiler);
+  EXPECT_EQ(host.unit(0).save(), kClear) << "gone with the event";
   EXPECT_EQ(host.perf->lbr_state(guest), kClear);
   host.perf->enable(guest);
   EXPECT_TRUE(all_zero(all_readable(host, guest)));
