@@ -220,7 +220,11 @@ void Lbr::begin_time_slice() {
     warning_slices_ = 0;
     warned_ = 0;
   }
-  const bool used = touched_ || wants_to_record();
+  // Architectural ones are switched on and off without exits: what was recorded tells.
+  const std::uint64_t recorded_until = registers().cycle;
+  const bool recorded = recorded_until != recorded_until_;
+  recorded_until_ = recorded_until;
+  const bool used = touched_ || recorded || wants_to_record();
   touched_ = false;
   if (event_ == hostperf::kNoEvent) {
     lost_ = false;
@@ -263,6 +267,7 @@ void Lbr::reset() {
   touched_ = false;
   new_time_slice_ = false;
   idle_slices_ = 0;
+  recorded_until_ = 0;
 }
 
 // ---- What moves with the guest ------------------------------------------------------------------
@@ -277,6 +282,7 @@ VirtualLbrState Lbr::save() const {
                         .new_time_slice = new_time_slice_,
                         .was_on = (entered_with_ & mask_of(DebugCtl::kLbr)) != 0,
                         .idle_slices = idle_slices_,
+                        .recorded_until = recorded_until_,
                         .warned = warned_,
                         .warning_slices = warning_slices_,
                         .statistics = statistics_};
@@ -297,6 +303,7 @@ Result<void> Lbr::restore(const VirtualLbrState& state) {
   lost_ = state.lost;
   touched_ = state.touched;
   new_time_slice_ = state.new_time_slice;
+  recorded_until_ = state.recorded_until;
   entered_with_ = state.was_on ? mask_of(DebugCtl::kLbr) : 0;
   warned_ = state.warned;
   warning_slices_ = state.warning_slices;

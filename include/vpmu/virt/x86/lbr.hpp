@@ -78,6 +78,7 @@ struct VirtualLbrState {
   bool new_time_slice = false;  ///< since the last entry
   bool was_on = false;          ///< IA32_DEBUGCTL.LBR at the last entry
   std::uint8_t idle_slices = 0;
+  std::uint64_t recorded_until = 0;  ///< LbrState::cycle when the time slice began
   std::uint8_t warned = 0;           ///< warnings in this run of kWarningSlices
   std::uint16_t warning_slices = 0;  ///< of which so many have passed
   LbrStatistics statistics{};
@@ -196,6 +197,7 @@ class Lbr final : private hostperf::OverflowHandler {
   bool touched_ = false;
   bool new_time_slice_ = false;
   std::uint8_t idle_slices_ = 0;
+  std::uint64_t recorded_until_ = 0;
   std::uint8_t warned_ = 0;
   std::uint16_t warning_slices_ = 0;
   silicon::x86::LbrState kept_{};  ///< the guest's registers while there is no event
