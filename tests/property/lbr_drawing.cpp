@@ -29,7 +29,7 @@ struct DrawnBranch {
   BranchType type;
   Privilege ends_in;
   bool mispredicted, aborted, to_next;
-  unsigned from, to, pause;
+  unsigned to, pause;
 };
 
 constexpr std::array kTypes = {
@@ -52,8 +52,7 @@ DrawnBranch decode(std::uint32_t drawn) {
   branch.mispredicted = take(1) != 0;
   branch.aborted = take(2) == 0 && branch.type == BranchType::kOther;
   branch.to_next = take(3) == 0;
-  branch.from = take(8);
-  branch.to = take(8);
+  branch.to = take(16);
   branch.pause = take(5);
   return branch;
 }
@@ -137,15 +136,17 @@ std::uint64_t cycles_before(std::uint32_t drawn) {
   return pause < 28 ? pause : 0xfffdu + pause - 28;
 }
 
-TakenBranch branch_of(std::uint32_t drawn, std::uint8_t mark, std::uint64_t cycle) {
+TakenBranch branch_of(std::uint32_t drawn, std::uint8_t mark, std::uint32_t place,
+                      std::uint64_t cycle) {
+  constexpr std::uint64_t kTargets = 0x8000'0000;
   const DrawnBranch branch = decode(drawn);
   const bool kernel = branch.ends_in == Privilege::kKernel;
   const std::uint64_t base =
       (kernel ? 0xffff'ff00'0000'0000 : 0x0000'7f00'0000'0000) | std::uint64_t{mark} << 32;
-  const std::uint64_t from = base + 0x1000 + branch.from * 16;
+  const std::uint64_t from = base + (std::uint64_t{place} & 0xff'ffff) * 16 + 0x1000;
   const std::uint64_t next = from + 5;
   return {.from = from,
-          .to = branch.to_next ? next : base + 0x8000 + branch.to * 16,
+          .to = branch.to_next ? next : base + kTargets + branch.to * 16,
           .next = next,
           .cycle = cycle,
           .type = branch.type,

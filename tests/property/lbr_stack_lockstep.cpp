@@ -121,7 +121,7 @@ Difference LbrStackLockstep::access(const LbrStackOperation& operation) {
 Difference LbrStackLockstep::retire(std::uint32_t drawn) {
   constexpr std::uint8_t kMark = 1;
   cycle_ += cycles_before(drawn);
-  const TakenBranch branch = branch_of(drawn, kMark, cycle_);
+  const TakenBranch branch = branch_of(drawn, kMark, branches_++, cycle_);
   stack_->record(branch);
   reference_.retire(branch);
   return {};
@@ -160,7 +160,7 @@ Difference LbrStackLockstep::compare_filter() const {
   bool any = false;
   // The lowest five bits of a drawn branch are its type and privilege.
   for (std::uint32_t drawn = 0; drawn < 32; ++drawn) {
-    const TakenBranch branch = branch_of(drawn, 0, 0);
+    const TakenBranch branch = branch_of(drawn, 0, 0, 0);
     const bool looks =
         (stack_->accepted() >> LbrStack::accept_bit(branch.type, branch.ends_in) & 1) != 0;
     if (looks != reference_.looks_at(branch))

@@ -60,6 +60,7 @@ class LbrStackLockstep {
   ReferenceLbr reference_;
   std::vector<std::uint32_t> registers_;
   std::uint64_t cycle_ = 0;
+  std::uint32_t branches_ = 0;
 };
 
 }  // namespace vpmu::property

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "property/answers.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
 
 namespace vpmu::property {
@@ -37,37 +38,6 @@ Counts instruction(std::uint64_t pattern, unsigned number) {
   counts[static_cast<std::size_t>(RawEvent::kCycles)] =
       static_cast<std::uint16_t>(random.draw(5) == 0 ? 1 + random.draw(7) : 1 + random.draw(2));
   return counts;
-}
-
-std::string show(const Access& access) {
-  if (access.is_fault()) return "#GP";
-  if (access.is_not_mine()) return "not mine";
-  return fmt::format("{:#x}", access.value());
-}
-
-std::string show(const Answer& answer) {
-  switch (answer.kind) {
-    case Answer::Kind::kDone: return fmt::format("{:#x}", answer.value);
-    case Answer::Kind::kFault: return "#GP";
-    case Answer::Kind::kAbsent: return "#GP or not mine";
-    case Answer::Kind::kOther: return "not mine";
-  }
-  return {};
-}
-
-bool agree(const Access& access, const Answer& answer) {
-  switch (answer.kind) {
-    case Answer::Kind::kDone: return access == Access::done(answer.value);
-    case Answer::Kind::kFault: return access.is_fault();
-    case Answer::Kind::kAbsent: return access.is_fault() || access.is_not_mine();
-    case Answer::Kind::kOther: return access.is_not_mine();
-  }
-  return false;
-}
-
-Difference compare(const std::string& what, const Access& access, const Answer& answer) {
-  if (agree(access, answer)) return {};
-  return fmt::format("{}: {}, expected {}", what, show(access), show(answer));
 }
 
 /// Counters, and the status that their overflows set.
@@ -148,7 +118,10 @@ Difference Lockstep::step(const Operation& operation) {
     case Kind::kRdpmc: return access(operation);
     case Kind::kRetire: return retire(operation);
     case Kind::kEmulated: return emulate(operation);
-    case Kind::kScheduledIn: pmu_->scheduled_in(); return {};
+    case Kind::kScheduledIn:
+      pmu_->scheduled_in();
+      reference_.scheduled_in();
+      return {};
     case Kind::kReset:
       pmu_->reset();
       reference_.reset();
@@ -348,6 +321,7 @@ Difference Lockstep::idle() {
   constexpr int kSliceInWhichTheyWereTouched = 1;
   for (int slice = 0; slice < kSliceInWhichTheyWereTouched + 1; ++slice) {
     pmu_->scheduled_in();
+    reference_.scheduled_in();
     if (Difference difference = enter()) return difference;
   }
   if (perf_.open_events() != 0)

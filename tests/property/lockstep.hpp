@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "property/counting.hpp"
 #include "property/operations.hpp"
 #include "property/reference_pmu.hpp"
 #include "property/setups.hpp"
@@ -23,61 +24,6 @@
 #include "vpmu/virt/x86/pmu.hpp"
 
 namespace vpmu::property {
-
-/// Passes everything on and knows how many events are open.
-class CountingHostPerf final : public hostperf::HostPerf {
- public:
-  explicit CountingHostPerf(hostperf::HostPerf& perf) : perf_{perf} {}
-  [[nodiscard]] unsigned open_events() const { return open_; }
-
-  tl::expected<hostperf::EventId, hostperf::OpenError> open(
-      const hostperf::EventAttr& attr, hostperf::Target target,
-      hostperf::OverflowHandler& handler) override {
-    auto event = perf_.open(attr, target, handler);
-    if (event) ++open_;
-    return event;
-  }
-  void close(hostperf::EventId event) override {
-    --open_;
-    perf_.close(event);
-  }
-  void enable(hostperf::EventId event) override { perf_.enable(event); }
-  void disable(hostperf::EventId event) override { perf_.disable(event); }
-  void pause(hostperf::EventId event) override { perf_.pause(event); }
-  void resume(hostperf::EventId event) override { perf_.resume(event); }
-  std::optional<hostperf::EventCount> read(hostperf::EventId event) override {
-    return perf_.read(event);
-  }
-  void set_period(hostperf::EventId event, std::uint64_t period) override {
-    perf_.set_period(event, period);
-  }
-  [[nodiscard]] hostperf::EventState state(hostperf::EventId event) const override {
-    return perf_.state(event);
-  }
-  [[nodiscard]] hostperf::HostCpu cpu(hostperf::EventId event) const override {
-    return perf_.cpu(event);
-  }
-
- private:
-  hostperf::HostPerf& perf_;
-  unsigned open_ = 0;
-};
-
-/// A local APIC that answers as it is told and counts.
-class CountingSink final : public virt::x86::PmiSink {
- public:
-  virt::x86::PmiOutcome raise_pmi(virt::x86::LvtpcAfterPmi after) override {
-    ++raised;
-    last = after;
-    return outcome;
-  }
-  void request_entry_work() override { ++requests; }
-
-  std::uint64_t raised = 0;
-  std::uint64_t requests = 0;
-  virt::x86::LvtpcAfterPmi last = virt::x86::LvtpcAfterPmi::kKeep;
-  virt::x86::PmiOutcome outcome = virt::x86::PmiOutcome::kDelivered;
-};
 
 /// Admits what a hash of the event and `key` says; everything for key 0.
 class HashGate final : public virt::x86::EventGate {

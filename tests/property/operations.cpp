@@ -127,8 +127,15 @@ std::uint64_t draw_other_value(Choices& choices, const Setup& setup, std::uint32
                                       (bit(setup.config.fixed_counters) - 1) << 32
                                 : draw_mask(choices, setup);
     case 0x1a0: return (bit(0) | bit(11) | bit(12)) ^ bit(choices.below(16));
-    case 0x1d9: return choices.chance(128) ? bit(12) : bit(choices.below(17)) & ~bit(16);
-    case 0x345: return setup.config.perf_capabilities ^ (choices.chance(64) ? bit(5) : 0);
+    case 0x1d9: {
+      const std::uint64_t lbrs = choices.chance(96) ? choices.draw(1) | choices.draw(1) << 11 : 0;
+      return lbrs | (choices.chance(128) ? bit(12) : bit(choices.below(17)) & ~bit(16));
+    }
+    case 0x345: {
+      const std::uint64_t all = setup.config.perf_capabilities;
+      if (choices.chance(64)) return all & ~std::uint64_t{0x3f};  // without LBRs
+      return all ^ (choices.chance(64) ? bit(choices.below(16)) : 0);
+    }
     default: return draw_mask(choices, setup);
   }
 }

@@ -29,7 +29,8 @@ constexpr Answer kOther{Answer::Kind::kOther};
 constexpr Answer kIgnored{Answer::Kind::kDone, 0};
 
 /// All numbers that performance monitoring of either vendor takes up, registers that exist only
-/// with features we never offer (PEBS, LBR, PERF_METRICS) included. Table 1.4, section 2.1.
+/// with features we never offer (PEBS, PERF_METRICS) included, and of LBRs' those that are answered
+/// here where nobody else does. Table 1.4, section 2.1.
 bool is_pmu_number(std::uint32_t msr) {
   struct Range {
     std::uint32_t first, last;
@@ -68,7 +69,10 @@ bool is_quirk(std::uint32_t msr) {
 
 ReferencePmu::ReferencePmu(const PmuConfig& config, const silicon::x86::CpuModel& silicon,
                            bool conditions)
-    : config_{config}, silicon_{silicon}, conditions_{conditions} {
+    : config_{config},
+      silicon_{silicon},
+      conditions_{conditions},
+      perf_capabilities_{config.perf_capabilities} {
   if (config.version != 0) n_ = config.gp_counters;
   // Section 3.1: "fixed only if version != 1". AMD has none.
   if (intel() && config.version > 1) m_ = config.fixed_counters;
@@ -166,6 +170,7 @@ Answer ReferencePmu::write_msr(std::uint32_t msr, std::uint64_t value, Initiator
 }
 
 Answer ReferencePmu::access(std::uint32_t msr, const std::uint64_t* written, Initiator initiator) {
+  if (initiator == Initiator::kGuest) ran_ = true;
   if (!is_pmu_number(msr)) return kOther;
   Answer answer = kAbsent;
   if (msr == 0x1a0)
@@ -195,15 +200,25 @@ Answer ReferencePmu::misc_enable(const std::uint64_t* written, Initiator initiat
   return done();
 }
 
-Answer ReferencePmu::debug_control(const std::uint64_t* written) {
-  if (written == nullptr) return done(debug_control_);
-  // Table 1.8 without guest LBR: bits 0 and 1 are dropped.
-  const std::uint64_t value = *written & ~(bit(0) | bit(1));
+std::uint64_t ReferencePmu::valid_debug_control() const {
   std::uint64_t valid = 0;
   // Bit 12: #GP for KVM's guests; offered by `freeze_on_pmi` from version 2 on (table 1.1).
   if (intel() && config_.freeze_on_pmi && config_.version >= 2) valid |= bit(12);
   // Bit 15: valid iff guest RTM.
   if (config_.tsx) valid |= bit(15);
+  // LBR specification b.6: bits 0 and 11 with a format of LBRs; a.2: architectural ones (0x3f) are
+  // not switched by bit 0.
+  const std::uint64_t format = perf_capabilities_ & 0x3f;
+  if (format != 0) valid |= bit(11);
+  if (format != 0 && format != 0x3f) valid |= bit(0);
+  return valid;
+}
+
+Answer ReferencePmu::debug_control(const std::uint64_t* written) {
+  if (written == nullptr) return done(debug_control_);
+  // Table 1.8: where bits 0 and 1 have nothing to switch they are dropped.
+  const std::uint64_t valid = valid_debug_control();
+  const std::uint64_t value = *written & ~((bit(0) | bit(1)) & ~valid);
   if ((value & ~valid) != 0) return kFault;
   debug_control_ = value;
   return done();
@@ -217,11 +232,18 @@ Answer ReferencePmu::perf_capabilities(const std::uint64_t* written, Initiator i
     if (written != nullptr && *written != 0) return kAbsent;
     return done(0);
   }
-  if (written == nullptr) return done(config_.perf_capabilities);
+  if (written == nullptr) return done(perf_capabilities_);
   // Every guest write is #GP, even of the same value.
   if (initiator == Initiator::kGuest) return kFault;
-  // Section 3.1, after the first run: the host may write the value that is there.
-  return *written == config_.perf_capabilities ? done() : kFault;
+  // Section 3.1, after the first run: the host may write the value that is there. Before it: what
+  // is offered, or less; of LBR formats (LBR specification b.2) that one, or none.
+  if (*written == perf_capabilities_) return done();
+  const std::uint64_t format = *written & 0x3f;
+  if (ran_ || (*written & ~config_.perf_capabilities) != 0) return kFault;
+  if (format != 0 && format != (config_.perf_capabilities & 0x3f)) return kFault;
+  perf_capabilities_ = *written;
+  debug_control_ &= valid_debug_control();
+  return done();
 }
 
 Answer ReferencePmu::access_intel(std::uint32_t msr, const std::uint64_t* written,
@@ -244,7 +266,7 @@ Answer ReferencePmu::access_intel(std::uint32_t msr, const std::uint64_t* writte
   // Table 1.4, 0x4C1+i: with PERF_CAPABILITIES[13]; a bit at or above W is #GP.
   if (msr >= 0x4c1 && msr < 0x4c1 + n_) {
     const unsigned i = msr - 0x4c1;
-    if (!config_.has_perf_capabilities || (config_.perf_capabilities & bit(13)) == 0) {
+    if (!config_.has_perf_capabilities || (perf_capabilities_ & bit(13)) == 0) {
       return kAbsent;
     }
     if (read) return done(gp_[i]);
@@ -395,7 +417,8 @@ Answer ReferencePmu::counter_amd(unsigned i, const std::uint64_t* written) {
 
 // ---- RDPMC and CPUID ----------------------------------------------------------------------------
 
-Answer ReferencePmu::rdpmc(std::uint32_t ecx, bool may_read) const {
+Answer ReferencePmu::rdpmc(std::uint32_t ecx, bool may_read) {
+  ran_ = true;
   // Table 1.8, row by row; they all end in the same #GP.
   if (config_.version == 0) return kFault;  // 1; P12
   if (!intel()) {
@@ -418,9 +441,10 @@ void ReferencePmu::adjust_cpuid(std::uint32_t leaf, CpuidResult& result) const {
   };
   if (leaf == 0x1 && intel()) assign(result.ecx, 15, config_.has_perf_capabilities);
   if (leaf == 0x7 && intel() && !config_.tsx) result.ebx &= ~(1u << 4 | 1u << 11);
-  // Architectural last branch records are not offered.
-  if (leaf == 0x7 && intel()) assign(result.edx, 19, false);
-  if (leaf == 0x1c && intel()) result = {};
+  // LBR specification a.9.
+  const bool architectural_lbrs = (perf_capabilities_ & 0x3f) == 0x3f;
+  if (leaf == 0x7 && intel() && !architectural_lbrs) result.edx &= ~(1u << 19);
+  if (leaf == 0x1c && intel() && !architectural_lbrs) result = {};
   if (leaf == 0xa) {
     result = {};
     if (!intel() || config_.version == 0) return;
@@ -626,6 +650,14 @@ bool ReferencePmu::enter() {
       global_status_ |= bit(59);
     else
       global_control_ = 0;
+  }
+  // LBR specification a.7 and b.11: FREEZE_LBRS_ON_PMI clears LBR in versions 2 and 3, and sets
+  // LBR_FRZ from 4 on.
+  if ((debug_control_ & bit(11)) != 0) {
+    if (config_.version >= 4)
+      global_status_ |= bit(58);
+    else if (config_.version >= 2)
+      debug_control_ &= ~bit(0);
   }
   return true;
 }

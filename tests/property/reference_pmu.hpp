@@ -53,7 +53,7 @@ class ReferencePmu {
 
   Answer read_msr(std::uint32_t msr, Initiator initiator);
   Answer write_msr(std::uint32_t msr, std::uint64_t value, Initiator initiator);
-  [[nodiscard]] Answer rdpmc(std::uint32_t ecx, bool may_read) const;
+  [[nodiscard]] Answer rdpmc(std::uint32_t ecx, bool may_read);
   void adjust_cpuid(std::uint32_t leaf, silicon::x86::CpuidResult& result) const;
 
   /// One instruction retires.
@@ -62,6 +62,8 @@ class ReferencePmu {
   void emulated(bool branch, silicon::Privilege privilege);
   /// The guest goes on: a pending PMI is raised. True if there was one.
   bool enter();
+  /// A time slice of the guest begins.
+  void scheduled_in() { ran_ = true; }
   /// RESET. What set_svm() and set_gate() said stays.
   void reset();
   /// The guest goes on elsewhere: conditions on cycles are false before its next cycle.
@@ -79,6 +81,8 @@ class ReferencePmu {
   [[nodiscard]] std::uint64_t fixed_value(unsigned k) const { return fixed_[k]; }
   /// Bits that counters and status can have.
   [[nodiscard]] std::uint64_t possible_bits() const;
+  [[nodiscard]] std::uint64_t debug_control() const { return debug_control_; }
+  [[nodiscard]] std::uint64_t global_status() const { return global_status_; }
   [[nodiscard]] std::uint64_t overflows() const { return overflows_; }
 
  private:
@@ -91,6 +95,7 @@ class ReferencePmu {
   [[nodiscard]] std::uint64_t status_valid() const;
   [[nodiscard]] std::uint64_t in_use() const;
   [[nodiscard]] std::uint64_t reset_misc_enable() const;
+  [[nodiscard]] std::uint64_t valid_debug_control() const;
 
   Answer access_intel(std::uint32_t msr, const std::uint64_t* written, Initiator initiator);
   Answer access_amd(std::uint32_t msr, const std::uint64_t* written, Initiator initiator);
@@ -137,6 +142,8 @@ class ReferencePmu {
   std::uint64_t global_status_ = 0;
   std::uint64_t misc_enable_ = 0;
   std::uint64_t debug_control_ = 0;
+  std::uint64_t perf_capabilities_ = 0;
+  bool ran_ = false;  ///< the guest may have seen IA32_PERF_CAPABILITIES
   bool pmi_pending_ = false;
 
   bool svme_ = false;

@@ -90,6 +90,11 @@ PmuConfig with_freeze(PmuConfig config) {
   return config;
 }
 
+PmuConfig with_lbrs(PmuConfig config, std::uint8_t format) {
+  config.perf_capabilities |= format;
+  return config;
+}
+
 PmuConfig amd(std::uint8_t version, std::uint8_t counters) {
   return {.vendor = Vendor::kAmd,
           .version = version,
@@ -180,6 +185,12 @@ void Catalogue::add_intel() {
   add_one("v4", intel(4, 8, 48, 3, 48));
   add_one("v4, AnyThread, freeze", with_freeze(with_any_thread(intel(4, 4, 48, 3, 33))));
   add_one("v5", intel(5, 8, 48, 4, 48));
+  constexpr std::uint8_t kInfo = 5, kArchitectural = 0x3f;
+  add_one("v1, LBRs", with_lbrs(intel(1, 2, 40, 0, 0), kInfo));
+  add_one("v2, LBRs", with_lbrs(intel(2, 4, 48, 3, 48), kInfo));
+  add_one("v3, LBRs, freeze", with_lbrs(with_freeze(intel(3, 4, 48, 3, 48)), kInfo));
+  add_one("v4, LBRs", with_lbrs(intel(4, 8, 48, 3, 48), kInfo));
+  add_one("v5, LBRs, freeze", with_lbrs(with_freeze(intel(5, 8, 48, 4, 48)), kArchitectural));
   add_one("v5, freeze", with_freeze(intel(5, 8, 48, 4, 40)));
 }
 
