@@ -329,7 +329,7 @@ v1: call user_function
   taken user_function, v2, RET, USER
 v2: int $0x86
   taken v2, calling_handler, OTHER, KERNEL
-  taken calling_handler, near_function, REL_CALL, KERNEL
+  taken h0, near_function, REL_CALL, KERNEL
   taken near_function, h1, RET, KERNEL
   taken h1, h2, REL_JMP, KERNEL
   taken h2_iret, v3, OTHER, USER
@@ -343,7 +343,8 @@ table calls_end
 .balign 16
 .global calling_handler
 calling_handler:
-  call near_function
+  nop
+h0: call near_function
 h1: jmp h2
 h2: nop
 h2_iret:

@@ -44,6 +44,11 @@ void branches_start(void) {
   apic_start();
 }
 
+void run_piece(const struct piece* piece, struct pmu_switch start) {
+  apic_send(ICR_ASSERT | ICR_SELF | VECTOR_PENDING, 0);  // comes when the piece lets it
+  piece->run(start);
+}
+
 unsigned expected_records(const struct piece* piece, uint64_t what,
                           struct branch expected[MOST_BRANCHES]) {
   unsigned count = 0;
@@ -67,9 +72,7 @@ bool runs_as_expected(const struct piece* piece, uint64_t what,
   static struct branch expected[MOST_BRANCHES];
   const unsigned count = expected_records(piece, what, expected);
   lbr_clear();
-  const struct pmu_switch start = lbr_arm(what);
-  apic_send(ICR_ASSERT | ICR_SELF | VECTOR_PENDING, 0);  // comes when the piece lets it
-  piece->run(start);
+  run_piece(piece, lbr_arm(what));
   const unsigned found = lbr_read_all(records);
   for (unsigned age = 0; age < count && age < found; ++age) {
     const char* wrong = wrong_with(&records[age], &expected[age]);

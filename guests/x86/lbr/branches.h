@@ -33,6 +33,8 @@ void branches_start(void);
 enum { PIECES = 5, MOST_BRANCHES = 256 };
 extern const struct piece pieces[PIECES];
 
+/// Records the piece with this switch.
+void run_piece(const struct piece* piece, struct pmu_switch start);
 /// Those of the piece's branches that are recorded with this filter (LBR_*), newest first, as many
 /// as there are records.
 unsigned expected_records(const struct piece* piece, uint64_t what,

@@ -37,13 +37,13 @@ static unsigned wrong_pieces(uint64_t what) {
 static void check_changes(void) {
   struct lbr_record records[LBR_MOST];
   lbr_clear();
-  pieces[0].run(lbr_arm(LBR_KERNEL | LBR_REL_CALL));
+  run_piece(&pieces[0], lbr_arm(LBR_KERNEL | LBR_REL_CALL));
   const unsigned calls = lbr_read_all(records);
-  pieces[0].run(lbr_arm(0));
+  run_piece(&pieces[0], lbr_arm(0));
   CHECK_EQUAL(lbr_read_all(records), calls, "a filter without privileges adds nothing");
-  pieces[0].run(lbr_arm(LBR_KERNEL));
+  run_piece(&pieces[0], lbr_arm(LBR_KERNEL));
   CHECK_EQUAL(lbr_read_all(records), calls, "one without kinds neither");
-  pieces[0].run(lbr_arm(LBR_KERNEL | LBR_REL_CALL));
+  run_piece(&pieces[0], lbr_arm(LBR_KERNEL | LBR_REL_CALL));
   CHECK_EQUAL(lbr_read_all(records), 2 * calls, "the first again adds as many as before");
 }
 

@@ -57,7 +57,7 @@ static void check_piece(const struct piece* piece) {
 static void check_goes_on(void) {
   struct lbr_record before[LBR_MOST], after[LBR_MOST];
   lbr_clear();
-  pieces[1].run(lbr_arm(LBR_EVERYTHING));
+  run_piece(&pieces[1], lbr_arm(LBR_EVERYTHING));
   lbr_read_all(before);
   const unsigned tos = lbr_tos();
   lbr_read_all(after);
@@ -66,7 +66,7 @@ static void check_goes_on(void) {
   CHECK_EQUAL(wrong, 0, "while nothing is recorded, records stay as they are");
   static struct branch expected[MOST_BRANCHES];
   const unsigned newer = expected_records(&pieces[4], LBR_USER | LBR_ALL_KINDS, expected);
-  pieces[4].run(lbr_arm(LBR_USER | LBR_ALL_KINDS));
+  run_piece(&pieces[4], lbr_arm(LBR_USER | LBR_ALL_KINDS));
   lbr_read_all(after);
   for (unsigned age = 0; age < newer; ++age) wrong += after[age].to != expected[age].to;
   for (unsigned age = newer; age < lbr.depth; ++age) {

@@ -107,7 +107,7 @@ static void check_beyond(void) {
   const unsigned room = lbr.kind == LBR_LEGACY ? 64 : 256;  // up to the next kind of register
   for (unsigned i = lbr.depth; i < room; ++i) {
     if (!absent(lbr.from + i)) ++found;
-    if (!absent(lbr.to + i)) ++found;
+    if (lbr.to + i != MSR_TSC_DEADLINE && !absent(lbr.to + i)) ++found;
   }
   for (unsigned i = lbr.depth; lbr.info != 0 && i < 64; ++i) found += !absent(lbr.info + i);
   CHECK_EQUAL(found, 0, "registers of records beyond %u are not there", lbr.depth);
