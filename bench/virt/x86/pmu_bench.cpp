@@ -7,8 +7,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include "bench/support/allocations.hpp"
 #include "bench/support/modelled_perf.hpp"
+#include "bench/support/pmu_access.hpp"
 #include "vpmu/silicon/x86/msrs.hpp"
 
 namespace vpmu::bench {
@@ -16,14 +16,6 @@ namespace vpmu::bench {
 namespace {
 
 namespace msr = silicon::x86::msr;
-using virt::x86::LvtpcAfterPmi;
-using virt::x86::PmiOutcome;
-
-class AcceptingSink final : public virt::x86::PmiSink {
- public:
-  PmiOutcome raise_pmi(LvtpcAfterPmi) override { return PmiOutcome::kDelivered; }
-  void request_entry_work() override {}
-};
 
 constexpr unsigned kCounters = 4;
 constexpr std::uint64_t kOn = (1 << kCounters) - 1;
@@ -60,14 +52,6 @@ struct CountingPmu : ModelledPerf {
     benchmark::DoNotOptimize(access.value());
   }
 };
-
-/// Measures `access` again and again; none of it may allocate.
-template <class Function>
-void measure(benchmark::State& state, Function access) {
-  const std::uint64_t before = allocations();
-  for (auto _ : state) access();
-  state.counters["allocations"] = static_cast<double>(allocations() - before);
-}
 
 void rdpmc(benchmark::State& state) {
   CountingPmu counting;

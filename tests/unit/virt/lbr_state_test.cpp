@@ -149,10 +149,15 @@ TEST(LbrState, RecordsArriveAlsoBehindAZeroOne) {
       if (i == 2) continue;
       EXPECT_EQ(here.wrmsr(here.from(i), kSource + i), Access::done());
       EXPECT_EQ(here.wrmsr(here.to(i), kTarget + i), Access::done());
+      if (!model.has_info()) continue;
+      EXPECT_EQ(here.wrmsr(here.info(i), i), Access::done());
     }
     move(here, there);
     there.enter();
     for (unsigned i = 0; i < model.depth; ++i) {
+      if (model.has_info()) {
+        EXPECT_EQ(there.rdmsr(there.info(i)), Access::done(i == 2 ? 0 : i));
+      }
       EXPECT_EQ(there.rdmsr(there.from(i)), Access::done(i == 2 ? 0 : kSource + i));
       EXPECT_EQ(there.rdmsr(there.to(i)), Access::done(i == 2 ? 0 : kTarget + i));
     }
@@ -245,6 +250,35 @@ TEST(LbrState, AHostThatCannotGiveTheEventKeepsTheRegisters) {
 }
 
 // ---- What does not fit --------------------------------------------------------------------------
+
+TEST(LbrState, CapabilitiesThatThePmuDoesNotHaveAreRefused) {
+  struct Case {
+    std::uint64_t capabilities, debug_control;
+    bool fits;
+  };
+  const Case cases[] = {
+      {1 << 13 | 5, 1 | 1 << 11, true},
+      {5, 1, true},
+      {1 << 13, 0, true},
+      {0, 0, true},
+      {1 << 13 | 4, 0, false},
+      {1 << 13 | 1, 0, false},
+      {1 << 12, 0, false},
+      {1 << 13, 1, false},
+      {0, 1 << 11, false},
+      {5, 2, false},
+  };
+  for (const Case& each : cases) {
+    Host host;
+    PmuState state = host.pmu->save();
+    const PmuState before = state;
+    state.perf_capabilities = each.capabilities;
+    state.debug_control = each.debug_control;
+    EXPECT_EQ(host.pmu->restore(state).has_value(), each.fits)
+        << std::hex << each.capabilities << ", " << each.debug_control;
+    EXPECT_EQ(host.pmu->save(), each.fits ? state : before);
+  }
+}
 
 void expect_refused(Host& host, const VirtualLbrState& state, const char* says) {
   const VirtualLbrState before = host.lbr->save();

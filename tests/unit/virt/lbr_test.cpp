@@ -544,6 +544,16 @@ TEST_F(LbrTest, RecordingForAMomentOfATimeSliceKeepsTheEvent) {
   }
 }
 
+TEST_F(LbrTest, RecordingThatWasSwitchedOnWithoutAnExitKeepsTheEvent) {
+  make_lbr(kArchitectural32, 4);
+  (void)rdmsr(from(0));
+  slices(2);  // the second of them begins behind one without use
+  ASSERT_TRUE(lbr->passed_through());
+  switch_on();
+  new_slice();
+  EXPECT_TRUE(has_event());
+}
+
 TEST_F(LbrTest, ALostEventIsUsedByAccessesThatExit) {
   (void)rdmsr(from(0));
   perf.take_lbr();
