@@ -2,6 +2,7 @@
 #include "machine/host_activity.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 
@@ -12,6 +13,10 @@ namespace vpmu::machine {
 using hostperf::EventState;
 using hostperf::HostCpu;
 using hostperf::ModelledHostPerf;
+using silicon::Privilege;
+using silicon::x86::BranchType;
+using silicon::x86::LbrStack;
+using silicon::x86::TakenBranch;
 
 namespace {
 /// What is due may be this late in a state: a vCPU that ran last may have gone a little further.
@@ -20,6 +25,25 @@ constexpr std::uint64_t kLatest = std::uint64_t{1} << 20;
 /// Later, or never if that is out of range.
 std::uint64_t after(std::uint64_t cycle, std::uint64_t cycles) {
   return cycles < Timer::kNever - cycle ? cycle + cycles : Timer::kNever;
+}
+
+bool is_canonical(std::uint64_t address) {
+  const std::uint64_t upper = address >> 47;
+  return upper == 0 || upper == ~std::uint64_t{0} >> 47;
+}
+
+/// Makes the branch one that the unit records.
+void choose_recorded(const LbrStack& unit, TakenBranch& branch) {
+  // Calls first: they make the call stack longer.
+  for (const BranchType type :
+       {BranchType::kDirectCall, BranchType::kIndirectCall, BranchType::kConditional,
+        BranchType::kIndirectJump, BranchType::kDirectJump, BranchType::kReturn}) {
+    for (const Privilege privilege : {Privilege::kKernel, Privilege::kUser}) {
+      branch.type = type;
+      branch.ends_in = privilege;
+      if ((unit.accepted() >> LbrStack::accept_bit(type, privilege) & 1) != 0) return;
+    }
+  }
 }
 
 Result<void> refuse(const HostEvent& event, const std::string& message) {
@@ -71,6 +95,9 @@ Result<void> HostActivity::check(const HostEvent& event) const {
   if (event.branches.count > HostBranches::kMost) {
     return refuse(event, "the host itself retires at most " + std::to_string(HostBranches::kMost) +
                              " branches at a time");
+  }
+  if (!is_canonical(event.branches.from) || !is_canonical(event.branches.to)) {
+    return refuse(event, "the host itself branches from and to canonical addresses only");
   }
   if (event.branches.count != 0 && (event.trace || event.attr.branch_type == 0)) {
     return refuse(event, "without last branch records the host's own branches leave no trace");
@@ -153,7 +180,7 @@ void HostActivity::begin(std::size_t place) {
   opened.progress.on = true;
   opened.progress.began = clock_.now();
   ++opened.progress.times;
-  use(place, true);
+  follow(place);
   retire_branches(place);
 }
 
@@ -163,20 +190,41 @@ void HostActivity::end(std::size_t place) {
   opened.error = false;
   opened.progress.on = false;
   opened.progress.ended = clock_.now();
-  use(place, false);
+  follow(place);
 }
 
-void HostActivity::use(std::size_t place, bool on) {
+void HostActivity::follow(std::size_t place) {
   const Opened& opened = opened_[place];
-  if (opened.id == hostperf::kNoEvent) return;
-  if (on) {
+  if (event_at(place).trace) {
+    perf_.use_lbr_for_trace(cpu_at(place), is_traced(cpu_at(place)));
+  } else if (opened.id == hostperf::kNoEvent) {
+    return;
+  } else if (opened.progress.on && !opened.error) {
     perf_.enable(opened.id);
   } else {
     perf_.disable(opened.id);
   }
 }
 
-void HostActivity::retire_branches(std::size_t) {}
+bool HostActivity::is_traced(HostCpu cpu) const {
+  for (std::size_t event = 0; event < events_.size(); ++event) {
+    const Opened& opened = opened_[place(event, static_cast<unsigned>(cpu))];
+    if (events_[event].trace && opened.progress.on) return true;
+  }
+  return false;
+}
+
+void HostActivity::retire_branches(std::size_t place) {
+  const HostBranches& branches = event_at(place).branches;
+  if (branches.count == 0 || state(place) != EventState::kActive) return;
+  LbrStack* unit = perf_.lbr_unit(cpu_at(place));
+  if (unit == nullptr) return;
+  TakenBranch branch{.from = branches.from, .to = branches.to, .next = 0};
+  branch.cycle = unit->save().cycle;  // at a moment's notice: the guest's time stands still
+  choose_recorded(*unit, branch);
+  for (std::uint32_t n = 0; n < branches.count; ++n) unit->record(branch);
+  opened_[place].progress.retired_branches += branches.count;
+}
 
 // ---- Readings -----------------------------------------------------------------------------------
 
@@ -199,7 +247,11 @@ HostActivity::Reading HostActivity::read(std::size_t event, unsigned cpu) const 
 }
 
 void HostActivity::on_overflow(hostperf::EventId, std::uint64_t cookie) {
-  ++opened_[cookie].progress.overflows;
+  HostEventProgress& progress = opened_[cookie].progress;
+  ++progress.overflows;
+  if (event_at(cookie).attr.branch_type == 0) return;
+  std::array<LbrStack::Decoded, silicon::x86::LbrModel::kMaxDepth> records;
+  progress.sampled_branches += perf_.branches(opened_[cookie].id, records);
 }
 
 // ---- State --------------------------------------------------------------------------------------
@@ -268,13 +320,16 @@ Result<void> HostActivity::restore_schedule(const HostActivityState& state, std:
     }
     if (auto checked = check(state.cpus[cpu], vcpus); !checked) return checked;
   }
-  for (std::size_t place = 0; place < opened_.size(); ++place) use(place, false);
+  for (std::size_t place = 0; place < opened_.size(); ++place) {
+    opened_[place].progress.on = false;
+    follow(place);
+  }
   for (std::size_t place = 0; place < opened_.size(); ++place) {
     const HostActivityState::Event& saved =
         state.cpus[place / events_.size()].events[place % events_.size()];
     opened_[place].progress = saved;
     opened_[place].error = saved.error;
-    if (saved.on && !saved.error) use(place, true);
+    follow(place);
   }
   if (!opened_.empty()) arm_next();
   return {};
@@ -295,6 +350,7 @@ void HostActivity::restore_counts(const HostActivityState& state) {
         state.cpus[place / events_.size()].events[place % events_.size()];
     // Not before all are in their places, during which what is counted is another's.
     opened_[place].progress.overflows = saved.overflows;
+    opened_[place].progress.sampled_branches = saved.sampled_branches;
     perf_.set_past(opened_[place].id, saved);
   }
 }

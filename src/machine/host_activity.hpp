@@ -21,12 +21,12 @@
 
 namespace vpmu::machine {
 
-/// Branches that the host itself retires when its event gets the last branch records, and again
-/// before it gives them up: what a guest must never see.
+/// Branches that the host itself retires, as far as its event has the last branch records: when it
+/// is enabled, and again before it is disabled. What a guest must never see.
 struct HostBranches {
   static constexpr std::uint32_t kMost = 1000;
   std::uint32_t count = 0;
-  std::uint64_t from = 0;
+  std::uint64_t from = 0;  ///< addresses of 48 bits, canonical
   std::uint64_t to = 0;
   friend bool operator==(const HostBranches&, const HostBranches&) = default;
 };
@@ -59,7 +59,8 @@ struct HostEventProgress {
   std::uint64_t began = 0;             ///< machine time at which it was last enabled, if ever
   std::uint64_t ended = 0;             ///< and disabled
   std::uint64_t overflows = 0;
-  std::uint64_t branches = 0;  ///< that the host itself has retired for it
+  std::uint64_t retired_branches = 0;  ///< HostBranches, when the event had the records
+  std::uint64_t sampled_branches = 0;  ///< records that were there at its overflows
   friend bool operator==(const HostEventProgress&, const HostEventProgress&) = default;
 };
 
@@ -133,8 +134,9 @@ class HostActivity final : private hostperf::OverflowHandler, private Timer {
   void change(std::size_t place);
   void begin(std::size_t place);
   void end(std::size_t place);
-  /// The event's or trace's use of what it uses.
-  void use(std::size_t place, bool on);
+  /// Takes what the event or trace uses, or gives it back, as its progress says.
+  void follow(std::size_t place);
+  [[nodiscard]] bool is_traced(hostperf::HostCpu cpu) const;
   void retire_branches(std::size_t place);
   void arm_next();
 

@@ -26,7 +26,8 @@ struct Fields<HostActivityState::Event> {
       number(&S::times, &M::times, &M::set_times),
       number(&S::began, &M::began, &M::set_began),
       number(&S::ended, &M::ended, &M::set_ended),
-      number(&S::branches, &M::branches, &M::set_branches)};
+      number(&S::retired_branches, &M::retired_branches, &M::set_retired_branches),
+      number(&S::sampled_branches, &M::sampled_branches, &M::set_sampled_branches)};
 };
 
 // ---- What has a form of its own -----------------------------------------------------------------
