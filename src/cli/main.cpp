@@ -43,6 +43,11 @@ void add_run_options(CLI::App& run, RunOptions& options) {
                  "Event that the host itself counts on each of its CPUs, which takes counters from "
                  "the guest: in perf's notation, e.g. cycles:D for a pinned one (repeatable)")
       ->allow_extra_args(false);
+  run.add_option("--host-script", options.host_script,
+                 "File with what the host does at which machine times and on which of its CPUs: "
+                 "events as [[event]] tables with event, branches, cpu, at, until, every, period, "
+                 "count, host_branches, and uses of the last branch records as [[trace]] tables "
+                 "(docs/host-script.md)");
   run.add_option("--max-instructions", options.max_instructions,
                  "End after so many instructions of all vCPUs together (status 124)")
       ->check(CLI::PositiveNumber);

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/branch_filter.hpp"
 #include "cli/counter_report.hpp"
 #include "cli/filter_report.hpp"
 #include "cli/size_text.hpp"
@@ -87,20 +88,38 @@ Json vcpu(const machine::Vcpu& vcpu, const machine::Machine& machine) {
           {"counters_not_counting", counters_not_counting(vcpu, machine.filter_log())}};
 }
 
+Json host_event_on(const machine::HostActivity& host, std::size_t event, unsigned cpu) {
+  const machine::HostActivity::Reading reading = host.read(event, cpu);
+  Json json{{"cpu", cpu},
+            {"value", reading.count.value},
+            {"time_enabled_ns", reading.count.time_enabled_ns},
+            {"time_running_ns", reading.count.time_running_ns},
+            {"overflows", reading.overflows},
+            {"state", hostperf::name(reading.state)},
+            {"times", reading.times}};
+  if (reading.times != 0) json["began_cycle"] = reading.began;
+  if (reading.ended != 0) json["ended_cycle"] = reading.ended;
+  if (host.events()[event].attr.branch_type != 0) {
+    json["sampled_branches"] = reading.sampled_branches;
+    json["host_branches"] = reading.retired_branches;
+  }
+  return json;
+}
+
 Json host_events(const machine::HostActivity& host) {
   Json json = Json::array();
   for (std::size_t event = 0; event < host.events().size(); ++event) {
-    Json cpus = Json::array();
-    for (unsigned cpu = 0; cpu < host.cpus(); ++cpu) {
-      const machine::HostActivity::Reading reading = host.read(event, cpu);
-      cpus.push_back({{"cpu", cpu},
-                      {"value", reading.count.value},
-                      {"time_enabled_ns", reading.count.time_enabled_ns},
-                      {"time_running_ns", reading.count.time_running_ns},
-                      {"overflows", reading.overflows},
-                      {"state", hostperf::name(reading.state)}});
+    const machine::HostEvent& opened = host.events()[event];
+    Json each{{"name", opened.name}};
+    if (opened.trace) each["trace"] = true;
+    if (opened.attr.branch_type != 0) {
+      each["branches"] = branch_filter_text(opened.attr.branch_type);
     }
-    json.push_back({{"name", host.events()[event].name}, {"cpus", std::move(cpus)}});
+    each["cpus"] = Json::array();
+    for (unsigned cpu = 0; cpu < host.cpus(); ++cpu) {
+      if (host.is_on(event, cpu)) each["cpus"].push_back(host_event_on(host, event, cpu));
+    }
+    json.push_back(std::move(each));
   }
   return json;
 }

@@ -17,9 +17,9 @@
 #include "cli/atomic_file.hpp"
 #include "cli/counter_report.hpp"
 #include "cli/cpu_command.hpp"
-#include "cli/event_spec.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/filter_option.hpp"
+#include "cli/host_events_option.hpp"
 #include "cli/interruption.hpp"
 #include "cli/pmu_option.hpp"
 #include "cli/report.hpp"
@@ -53,11 +53,10 @@ Result<machine::MachineConfig> machine_config(const RunOptions& options) {
   config.pmu = *pmu;
   config.quantum = options.quantum;
   config.host_cpus = options.host_cpus;
-  for (const std::string& text : options.host_events) {
-    auto event = parse_event(text, **model);
-    if (!event) return fail("--host-event: " + event.error().message);
-    config.host_events.push_back({std::move(event->name), event->attr});
-  }
+  auto events =
+      host_events(options, {*model, options.host_cpus != 0 ? options.host_cpus : options.smp});
+  if (!events) return tl::unexpected(events.error());
+  config.host_events = std::move(*events);
   return config;
 }
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "cli/atomic_file.hpp"
+#include "cli/host_events_option.hpp"
 #include "cli/pmu_option.hpp"
 #include "cli/size_text.hpp"
 
@@ -73,12 +74,16 @@ Result<void> check_host_options(const RunOptions& options, const snapshot::Heade
     return fail(fmt::format("its host has --host-cpus {}, not {}; leave --host-cpus out", cpus,
                             options.host_cpus));
   }
-  const auto named = [](const std::string& text, const machine::HostEvent& event) {
-    return text == event.name;
-  };
-  if (options.given("--host-event") &&
-      !std::ranges::equal(options.host_events, header.host_events, named)) {
-    return fail("its host has other events; leave --host-event out");
+  const bool events = options.given("--host-event"), script = options.given("--host-script");
+  if (!events && !script) return {};
+  const auto* model = silicon::x86::find_cpu_model(header.cpu_model);
+  if (model == nullptr) return {};  // which the reader says better
+  const auto given = host_events(options, {model, cpus});
+  if (!given) return tl::unexpected(given.error());
+  if (*given != header.host_events) {
+    return fail(fmt::format("its host has other events; leave {}{}{} out",
+                            events ? "--host-event" : "", events && script ? " and " : "",
+                            script ? "--host-script" : ""));
   }
   return {};
 }

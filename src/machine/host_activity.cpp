@@ -27,11 +27,6 @@ std::uint64_t after(std::uint64_t cycle, std::uint64_t cycles) {
   return cycles < Timer::kNever - cycle ? cycle + cycles : Timer::kNever;
 }
 
-bool is_canonical(std::uint64_t address) {
-  const std::uint64_t upper = address >> 47;
-  return upper == 0 || upper == ~std::uint64_t{0} >> 47;
-}
-
 /// Makes the branch one that the unit records.
 void choose_recorded(const LbrStack& unit, TakenBranch& branch) {
   // Calls first: they make the call stack longer.

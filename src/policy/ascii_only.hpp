@@ -9,7 +9,7 @@
 
 #include <tl/expected.hpp>
 
-#include "policy/policy_document.hpp"
+#include "policy/place.hpp"
 
 namespace vpmu::policy {
 

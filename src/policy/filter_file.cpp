@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "policy/filter_file.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -13,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "base/descriptor.hpp"
+#include "base/read_all.hpp"
 #include "policy/filter_json.hpp"
 
 namespace vpmu::policy {
@@ -28,30 +24,6 @@ constexpr std::size_t kLargest = std::size_t{1} << 20;
 
 tl::unexpected<Error> failure(std::string_view name, std::string_view message) {
   return fail(fmt::format("event filter '{}': {}", name, message));
-}
-
-/// All that comes; pipes are welcome.
-Result<std::vector<std::byte>> read_all(const std::string& path) {
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.number() < 0) {
-    const int error = errno;
-    return failure(path, fmt::format("{}; check the path{}", std::strerror(error),
-                                     error == EACCES ? " and its permissions" : ""));
-  }
-  std::vector<std::byte> bytes(kLargest + 1);
-  std::size_t have = 0;
-  while (have < bytes.size()) {
-    const ssize_t got = read(file.number(), bytes.data() + have, bytes.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      return failure(path, fmt::format("{}; give a file that can be read", std::strerror(errno)));
-    }
-    if (got == 0) break;
-    have += static_cast<std::size_t>(got);
-  }
-  if (have > kLargest) return failure(path, "is larger than 1 MiB; give a filter or a policy");
-  bytes.resize(have);
-  return bytes;
 }
 
 bool is_space(char c) {
@@ -158,9 +130,12 @@ Result<FilterFile> parse_text(std::string_view text, std::string_view name) {
 }  // namespace
 
 Result<FilterFile> read_filter_file(const std::string& path) {
-  const auto content = read_all(path);
-  if (!content) return tl::unexpected(content.error());
-  return parse_filter_file(*content, path);
+  const auto content = read_all(path, kLargest);
+  if (!content) return failure(path, content.error().message);
+  if (content->size() > kLargest) {
+    return failure(path, "is larger than 1 MiB; give a filter or a policy");
+  }
+  return parse_filter_file(std::as_bytes(std::span{*content}), path);
 }
 
 Result<FilterFile> parse_filter_file(Bytes content, std::string_view name) {

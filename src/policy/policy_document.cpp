@@ -1,41 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "policy/policy_document.hpp"
 
-#include <algorithm>
 #include <iterator>
 #include <span>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
-
-#include "policy/ascii_only.hpp"
 
 #include "policy/nearest_names.hpp"
+#include "policy/toml_text.hpp"
 #include "policy/user_text.hpp"
 
 namespace vpmu::policy {
 
 namespace {
-/// Many times what the longest policy needs.
-constexpr std::size_t kLargest = std::size_t{1} << 20;
-
-Place place_of(const toml::source_region& source) {
-  return {std::max<std::uint32_t>(source.begin.line, 1),
-          std::max<std::uint32_t>(source.begin.column, 1)};
-}
-
-std::string_view kind_of(const toml::node& node) {
-  switch (node.type()) {
-    case toml::node_type::table: return "a table";
-    case toml::node_type::array: return "a list";
-    case toml::node_type::string: return "a string";
-    case toml::node_type::integer: return "a whole number";
-    case toml::node_type::floating_point: return "a number with a point";
-    case toml::node_type::boolean: return "true or false";
-    default: return "a date or time";
-  }
-}
-
 /// Takes what is in a table apart, key by key.
 class Reader {
  public:
@@ -143,22 +120,15 @@ class Reader {
 }  // namespace
 
 std::string PolicyDocument::at(Place place, std::string_view message) const {
-  return fmt::format("{}:{}:{}: {}", file, place.line, place.column, message);
+  return policy::at(file, place, message);
 }
 
 Result<PolicyDocument> parse_policy_document(std::string_view text, std::string_view file) {
   PolicyDocument document;
   document.file = file;
-  if (text.size() > kLargest)
-    return fail(document.at({}, "a policy has at most 1 MiB; write fewer or shorter lines"));
-  const auto ascii = ascii_only(text);
-  if (!ascii) return fail(document.at(ascii.error(), "this is not UTF-8; save the file as UTF-8"));
-  const toml::parse_result parsed = toml::parse(*ascii);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    return fail(document.at(place_of(error.source()), one_line(error.description())));
-  }
-  if (auto read = Reader{document}.read(parsed.table()); !read) return tl::unexpected(read.error());
+  const auto table = parse_toml(text, file, "a policy");
+  if (!table) return tl::unexpected(table.error());
+  if (auto read = Reader{document}.read(*table); !read) return tl::unexpected(read.error());
   return document;
 }
 

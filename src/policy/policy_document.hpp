@@ -10,16 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/place.hpp"
 #include "vpmu/base/result.hpp"
 
 namespace vpmu::policy {
-
-/// From 1.
-struct Place {
-  std::uint32_t line = 1;
-  std::uint32_t column = 1;
-  friend constexpr bool operator==(Place, Place) = default;
-};
 
 struct Written {
   std::string text;
