@@ -18,7 +18,7 @@ Result<std::vector<machine::HostEvent>> host_events(const RunOptions& options,
     if (!event) return fail("--host-event: " + event.error().message);
     events.push_back({std::move(event->name), event->attr});
   }
-  if (options.host_script.empty()) return events;
+  if (!options.given("--host-script")) return events;
   auto script = read_host_script(options.host_script, machine);
   if (!script) return script;
   std::ranges::move(*script, std::back_inserter(events));

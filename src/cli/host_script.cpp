@@ -17,6 +17,10 @@
 #include "policy/number.hpp"
 #include "policy/toml_text.hpp"
 #include "policy/user_text.hpp"
+#include "vpmu/hostperf/modelled_host_perf.hpp"
+#include "vpmu/silicon/cycle_conditions.hpp"
+#include "vpmu/silicon/deadlines.hpp"
+#include "vpmu/silicon/retire_totals.hpp"
 
 namespace vpmu::cli {
 
@@ -36,10 +40,31 @@ struct Entry {
   unsigned count = 1;
 };
 
+/// A host on which nothing runs: what it opens, a machine's opens.
+class TrialHost final : private hostperf::OverflowHandler {
+ public:
+  explicit TrialHost(const silicon::x86::CpuModel& model) : perf_{model, {&vcpu_, 1}} {}
+
+  [[nodiscard]] bool opens(const hostperf::EventAttr& attr) {
+    const auto id = perf_.open(attr, hostperf::Target::of(hostperf::HostCpu{0}), *this);
+    if (id) perf_.close(*id);
+    return id.has_value();
+  }
+
+ private:
+  void on_overflow(hostperf::EventId, std::uint64_t) override {}
+
+  silicon::RetireTotals totals_;
+  silicon::Deadlines deadlines_{totals_};
+  silicon::CycleConditions conditions_{totals_};
+  hostperf::ModelledVcpu vcpu_{&totals_, &deadlines_, &conditions_};
+  ModelledHostPerf perf_;
+};
+
 class ScriptReader {
  public:
   ScriptReader(std::string_view file, const HostScriptMachine& machine)
-      : file_{file}, machine_{machine} {}
+      : file_{file}, machine_{machine}, host_{*machine.model} {}
 
   Result<std::vector<HostEvent>> read(const toml::table& script) {
     constexpr std::array<std::string_view, 2> kKeys{"event", "trace"};
@@ -172,13 +197,19 @@ class ScriptReader {
     return {};
   }
 
-  Result<void> read_event(const toml::node& value, Entry& entry) const {
+  Result<void> read_event(const toml::node& value, Entry& entry) {
     std::string text;
     if (auto done = read_text(value, R"(event = "cycles:D")", text); !done) return done;
     auto spec = parse_event(text, *machine_.model);
     if (!spec) return wrong(place_of(value.source()), spec.error().message);
     entry.event.name = std::move(spec->name);
     entry.event.attr = spec->attr;
+    if (!host_.opens(spec->attr)) {
+      return wrong(place_of(value.source()),
+                   fmt::format("event '{}': {} cannot count it; `vpmu cpu show {} --events` lists "
+                               "what it can",
+                               text, machine_.model->name, machine_.model->name));
+    }
     return {};
   }
 
@@ -189,7 +220,7 @@ class ScriptReader {
     return done;
   }
 
-  Result<void> read_branches(const toml::node& value, HostEvent& event) const {
+  Result<void> read_branches(const toml::node& value, HostEvent& event) {
     std::string text;
     if (auto done = read_text(value, R"(branches = "any,u")", text); !done) return done;
     const Place place = place_of(value.source());
@@ -200,6 +231,10 @@ class ScriptReader {
     const auto type = parse_branch_filter(text);
     if (!type) return wrong(place, type.error().message);
     event.attr.branch_type = *type;
+    if (!host_.opens(event.attr)) {
+      return wrong(place, fmt::format("branches '{}': {} cannot record these; write \"any\"", text,
+                                      machine_.model->name));
+    }
     return {};
   }
 
@@ -313,6 +348,7 @@ class ScriptReader {
 
   std::string_view file_;
   HostScriptMachine machine_;
+  TrialHost host_;
   std::vector<Entry> entries_;
 };
 }  // namespace

@@ -24,7 +24,7 @@ struct RunOptions {
   std::string pmu = "on";
   unsigned host_cpus = 0;  ///< 0: as many as vCPUs
   std::vector<std::string> host_events;
-  std::string host_script;  ///< path, or empty
+  std::string host_script;  ///< path
   std::uint64_t max_instructions = machine::RunLimits::kNone;
   double timeout = 0;  ///< seconds; 0: none
   std::uint64_t quantum = machine::MachineConfig{}.quantum;

@@ -433,5 +433,166 @@ TEST_F(HostActivityTest, WhatCannotBeSaysWhy) {
   expect_refusal(with([](auto& event) { event.branches.count = 1001; }), "at most 1000");
 }
 
+// ---- Last branch records ------------------------------------------------------------------------
+
+constexpr std::uint64_t kHostFrom = 0xffff'ffff'8123'4560;
+constexpr std::uint64_t kHostTo = 0xffff'ffff'8abc'def0;
+
+class HostBranchesTest : public HostActivityTest, private hostperf::OverflowHandler {
+ protected:
+  static constexpr hostperf::EventAttr kGuestLbr{.config = hostperf::kGuestLbrEvent,
+                                                 .pinned = true,
+                                                 .exclude_host = true,
+                                                 .branch_type = hostperf::kGuestLbrBranchType};
+  static HostEvent branching(std::uint32_t branch_type, bool is_pinned = true) {
+    HostEvent event{"profiler", {.config = kInstructions, .pinned = is_pinned}};
+    event.attr.branch_type = branch_type;
+    event.at = 10'000;
+    event.until = 20'000;
+    event.branches = {40, kHostFrom, kHostTo};
+    return event;
+  }
+  static HostEvent trace() {
+    HostEvent event{"trace", {}};
+    event.trace = true;
+    event.at = 10'000;
+    event.until = 20'000;
+    return event;
+  }
+  /// With a guest's LBR event on it, that is enabled.
+  hostperf::EventId load_with_guest_lbr() {
+    load(forever());
+    const auto id =
+        machine->host_perf().open(kGuestLbr, hostperf::Target::of(hostperf::VcpuIndex{0}), *this);
+    EXPECT_TRUE(id.has_value());
+    if (id) machine->host_perf().enable(*id);
+    return id.value_or(hostperf::kNoEvent);
+  }
+  void run_to(std::uint64_t cycle) {
+    while (machine->now() < cycle) machine->run({.pause_at = machine->instructions() + 1});
+  }
+  /// Records of the host's own in host CPU 0's unit.
+  [[nodiscard]] unsigned host_records() const {
+    const auto* unit = machine->host_perf().lbr_unit(hostperf::HostCpu{0});
+    unsigned count = 0;
+    for (unsigned age = 0; age < unit->depth(); ++age) {
+      count += unit->newest(age).from == kHostFrom && unit->newest(age).to == kHostTo ? 1 : 0;
+    }
+    return count;
+  }
+  [[nodiscard]] unsigned depth() const { return config.model->lbr.depth; }
+
+ private:
+  void on_overflow(hostperf::EventId, std::uint64_t) override {}
+};
+
+TEST_F(HostBranchesTest, AreInTheUnitWhileTheHostHasIt) {
+  for (const std::uint32_t type :
+       {hostperf::kBranchAny, hostperf::kBranchAny | hostperf::kBranchUser,
+        hostperf::kBranchAnyCall | hostperf::kBranchKernel, hostperf::kBranchIndirectJump,
+        hostperf::kBranchConditional, hostperf::kBranchCallStack}) {
+    config.host_events = {branching(type)};
+    load(forever());
+    run_to(10'000);
+    EXPECT_EQ(host_records(), depth()) << type;
+    EXPECT_EQ(read(0).retired_branches, 40u) << type;
+    run_to(20'000);
+    EXPECT_EQ(read(0).retired_branches, 80u) << type;
+  }
+}
+
+TEST_F(HostBranchesTest, ReturnsAreRecordedAsReturns) {
+  config.host_events = {branching(hostperf::kBranchAnyReturn)};
+  load(forever());
+  run_to(10'000);
+  EXPECT_EQ(host_records(), depth());
+}
+
+TEST_F(HostBranchesTest, AreNowhereWhileTheGuestKeepsTheUnit) {
+  config.host_events = {branching(hostperf::kBranchAny, false)};
+  const hostperf::EventId guest = load_with_guest_lbr();
+  for (const std::uint64_t cycle : {10'000u, 15'000u, 21'000u}) {
+    run_to(cycle);
+    EXPECT_EQ(machine->host_perf().state(guest), EventState::kActive);
+    EXPECT_EQ(host_records(), 0u);
+  }
+  EXPECT_EQ(read(0).retired_branches, 0u);
+}
+
+TEST_F(HostBranchesTest, PinnedEventTakesTheUnitFromTheGuestAndLeavesNothingBehind) {
+  config.host_events = {branching(hostperf::kBranchAny)};
+  const hostperf::EventId guest = load_with_guest_lbr();
+  run_to(9'000);
+  EXPECT_EQ(machine->host_perf().state(guest), EventState::kActive);
+  run_to(10'000);
+  EXPECT_EQ(machine->host_perf().state(guest), EventState::kError);
+  EXPECT_EQ(read(0).state, EventState::kActive);
+  EXPECT_GT(host_records(), 0u);
+  run_to(20'000);
+  machine->host_perf().enable(guest);
+  EXPECT_EQ(machine->host_perf().state(guest), EventState::kActive);
+  EXPECT_EQ(host_records(), 0u);
+}
+
+TEST_F(HostBranchesTest, TraceKeepsEverybodyFromTheUnitForItsTime) {
+  config.host_events = {trace(), trace()};
+  config.host_events[1].at = 15'000;  // the second one goes on when the first one ends
+  config.host_events[1].until = 30'000;
+  const hostperf::EventId guest = load_with_guest_lbr();
+  const auto tries = [&](std::uint64_t cycle) {
+    run_to(cycle);
+    machine->host_perf().enable(guest);
+    return machine->host_perf().state(guest);
+  };
+  EXPECT_EQ(tries(9'000), EventState::kActive);
+  EXPECT_EQ(tries(10'000), EventState::kError);
+  EXPECT_EQ(read(0).state, EventState::kActive);
+  EXPECT_EQ(tries(21'000), EventState::kError);
+  EXPECT_EQ(read(0).state, EventState::kOff);
+  EXPECT_EQ(tries(30'000), EventState::kActive);
+}
+
+TEST_F(HostBranchesTest, EventsThatNeedTheUnitAreOpenedBeforeATraceBegins) {
+  HostEvent early = trace();
+  early.at = 0;
+  config.host_events = {early, branching(hostperf::kBranchAny)};
+  config.host_events[1].until = 40'000;
+  config.host_events[1].at = 20'000;  // when the trace has ended
+  load(forever());
+  EXPECT_EQ(read(0).state, EventState::kActive);
+  run_to(40'000);
+  EXPECT_EQ(read(1).state, EventState::kOff);
+  EXPECT_EQ(read(1).retired_branches, 80u);
+}
+
+TEST_F(HostBranchesTest, MovedWhileTheyAreThereItGoesOnTheSame) {
+  config.host_events = {branching(hostperf::kBranchAny), trace()};
+  config.host_events[0].every = 20'000;
+  config.host_events[1].at = 34'000;
+  config.host_events[1].until = 70'000;
+  constexpr machine::RunLimits kEnd{.instructions = 60'000};
+  run(forever(), kEnd);
+  const auto expected = readings();
+  load(forever());
+  for (std::uint64_t at = 1'000; at < 60'000; at += 3'333) {
+    machine->run({.instructions = kEnd.instructions, .pause_at = at});
+    ASSERT_NO_FATAL_FAILURE(move());
+  }
+  machine->run(kEnd);
+  const auto moved = readings();
+  for (std::size_t n = 0; n < expected.size(); ++n) EXPECT_TRUE(same(moved[n], expected[n])) << n;
+}
+
+TEST_F(HostBranchesTest, ThatNoUnitCouldHoldAreRefused) {
+  HostEvent event = branching(hostperf::kBranchAny);
+  event.branches.from = 0x8000'0000'0000;
+  expect_refusal(event, "canonical");
+  event = branching(hostperf::kBranchAny | hostperf::kBranchCallStack);
+  expect_refusal(event, "record its branches");
+  event = trace();
+  event.branches.count = 1;
+  expect_refusal(event, "leave no trace");
+}
+
 }  // namespace
 }  // namespace vpmu::test
