@@ -18,8 +18,13 @@
 //
 // The records of a task's events that ask for the call stack (kBranchCallStack) belong to the task:
 // they are saved when it leaves the host CPU and put back when it comes again. A guest's LBR event
-// asks for it, so that guests on one host CPU never see each other's records. When the unit changes
-// hands in any other way it is cleared: nobody reads what somebody else's branches left.
+// asks for it, so that guests on one host CPU never see each other's records; its registers are
+// kept also when the event loses the unit or is disabled, until it is closed. (Not those of a
+// guest's LBR event whose target is a host CPU: they might be another guest's.) When the unit
+// changes hands in any other way it is cleared: nobody reads what somebody else's branches left,
+// and an event of the host sees what was recorded while it was active, no more.
+//
+// Saved are all records; if they are kept as a call stack, those up to the first whose FROM is 0.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +39,8 @@
 namespace vpmu::hostperf {
 
 /// EventAttr::branch_type, numbered as perf's branch_sample_type. Of kBranchAny to kBranchCall at
-/// least one; kBranchUser and kBranchKernel: both if none is given.
+/// least one, kBranchCallStack alone; kBranchUser and kBranchKernel: both if none is given.
+/// Anything else is kNoSuchEvent, and so is what the host's LBRs cannot do.
 inline constexpr std::uint32_t kBranchUser = 1u << 0, kBranchKernel = 1u << 1, kBranchAny = 1u << 3,
                                kBranchAnyCall = 1u << 4, kBranchAnyReturn = 1u << 5,
                                kBranchIndirectCall = 1u << 6, kBranchConditional = 1u << 10,
@@ -43,7 +49,8 @@ inline constexpr std::uint32_t kBranchUser = 1u << 0, kBranchKernel = 1u << 1, k
 
 /// EventAttr::config of a guest's LBR event, with branch_type kBranchCallStack | kBranchUser:
 /// "fixed counter 26", the bit of GLOBAL_STATUS that no counter has. kNoSuchEvent where there are
-/// no LBRs that could keep a call stack, kBusy while the unit is used for something else (tracing).
+/// no LBRs that could keep a call stack, with another branch_type, or with a period; kBusy while
+/// the unit is used for something else (tracing).
 inline constexpr std::uint64_t kGuestLbrEvent = 0x1b00;
 inline constexpr std::uint32_t kGuestLbrBranchType = kBranchCallStack | kBranchUser;
 

@@ -124,7 +124,9 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   /// kNoSuchEvent: the model has no such event; a condition on cycles without CycleConditions or
   /// for what only fixed counters count; IN_TX or IN_TXCP on a model without TSX. As transactions
   /// always abort, nothing retires in one: an IN_TX event is legitimate and stands still, IN_TXCP
-  /// changes nothing. INV without CMASK has no effect, EDGE without CMASK means a threshold of 1.
+  /// changes nothing. What else lbr_host.hpp says of branches. kBusy: it wants last branch records,
+  /// and those of some host CPU are used for traces. INV without CMASK has no effect, EDGE without
+  /// CMASK means a threshold of 1.
   tl::expected<EventId, OpenError> open(const EventAttr& attr, Target target,
                                         OverflowHandler& handler) override;
   void close(EventId event) override;
