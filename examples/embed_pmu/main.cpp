@@ -11,7 +11,9 @@
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/silicon/x86/msrs.hpp"
 #include "vpmu/virt/x86/event_filter_slot.hpp"
+#include "vpmu/virt/x86/lbr.hpp"
 #include "vpmu/virt/x86/pmu.hpp"
+#include "vpmu/virt/x86/pmu_request.hpp"
 
 namespace {
 namespace msr = vpmu::silicon::x86::msr;
@@ -22,11 +24,10 @@ using vpmu::silicon::Privilege;
 using vpmu::silicon::RawEvent;
 namespace x86 = vpmu::virt::x86;
 
-// ---- The guest: six instructions are enough
-// ------------------------------------------------------
+// ---- The guest: seven instructions are enough ---------------------------------------------------
 
 struct Instruction {
-  enum class Kind { kWork, kWrmsr, kRdmsr, kRdpmc, kPrint, kHalt } kind;
+  enum class Kind { kWork, kWrmsr, kRdmsr, kRdpmc, kPrint, kJump, kHalt } kind;
   std::uint32_t ecx = 0;    ///< of WRMSR, RDMSR and RDPMC
   std::uint64_t value = 0;  ///< of WRMSR; how many instructions of work
 };
@@ -53,11 +54,21 @@ const std::vector<Instruction> kGuest{
     {Kind::kRdpmc, 1, 0},
     {Kind::kPrint, 0, 0},
     {Kind::kRdmsr, 0xdead, 0},  // nobody's: #GP
+    // Records its last branches, of which there is one, and looks where it came from.
+    {Kind::kWrmsr, number(msr::IA32_DEBUGCTL), 1},
+    {Kind::kJump, 0, 0},
+    {Kind::kRdmsr, number(msr::MSR_LASTBRANCH_0_FROM_IP) + 1, 0},
+    {Kind::kPrint, 0, 0},
     {Kind::kHalt, 0, 0},
 };
 
-// ---- The VMM
-// -------------------------------------------------------------------------------------
+/// Instruction n is there.
+constexpr std::uint64_t address(std::size_t n) {
+  return 0x1000 + 16 * n;
+}
+constexpr std::size_t kJumpIsAt = 11;
+
+// ---- The VMM ------------------------------------------------------------------------------------
 
 class LocalApic final : public x86::PmiSink {
  public:
@@ -79,7 +90,9 @@ class Vcpu {
  public:
   explicit Vcpu(const vpmu::silicon::x86::CpuModel& model)
       : perf_{model, std::array{vpmu::hostperf::ModelledVcpu{&totals_, &deadlines_}}},
-        pmu_{x86::guest_pmu(model), perf_, vpmu::hostperf::VcpuIndex{0}, apic_} {}
+        pmu_{x86::restrict_pmu(model, {.lbr = true}).value(), perf_, vpmu::hostperf::VcpuIndex{0},
+             apic_},
+        lbr_{pmu_, perf_, vpmu::hostperf::VcpuIndex{0}} {}
 
   /// Runs `instructions` from where it stands, or until the guest halts: false.
   bool run(std::uint64_t instructions);
@@ -98,6 +111,7 @@ class Vcpu {
   std::uint64_t step(const Instruction& instruction, std::uint64_t most);
   std::uint64_t work(std::uint64_t most);
   void access(const Instruction& instruction);
+  void jump();
   void retire(std::uint64_t count) {
     totals_.add(RawEvent::kInstructions, Privilege::kKernel, count);
     deadlines_.fire_due();
@@ -109,6 +123,7 @@ class Vcpu {
   vpmu::hostperf::ModelledHostPerf perf_;
   LocalApic apic_;
   x86::Pmu pmu_;
+  x86::Lbr lbr_;
 
   std::size_t rip_ = 0;
   std::uint64_t done_ = 0;  ///< of the work at rip_
@@ -132,6 +147,8 @@ std::uint64_t Vcpu::step(const Instruction& instruction, std::uint64_t most) {
   if (instruction.kind == Kind::kWork) return work(std::min(most, instruction.value - done_));
   if (instruction.kind == Kind::kPrint) {
     printed_.push_back(rax_);
+  } else if (instruction.kind == Kind::kJump) {
+    jump();
   } else {
     access(instruction);
   }
@@ -153,7 +170,17 @@ std::uint64_t Vcpu::work(std::uint64_t most) {
   return count;
 }
 
-/// An exit.
+/// A taken branch. On hardware, VM entry has loaded IA32_DEBUGCTL.LBR if lbr_.recording().
+void Vcpu::jump() {
+  if (!lbr_.recording()) return;
+  perf_.lbr_unit(vpmu::hostperf::HostCpu{0})
+      ->record({.from = address(rip_),
+                .to = address(rip_ + 1),
+                .next = address(rip_ + 1),
+                .type = vpmu::silicon::x86::BranchType::kDirectJump});
+}
+
+/// An exit. With hardware's help those to the records do not, as lbr_.msr_bitmap() says.
 void Vcpu::access(const Instruction& instruction) {
   Access result = Access::not_mine();
   switch (instruction.kind) {
@@ -164,9 +191,13 @@ void Vcpu::access(const Instruction& instruction) {
     case Kind::kRdpmc: result = pmu_.rdpmc(instruction.ecx, true); break;
     default: break;
   }
+  if (result.is_not_mine() && instruction.kind == Kind::kRdmsr) {
+    result = lbr_.read_msr(MsrIndex{instruction.ecx}, Initiator::kGuest);
+  }
   if (result.is_done()) {
     rax_ = result.value();
     pmu_.before_entry();
+    lbr_.before_entry();
   } else {
     ++faults_;  // here a real VMM asks its other MSRs, and injects #GP if nobody has it
   }
@@ -183,12 +214,14 @@ void Vcpu::interrupt_handler() {
   apic_.masked = false;
 }
 
-/// Migration: the PMU, and what this VMM has of the CPU and the APIC.
+/// Migration: the PMU, then the branch records, and what this VMM has of the CPU and the APIC.
 bool Vcpu::take_over(Vcpu& other) {
   if (const auto restored = pmu_.restore(other.pmu_.save()); !restored) {
     std::printf("%s\n", restored.error().message.c_str());
     return false;
   }
+  if (!lbr_.restore(other.lbr_.save())) return false;
+  lbr_.before_entry();
   rip_ = other.rip_;
   done_ = other.done_;
   rax_ = other.rax_;
@@ -243,12 +276,13 @@ int main() {
   }
   // 1 for the WRMSR that started the counter, 2,500 of work; then RDPMC, print and 2,500 more.
   // Counter 0 started one instruction earlier, so the fifth sample comes in time.
-  const bool right = stays.printed() == std::vector<std::uint64_t>{2501, 5003} &&
+  const std::uint64_t jumped_from = address(kJumpIsAt);
+  const bool right = stays.printed() == std::vector<std::uint64_t>{2501, 5003, jumped_from} &&
                      stays.samples() == 5 && stays.faults() == 1;
   const bool same = after.printed() == stays.printed() && after.samples() == stays.samples() &&
                     after.faults() == stays.faults();
   // Of 1,234 instructions counter 1 has seen all but the two WRMSRs before its own.
-  const bool frozen =
-      filtered.printed() == std::vector<std::uint64_t>{1232, 1232} && filtered.samples() == 1;
+  const bool frozen = filtered.printed() == std::vector<std::uint64_t>{1232, 1232, jumped_from} &&
+                      filtered.samples() == 1;
   return right && same && frozen ? 0 : 1;
 }
