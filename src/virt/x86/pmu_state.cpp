@@ -11,8 +11,6 @@
 
 namespace vpmu::virt::x86 {
 
-using silicon::x86::Vendor;
-
 namespace {
 
 std::string hex(std::uint64_t value) {
