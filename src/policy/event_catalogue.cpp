@@ -26,8 +26,8 @@ struct ModelPmu {
   std::string_view model, pmu;
 };
 constexpr ModelPmu kModelPmus[] = {
-    {"skylake-server", "skx"},     {"icelake-server", "icx"},     {"sapphire-rapids", "spr"},
-    {"zen2", "amd64_fam17h_zen2"}, {"zen4", "amd64_fam19h_zen4"},
+    {"haswell-server", "hsw_ep"}, {"skylake-server", "skx"},     {"icelake-server", "icx"},
+    {"sapphire-rapids", "spr"},   {"zen2", "amd64_fam17h_zen2"}, {"zen4", "amd64_fam19h_zen4"},
 };
 
 /// libpfm4 has these wrong, most of them with the event select of the fixed counters'

@@ -10,8 +10,8 @@ const char* name(Vendor vendor) {
 }
 
 std::span<const CpuModel* const> cpu_models() {
-  static constexpr const CpuModel* kModels[] = {&kIcelakeServer, &kSapphireRapids, &kSkylakeServer,
-                                                &kZen2, &kZen4};
+  static constexpr const CpuModel* kModels[] = {&kHaswellServer, &kIcelakeServer, &kSapphireRapids,
+                                                &kSkylakeServer, &kZen2,          &kZen4};
   return kModels;
 }
 

@@ -53,6 +53,7 @@ TEST(CpuCommand, ListSaysWhatTheModelsHave) {
     std::vector<std::string> parts;
   };
   const Case cases[] = {
+      {"haswell-server", {"Intel", "0x6/0x3f", "2.30", "version 3", "8 + 3 fixed", "40 MiB"}},
       {"icelake-server",
        {"Intel", "0x6/0x6a", "2.00", "version 5", "8 + 4 fixed", "48 KiB", "1.25 MiB", "48 MiB"}},
       {"skylake-server", {"Intel", "0x6/0x55", "2.10", "version 4", "8 + 3 fixed", "22 MiB"}},
@@ -98,6 +99,7 @@ TEST(CpuCommand, ShowSaysWhichBranchRecordsThereAre) {
     }
     return std::string{};
   };
+  EXPECT_EQ(records("haswell-server"), "16, format 4, call stack");
   EXPECT_EQ(records("skylake-server"), "32, format 5, call stack, transactions");
   EXPECT_EQ(records("icelake-server"), "32, format 5, call stack");
   EXPECT_EQ(records("sapphire-rapids"), "8, 16 or 32, architectural, call stack, transactions");

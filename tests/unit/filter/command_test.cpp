@@ -218,7 +218,8 @@ TEST_F(FilterCommandTest, ExplainNamesTheDecidingEntry) {
 }
 
 TEST_F(FilterCommandTest, ExplanationOfEverythingFitsTheTerminal) {
-  for (const char* cpu : {"skylake-server", "icelake-server", "sapphire-rapids", "zen2", "zen4"}) {
+  for (const char* cpu :
+       {"haswell-server", "skylake-server", "icelake-server", "sapphire-rapids", "zen2", "zen4"}) {
     const Result all = vpmu("filter explain " + image(simple()) + " --cpu " + cpu);
     EXPECT_EQ(all.status, 0);
     std::istringstream lines{all.output};

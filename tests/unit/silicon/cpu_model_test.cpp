@@ -30,6 +30,7 @@ struct PmuFacts {
 // Intel: CPUID.0AH of the CPUs with Hyper-Threading off; capabilities are FW_WRITE and the format
 // of branch records. AMD: PPR 55803 and 55901, 2.1.17.
 constexpr PmuFacts kPmuFacts[] = {
+    {"haswell-server", 3, 8, 3, 7, 1 << 13 | 0x04},
     {"icelake-server", 5, 8, 4, 8, 1 << 13 | 0x05},
     {"sapphire-rapids", 5, 8, 4, 8, 1 << 13 | 0x3f},
     {"skylake-server", 4, 8, 3, 7, 1 << 13 | 0x05},
@@ -60,8 +61,9 @@ struct LbrFacts {
   bool call_stack, tsx;
   std::uint32_t from, to, info;
 };
-// Intel SDM vol. 3B 18.12 and chapter 19.
+// Intel SDM vol. 3B 18.11, 18.12 and chapter 19.
 constexpr LbrFacts kLbrFacts[] = {
+    {"haswell-server", LbrFormat::kEipFlags2, 16, 0, true, false, 0x680, 0x6c0, 0},
     {"icelake-server", LbrFormat::kInfo, 32, 0, true, false, 0x680, 0x6c0, 0xdc0},
     {"sapphire-rapids", LbrFormat::kArchitectural, 32, 0xb, true, true, 0x1500, 0x1600, 0x1200},
     {"skylake-server", LbrFormat::kInfo, 32, 0, true, true, 0x680, 0x6c0, 0xdc0},
@@ -109,9 +111,9 @@ TEST(CpuModel, SignatureIsFamilyModelAndStepping) {
     const char* model;
     std::uint32_t signature;  // as the CPUs have it
   };
-  for (const Case expected :
-       {Case{"icelake-server", 0x606a6}, Case{"sapphire-rapids", 0x806f8},
-        Case{"skylake-server", 0x50654}, Case{"zen2", 0x830f10}, Case{"zen4", 0xa10f11}}) {
+  for (const Case expected : {Case{"haswell-server", 0x306f2}, Case{"icelake-server", 0x606a6},
+                              Case{"sapphire-rapids", 0x806f8}, Case{"skylake-server", 0x50654},
+                              Case{"zen2", 0x830f10}, Case{"zen4", 0xa10f11}}) {
     const CpuModel& model = *find_cpu_model(expected.model);
     const std::uint32_t eax = cpuid(model, {}, 1, 0).eax;
     EXPECT_EQ(eax, expected.signature) << model.name;
@@ -179,6 +181,7 @@ TEST(CpuModel, TransactionalMemoryIsInCpuidWhereTheModelHasItAndAlwaysAborts) {
     EXPECT_EQ((features.ebx >> 11 & 1) != 0, model->tsx) << model->name << ": RTM";
     EXPECT_EQ((features.edx >> 11 & 1) != 0, model->tsx) << model->name << ": RTM_ALWAYS_ABORT";
   }
+  EXPECT_FALSE(find_cpu_model("haswell-server")->tsx);
   EXPECT_TRUE(find_cpu_model("skylake-server")->tsx);
   EXPECT_TRUE(find_cpu_model("sapphire-rapids")->tsx);
 }

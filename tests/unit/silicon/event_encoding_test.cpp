@@ -27,8 +27,8 @@ void PrintTo(const PfmTable& table, std::ostream* out) {
   *out << table.model;
 }
 constexpr PfmTable kTables[] = {
-    {"icelake-server", "icx"},     {"sapphire-rapids", "spr"},    {"skylake-server", "skx"},
-    {"zen2", "amd64_fam17h_zen2"}, {"zen4", "amd64_fam19h_zen4"},
+    {"haswell-server", "hsw_ep"}, {"icelake-server", "icx"},     {"sapphire-rapids", "spr"},
+    {"skylake-server", "skx"},    {"zen2", "amd64_fam17h_zen2"}, {"zen4", "amd64_fam19h_zen4"},
 };
 
 /// Same event, other name in libpfm4; an empty model stands for all.
@@ -37,6 +37,7 @@ struct OtherName {
 };
 constexpr OtherName kOtherNames[] = {
     {"icelake-server", "LONGEST_LAT_CACHE.REFERENCE", "LONGEST_LAT_CACHE:REFERENCES"},
+    {"haswell-server", "CPU_CLK_UNHALTED.REF_TSC", "UNHALTED_REFERENCE_CYCLES"},
     {"skylake-server", "CPU_CLK_UNHALTED.REF_TSC", "UNHALTED_REFERENCE_CYCLES"},
     // Several unit mask bits.
     {"", "L1_DTLB_MISS.ALL_L2_MISS",
@@ -62,6 +63,8 @@ constexpr Exception kExceptions[] = {
     {"icelake-server", "TOPDOWN.BACKEND_BOUND_SLOTS", "libpfm4 gives 00H/02H; the SDM A4H/02H"},
     {"sapphire-rapids", "TOPDOWN.BACKEND_BOUND_SLOTS", "libpfm4 gives 00H/02H; the SDM A4H/02H"},
     {"sapphire-rapids", "INST_RETIRED.ANY", "libpfm4 gives C0H/01H, not the pseudo-encoding"},
+    {"haswell-server", "INST_RETIRED.ANY", "fixed only, no such name"},
+    {"haswell-server", "CPU_CLK_UNHALTED.THREAD", "fixed only, no such name"},
     {"skylake-server", "INST_RETIRED.ANY", "fixed only, no such name"},
     {"skylake-server", "CPU_CLK_UNHALTED.THREAD", "fixed only, no such name"},
     {"icelake-server", "CPU_CLK_UNHALTED.THREAD", "fixed only, no such name"},

@@ -75,7 +75,13 @@ constexpr Expected kExpected[] = {
     {"icelake-server", {0x49, 0x0e}, RawEvent::kDtlbStoreWalks, kNoFixedCounter, 0x0f},
     {"sapphire-rapids", {0x12, 0x0e}, RawEvent::kDtlbLoadWalks, kNoFixedCounter, 0x0f},
     {"sapphire-rapids", {0x13, 0x0e}, RawEvent::kDtlbStoreWalks, kNoFixedCounter, 0x0f},
-    // PREC_DIST of Skylake is an event of counter 1 alone.
+    // Haswell's memory events are those of Skylake by other names.
+    {"haswell-server", {0xd0, 0x81}, RawEvent::kLoads, kNoFixedCounter, 0x0f},
+    {"haswell-server", {0xd0, 0x12}, RawEvent::kDtlbStoreWalks, kNoFixedCounter, 0x0f},
+    {"haswell-server", {0xc4, 0x01}, RawEvent::kConditionalBranches},
+    {"haswell-server", {0x08, 0x0e}, RawEvent::kDtlbLoadWalks},
+    {"haswell-server", {0x51, 0x01}, RawEvent::kL1dMisses},
+    // PREC_DIST up to Skylake is an event of counter 1 alone.
     {"skylake-server", {0xc0, 0x01}, RawEvent::kInstructions, kNoFixedCounter, 0x02},
     // AMD: what Linux and the test suites of hypervisors program.
     {"zen2", {0x76, 0x00}, RawEvent::kCycles},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Events that the modelled Intel server cores have in common, with the names and encodings of
-// Intel's event files for Skylake-SP (SKX), Ice Lake-SP (ICX) and Sapphire Rapids (SPR).
+// Intel's event files for Haswell-EP (HSX), Skylake-SP (SKX), Ice Lake-SP (ICX) and Sapphire Rapids
+// (SPR).
 #pragma once
 
 #include <array>
@@ -13,7 +14,9 @@ namespace vpmu::silicon::x86::intel {
 
 inline constexpr char kFixedTable[] = "SDM 3B table 20-2";
 inline constexpr char kArchitecturalTable[] = "SDM 3B table 20-1";
-inline constexpr char kAllFiles[] = "Intel event files SKX, ICX, SPR";
+inline constexpr char kAllFiles[] = "Intel event files HSX, SKX, ICX, SPR";
+inline constexpr char kOlderFiles[] = "Intel event files HSX, SKX";
+inline constexpr char kSinceSkylakeFiles[] = "Intel event files SKX, ICX, SPR";
 inline constexpr char kNewerFiles[] = "Intel event files ICX, SPR";
 inline constexpr char kSkx[] = "Intel event file SKX";
 inline constexpr char kSpr[] = "Intel event file SPR";
@@ -52,19 +55,20 @@ inline constexpr std::array kBranches{
           "far branches are counted too"),
 };
 
+/// Since Skylake.
 inline constexpr std::array kMemory{
-    event("MEM_INST_RETIRED.ALL_LOADS", {0xd0, 0x81}, RawEvent::kLoads, kAllFiles, kAccesses,
-          kFirstFour),
-    event("MEM_INST_RETIRED.ALL_STORES", {0xd0, 0x82}, RawEvent::kStores, kAllFiles, kAccesses,
-          kFirstFour),
-    event("MEM_INST_RETIRED.ANY", {0xd0, 0x83}, RawEvent::kMemoryAccesses, kAllFiles, kAccesses,
-          kFirstFour),
-    event("MEM_INST_RETIRED.STLB_MISS_LOADS", {0xd0, 0x11}, RawEvent::kDtlbLoadWalks, kAllFiles,
+    event("MEM_INST_RETIRED.ALL_LOADS", {0xd0, 0x81}, RawEvent::kLoads, kSinceSkylakeFiles,
           kAccesses, kFirstFour),
-    event("MEM_INST_RETIRED.STLB_MISS_STORES", {0xd0, 0x12}, RawEvent::kDtlbStoreWalks, kAllFiles,
+    event("MEM_INST_RETIRED.ALL_STORES", {0xd0, 0x82}, RawEvent::kStores, kSinceSkylakeFiles,
           kAccesses, kFirstFour),
-    event("MEM_LOAD_RETIRED.L1_MISS", {0xd1, 0x08}, RawEvent::kL1dLoadMisses, kAllFiles, kAccesses,
-          kFirstFour),
+    event("MEM_INST_RETIRED.ANY", {0xd0, 0x83}, RawEvent::kMemoryAccesses, kSinceSkylakeFiles,
+          kAccesses, kFirstFour),
+    event("MEM_INST_RETIRED.STLB_MISS_LOADS", {0xd0, 0x11}, RawEvent::kDtlbLoadWalks,
+          kSinceSkylakeFiles, kAccesses, kFirstFour),
+    event("MEM_INST_RETIRED.STLB_MISS_STORES", {0xd0, 0x12}, RawEvent::kDtlbStoreWalks,
+          kSinceSkylakeFiles, kAccesses, kFirstFour),
+    event("MEM_LOAD_RETIRED.L1_MISS", {0xd1, 0x08}, RawEvent::kL1dLoadMisses, kSinceSkylakeFiles,
+          kAccesses, kFirstFour),
 };
 
 /// First and second level; `counters` that can count them differ.
@@ -91,6 +95,22 @@ constexpr auto page_walks(std::uint16_t loads, std::uint16_t stores, std::uint8_
             "", counters),
   };
 }
+
+/// What Ice Lake gave up, or renamed.
+inline constexpr std::array kBeforeIceLake{
+    event("CPU_CLK_UNHALTED.REF_XCLK", {0x3c, 0x01}, RawEvent::kReferenceCycles, kOlderFiles,
+          kAtTscRate),
+    event("INST_RETIRED.PREC_DIST", {0xc0, 0x01}, RawEvent::kInstructions, kOlderFiles, "", 0x02),
+    event("BR_INST_RETIRED.CONDITIONAL", {0xc4, 0x01}, RawEvent::kConditionalBranches, kOlderFiles),
+    event("UOPS_RETIRED.RETIRE_SLOTS", {0xc2, 0x02}, RawEvent::kInstructions, kOlderFiles,
+          kOneSlotEach),
+    event("L2_RQSTS.REFERENCES", {0x24, 0xff}, RawEvent::kL1dMisses, kOlderFiles, kDataOnly),
+    event("L2_RQSTS.MISS", {0x24, 0x3f}, RawEvent::kLlcReferences, kOlderFiles, kDataOnly),
+    event("DTLB_LOAD_MISSES.MISS_CAUSES_A_WALK", {0x08, 0x01}, RawEvent::kDtlbLoadWalks,
+          kOlderFiles),
+    event("DTLB_STORE_MISSES.MISS_CAUSES_A_WALK", {0x49, 0x01}, RawEvent::kDtlbStoreWalks,
+          kOlderFiles),
+};
 
 /// What came with Ice Lake: another encoding of conditional branches, indirect ones, slots.
 inline constexpr std::array kSinceIceLake{

@@ -12,7 +12,17 @@
 
 namespace vpmu::silicon::x86::intel {
 
-/// Skylake to Ice Lake, Intel SDM vol. 3B 18.12.
+/// Haswell and Broadwell, Intel SDM vol. 3B 18.11.
+constexpr LbrModel haswell_lbr(bool tsx) {
+  return {.format = LbrFormat::kEipFlags2,
+          .depth = 16,
+          .call_stack = true,
+          .tsx = tsx,
+          .from = msr::MSR_LASTBRANCH_0_FROM_IP,
+          .to = msr::MSR_LASTBRANCH_0_TO_IP};
+}
+
+/// Skylake to Ice Lake, 18.12.
 constexpr LbrModel skylake_lbr(bool tsx) {
   return {.format = LbrFormat::kInfo,
           .depth = 32,

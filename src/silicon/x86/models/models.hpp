@@ -7,6 +7,7 @@
 
 namespace vpmu::silicon::x86 {
 
+extern const CpuModel kHaswellServer;
 extern const CpuModel kIcelakeServer;
 extern const CpuModel kSapphireRapids;
 extern const CpuModel kSkylakeServer;

@@ -3,8 +3,6 @@
 // skylake-server: Intel Xeon Gold 6130 (Skylake-SP), 06_55H stepping 4, at its base clock of
 // 2.10 GHz, with Hyper-Threading off: 8 general-purpose and 3 fixed counters. 22 MiB of L3 in 16
 // slices. Its transactional memory aborts every transaction, as after Intel's microcode updates.
-#include <array>
-
 #include "silicon/x86/models/intel_cpuid.hpp"
 #include "silicon/x86/models/intel_events.hpp"
 #include "silicon/x86/models/intel_lbr.hpp"
@@ -51,24 +49,10 @@ constexpr PmuModel kPmu{
     .perf_capabilities = intel::perf_capabilities(kLbr),
 };
 
-/// Only Skylake-SP has these encodings, or these names.
-constexpr std::array kOwn{
-    event("CPU_CLK_UNHALTED.REF_XCLK", {0x3c, 0x01}, RawEvent::kReferenceCycles, intel::kSkx,
-          intel::kAtTscRate),
-    event("INST_RETIRED.PREC_DIST", {0xc0, 0x01}, RawEvent::kInstructions, intel::kSkx, "", 0x02),
-    event("BR_INST_RETIRED.CONDITIONAL", {0xc4, 0x01}, RawEvent::kConditionalBranches, intel::kSkx),
-    event("UOPS_RETIRED.RETIRE_SLOTS", {0xc2, 0x02}, RawEvent::kInstructions, intel::kSkx,
-          intel::kOneSlotEach),
-    event("L2_RQSTS.REFERENCES", {0x24, 0xff}, RawEvent::kL1dMisses, intel::kSkx, intel::kDataOnly),
-    event("L2_RQSTS.MISS", {0x24, 0x3f}, RawEvent::kLlcReferences, intel::kSkx, intel::kDataOnly),
-    event("DTLB_LOAD_MISSES.MISS_CAUSES_A_WALK", {0x08, 0x01}, RawEvent::kDtlbLoadWalks,
-          intel::kSkx),
-    event("DTLB_STORE_MISSES.MISS_CAUSES_A_WALK", {0x49, 0x01}, RawEvent::kDtlbStoreWalks,
-          intel::kSkx),
-};
-constexpr auto kEvents = join(intel::kFixed, intel::kArchitectural, intel::kBranches,
-                              intel::kMemory, intel::caches(kEveryCounter),
-                              intel::page_walks(0x08, 0x49, kEveryCounter, intel::kSkx), kOwn);
+constexpr auto kEvents =
+    join(intel::kFixed, intel::kArchitectural, intel::kBranches, intel::kMemory,
+         intel::caches(kEveryCounter), intel::page_walks(0x08, 0x49, kEveryCounter, intel::kSkx),
+         intel::kBeforeIceLake);
 
 }  // namespace
 
