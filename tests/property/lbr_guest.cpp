@@ -59,10 +59,9 @@ LbrGuest::LbrGuest(const GuestLbrSetup& setup, unsigned number)
     : setup_{setup},
       number_{number},
       reference_pmu_{setup.config, *setup.silicon, false},
-      own_{setup.silicon->lbr} {
-  for (std::uint32_t msr = 0; msr < 0x2000; ++msr) {
-    if (own_.has(msr)) open_bitmap_.intercept(MsrIndex{msr}, false);
-  }
+      own_{setup.silicon->lbr},
+      registers_{own_.registers()} {
+  for (const std::uint32_t msr : registers_) open_bitmap_.intercept(MsrIndex{msr}, false);
 }
 
 hostperf::ModelledVcpu LbrGuest::silicon() {
@@ -83,6 +82,11 @@ void LbrGuest::attach(hostperf::ModelledHostPerf& perf, LbrHostEvents& host,
   cpu_ = cpu;
 }
 
+void LbrGuest::remove_devices() {
+  lbr_.reset();
+  pmu_.reset();
+}
+
 Difference LbrGuest::detach(State& state) {
   // An event that is off its CPU waits; that is no loss.
   if (has_event() && perf_->state(lbr_->event()) != EventState::kInactive) note_loss();
@@ -91,8 +95,7 @@ Difference LbrGuest::detach(State& state) {
     own_.reset();
     own_.set_cycle(0);
   }
-  lbr_.reset();
-  pmu_.reset();
+  remove_devices();
   if (perf_->open_events() != 0)
     return fmt::format("{} of vCPU {}'s events are open without it", perf_->open_events(), number_);
   return {};
@@ -127,7 +130,7 @@ Difference LbrGuest::reset() {
   switched_on_ = false;
   idle_slices_ = idle_slices_at_most_ = 0;
   if (has_event() || perf_->open_lbr_events() != 0) return "an event is open behind RESET";
-  if (lbr_->passed_through() || lbr_->recording() || lbr_->msr_bitmap() != MsrBitmap{})
+  if (lbr_->passed_through() || lbr_->recording() || lbr_->msr_bitmap() != closed_bitmap_)
     return "registers are passed through behind RESET";
   return {};
 }
@@ -395,7 +398,7 @@ Difference LbrGuest::check_entry() {
   if (active) ++expected_.entries_passed_through;
   if (lbr_->passed_through() != active)
     return active ? "active and not passed through" : "passed through and not active";
-  if (lbr_->msr_bitmap() != (active ? open_bitmap_ : MsrBitmap{}))
+  if (lbr_->msr_bitmap() != (active ? open_bitmap_ : closed_bitmap_))
     return "the bitmap is not what the event's state says";
   if (!offered() && has_event()) return "an event for a guest without LBRs";
   if (wants_to_record() && !has_event() && !refused_) return "no event, and the guest records";
@@ -427,8 +430,7 @@ Difference LbrGuest::compare_all() {
 }
 
 Difference LbrGuest::compare_registers() {
-  for (std::uint32_t msr = 0; msr < 0x2000; ++msr) {
-    if (!own_.has(msr)) continue;
+  for (const std::uint32_t msr : registers_) {
     if (Difference difference = host_access(msr, nullptr)) return difference;
     if (!exists(msr)) continue;
     if (mark_of(own_.read(msr).value_or(0)) == kHostMark)

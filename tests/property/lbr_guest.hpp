@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "property/counting.hpp"
 #include "property/guest_lbr_setups.hpp"
@@ -44,7 +45,8 @@ class LbrGuest {
 
   /// A fresh PMU and fresh records on that host, which must outlive them.
   void attach(hostperf::ModelledHostPerf& perf, LbrHostEvents& host, std::optional<unsigned> cpu);
-  /// The state is only there if `detach()` says nothing.
+  void remove_devices();
+  /// The same, and their state, which is only there if `detach()` says nothing.
   Difference detach(State& state);
   Difference restore(const State& state);
 
@@ -103,8 +105,8 @@ class LbrGuest {
   silicon::Deadlines deadlines_{totals_};
   CountingSink sink_;
   Observer observer_;
-  /// With every register passed through.
-  virt::x86::MsrBitmap open_bitmap_;
+  /// With every register passed through, and with none.
+  virt::x86::MsrBitmap open_bitmap_, closed_bitmap_;
 
   hostperf::ModelledHostPerf* modelled_ = nullptr;
   LbrHostEvents* host_ = nullptr;
@@ -115,6 +117,7 @@ class LbrGuest {
 
   ReferencePmu reference_pmu_;
   ReferenceLbr own_;
+  const std::vector<std::uint32_t> registers_;
   std::uint64_t pmis_ = 0;
   std::uint64_t cycles_ = 0;
 

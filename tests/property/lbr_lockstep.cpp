@@ -27,8 +27,9 @@ LbrLockstep::LbrLockstep(const GuestLbrSetup& setup) : setup_{setup} {
   }
 }
 
+/// A guest's devices go before the host, and what it retires behind it.
 LbrLockstep::~LbrLockstep() {
-  guests_ = {};
+  for (const auto& guest : guests_) guest->remove_devices();
 }
 
 void LbrLockstep::make_host(unsigned cpus) {

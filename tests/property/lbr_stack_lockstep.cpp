@@ -79,11 +79,10 @@ std::string describe(const LbrStackOperation& operation) {
 }
 
 LbrStackLockstep::LbrStackLockstep(const LbrSetup& setup)
-    : setup_{setup}, stack_{std::make_unique<LbrStack>(setup.model)}, reference_{setup.model} {
-  for (std::uint32_t msr = 0; msr < kMsrs; ++msr) {
-    if (reference_.has(msr)) registers_.push_back(msr);
-  }
-}
+    : setup_{setup},
+      stack_{std::make_unique<LbrStack>(setup.model)},
+      reference_{setup.model},
+      registers_{reference_.registers()} {}
 
 Difference LbrStackLockstep::step(const LbrStackOperation& operation) {
   switch (operation.kind) {

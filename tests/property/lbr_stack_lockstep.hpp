@@ -58,7 +58,7 @@ class LbrStackLockstep {
   const LbrSetup& setup_;
   std::unique_ptr<silicon::x86::LbrStack> stack_;
   ReferenceLbr reference_;
-  std::vector<std::uint32_t> registers_;
+  const std::vector<std::uint32_t> registers_;
   std::uint64_t cycle_ = 0;
   std::uint32_t branches_ = 0;
 };

@@ -97,6 +97,17 @@ bool ReferenceLbr::has(std::uint32_t msr) const {
   return find(msr).kind != Kind::kNone;
 }
 
+std::vector<std::uint32_t> ReferenceLbr::registers() const {
+  if (!model_.exists()) return {};
+  std::vector<std::uint32_t> all = {arch() ? 0x14ceu : 0x1c8u, arch() ? 0x14cfu : 0x1c9u};
+  for (unsigned n = 0; n < model_.depth; ++n) {
+    all.push_back(raw(model_.from) + n);
+    all.push_back(raw(model_.to) + n);
+    if (model_.has_info()) all.push_back(raw(model_.info) + n);
+  }
+  return all;
+}
+
 std::optional<std::uint64_t> ReferenceLbr::read(std::uint32_t msr) const {
   const auto [kind, number] = find(msr);
   if (number >= depth()) return {};

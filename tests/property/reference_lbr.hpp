@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "vpmu/silicon/x86/lbr_model.hpp"
 #include "vpmu/silicon/x86/lbr_stack.hpp"
@@ -35,6 +36,8 @@ class ReferenceLbr {
 
   /// Is there such a register, at any depth?
   [[nodiscard]] bool has(std::uint32_t msr) const;
+  /// All registers that there are at any depth.
+  [[nodiscard]] std::vector<std::uint32_t> registers() const;
   /// Empty, false: #GP.
   [[nodiscard]] std::optional<std::uint64_t> read(std::uint32_t msr) const;
   bool write(std::uint32_t msr, std::uint64_t value);
