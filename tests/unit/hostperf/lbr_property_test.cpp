@@ -167,6 +167,19 @@ class Sequence {
   /// An address that nothing else has.
   std::uint64_t fresh() { return (serial_ += 2) << 8; }
 
+  /// What a guest may try to write to FROM: not all formats take all of it.
+  std::uint64_t some_from() {
+    constexpr std::uint64_t kKernel = 0xffff'8000'0000'0000, kMispredicted = 1ULL << 63,
+                            kTransaction = 0b11ULL << 61;
+    switch (below(6)) {
+      case 0: return fresh() | kKernel;
+      case 1: return fresh() | kMispredicted;
+      case 2: return (fresh() | kKernel) & ~kTransaction;
+      case 3: return fresh();
+      default: return 0;
+    }
+  }
+
   void branch(unsigned cpu) {
     if (!reference_.on(cpu)) return;
     constexpr BranchType kTypes[] = {BranchType::kConditional, BranchType::kDirectCall,
@@ -212,7 +225,7 @@ class Sequence {
     for (auto& [id, stack] : guests_) {
       if (reference_.events.at(id).state != EventState::kActive) continue;
       MsrIndex msr = record_msr(lbr().from, below(lbr().depth));
-      std::uint64_t value = below(2) == 0 ? 0 : fresh();
+      std::uint64_t value = some_from();
       switch (below(4)) {
         case 0:
           msr = architectural ? kCtl : kSelect;
@@ -353,6 +366,15 @@ void run(const LbrModel& lbr) {
 
 TEST(LbrProperty, LegacyUnitsGoToWhomTheOrderSaysAndNobodySeesWhatIsNotHis) {
   run(kFourRecords);
+}
+
+TEST(LbrProperty, UnitsWithFlagsInTheAddressesDoToo) {
+  LbrModel with_flags = kFourRecords;
+  with_flags.format = silicon::x86::LbrFormat::kEipFlags2;
+  with_flags.info = MsrIndex{0};
+  run(with_flags);
+  with_flags.tsx = true;
+  run(with_flags);
 }
 
 TEST(LbrProperty, ArchitecturalUnitsDoToo) {

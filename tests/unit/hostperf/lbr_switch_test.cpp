@@ -145,6 +145,17 @@ TEST(LbrSwitch, RegistersArePutBackIfTheTaskWasOnAnotherCpuSince) {
   EXPECT_EQ(host.switches(1).restored_msrs, kAllMsrs);
 }
 
+TEST(LbrSwitch, RegistersThatChangedOnAnotherCpuArePutBackThoughTheNewestRecordDidNot) {
+  SmallLbrHost host{1, 2};
+  const EventId guest = host.start(kGuestLbr, task(0));
+  host.branch(0, 0x1000);
+  host.on(0, 1);
+  ASSERT_TRUE(host.perf->write_lbr(guest, kSelect, mask_of(LbrSelect::kJcc))->is_done());
+  host.on(0, 0);
+  EXPECT_EQ(host.perf->read_lbr(guest, kSelect), Access::done(mask_of(LbrSelect::kJcc)));
+  EXPECT_EQ(host.switches(0).skipped_restores, 0u);
+}
+
 TEST(LbrSwitch, RegistersArePutBackIfTheCpuHasLostThem) {
   SmallLbrHost host{1, 1};
   const EventId guest = host.start(kGuestLbr, task(0));
