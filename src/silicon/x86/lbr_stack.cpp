@@ -227,7 +227,7 @@ bool LbrStack::write(MsrIndex msr, std::uint64_t value) {
       select_ = value;
       follow_select();
       return true;
-    case Kind::kTos: top_ = static_cast<std::uint8_t>(value & (depth_ - 1u)); return true;
+    case Kind::kTos: top_ = static_cast<std::uint32_t>(value & (depth_ - 1)); return true;
     case Kind::kDepth: return set_depth(value);
     default: break;
   }
@@ -249,7 +249,7 @@ bool LbrStack::write(MsrIndex msr, std::uint64_t value) {
 /// IA32_LBR_DEPTH: software clears all records with it.
 bool LbrStack::set_depth(std::uint64_t depth) {
   if (!has_depth(model_, depth)) return false;
-  depth_ = static_cast<std::uint8_t>(depth);
+  depth_ = static_cast<std::uint32_t>(depth);
   top_ = 0;
   records_.fill({});
   return true;
@@ -272,7 +272,7 @@ void LbrStack::pop() {
   Record& newest = records_[top_];
   if (newest == Record{}) return;
   newest = {};
-  top_ = static_cast<std::uint8_t>(place(1));
+  top_ = place(1);
 }
 
 LbrState::Record LbrStack::newest(unsigned age) const {
@@ -314,8 +314,8 @@ void LbrStack::reset() {
 }
 
 LbrState LbrStack::held() const {
-  LbrState state{.select = select_, .depth = depth_, .cycle = cycle_};
-  if (!model_.architectural()) state.tos = top_;
+  LbrState state{.select = select_, .depth = static_cast<std::uint8_t>(depth_), .cycle = cycle_};
+  if (!model_.architectural()) state.tos = static_cast<std::uint8_t>(top_);
   for (unsigned index = 0; index < depth_; ++index)
     state.records[index] = records_[place_of_register(index)];
   return state;

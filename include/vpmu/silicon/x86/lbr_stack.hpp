@@ -171,8 +171,8 @@ class LbrStack {
   std::uint64_t select_ = 0;
   std::uint32_t accepted_ = 0;
   bool call_stack_ = false;
-  std::uint8_t depth_;
-  std::uint8_t top_ = 0;  ///< place of the newest record, of architectural LBRs too
+  std::uint32_t depth_;
+  std::uint32_t top_ = 0;  ///< place of the newest record, of architectural LBRs too
   std::uint64_t cycle_ = 0;
   // What the format keeps of a branch, so that push() need not look at it: bits of FROM that hold
   // its address, of FROM that hold flags, and of INFO that have a meaning.
@@ -190,7 +190,7 @@ inline void LbrStack::push(const TakenBranch& branch) {
   info.set(LbrInfo::kAbort, branch.aborted ? 1 : 0);
   info.set(LbrInfo::kMispredicted, branch.mispredicted ? 1 : 0);
   cycle_ = branch.cycle;
-  top_ = static_cast<std::uint8_t>(place(-1u));
+  top_ = place(-1u);
   // Flags are at the same places in FROM and in INFO.
   records_[top_] = {(branch.from & from_address_) | (info.raw & from_flags_), branch.to,
                     info.raw & info_bits_};
