@@ -167,7 +167,7 @@ static void check_without_freeze(void) {
   sti();
   run_kernel_loop(&recording, &counting, 100);
   cli();
-  CHECK(sampling.pmis == 1 && sampling.wrong_state == 1 && sampling.found == lbr.depth &&
+  CHECK(sampling.pmis == 1 && sampling.wrong_state == 1 && sampling.found != 0 &&
             step_at(&kernel_loop, sampling.records[0].from) == LOOP_STEPS,
         "without freeze, a handler records its own branches");
   stop();

@@ -144,6 +144,7 @@ void guest_main(void) {
     CHECK(seen.lost >= MANY, "it looks %u times while the host has them", seen.lost);
   CHECK_EQUAL(seen.wrong_lost, 0, "it reads zeros then");
   CHECK_EQUAL(seen.foreign, 0, "it never reads an address that is not its own");
-  CHECK(seen.kept == (window_count + 1) / 2 && seen.wrong_kept == 0,
-        "%u times the records that it had come back", seen.kept);
+  const unsigned kept = (window_count + 1) / 2 - (window_count != 0 && windows[0].begin == 0);
+  CHECK(seen.kept == kept && seen.wrong_kept == 0, "%u times the records that it had come back",
+        seen.kept);
 }

@@ -67,6 +67,7 @@ static void check_debugctl(void) {
 
 static void check_status(void) {
   if (pmu.version < 4) return;
+  lbr_clear();
   wrmsr(MSR_PERF_GLOBAL_STATUS_SET, STATUS_LBR_FRZ);
   CHECK_EQUAL(rdmsr(MSR_PERF_GLOBAL_STATUS), STATUS_LBR_FRZ, "GLOBAL_STATUS_SET sets LBR_FRZ");
   branch_loop(lbr_arm(LBR_EVERYTHING), 10);

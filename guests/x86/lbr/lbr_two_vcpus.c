@@ -18,7 +18,7 @@ static struct vcpu {
   void (*run)(const struct pmu_switch*, const struct pmu_switch*, uint64_t);
   uint64_t what;
   unsigned number;
-  unsigned wrong_records, wrong_later, wrong_registers, wrong_marks, wrong_calls;
+  unsigned wrong_records, wrong_later, wrong_registers, wrong_tops, wrong_marks, wrong_calls;
 } vcpus[MAX_CPUS];
 
 static void take_time(void) {
@@ -63,14 +63,26 @@ static void check_calls(struct vcpu* vcpu) {
   lbr_clear();
 }
 
+/// How many branches of so many rounds of the loop are.
+static unsigned recorded(const struct vcpu* vcpu, unsigned loops) {
+  unsigned per_round = 0;
+  for (unsigned b = 0; b < LOOP_BRANCHES; ++b) {
+    per_round += (vcpu->loop->branches[b].what & vcpu->what) != 0;
+  }
+  return per_round * loops - ((vcpu->what & LBR_JCC) != 0);
+}
+
 static void run(void* argument) {
   struct vcpu* vcpu = argument;
   struct lbr_record records[LBR_MOST];
   const struct pmu_switch nothing = {0, pmu.global_ctrl};
   for (unsigned round = 0; round < rounds; ++round) {
     const struct pmu_switch start = lbr_arm(vcpu->what);
+    const unsigned before = lbr_tos();
     vcpu->run(&start, &nothing, LOOPS + vcpu->number);
     const unsigned tos = lbr_tos();
+    vcpu->wrong_tops += lbr.kind == LBR_LEGACY &&
+                        (tos - before - recorded(vcpu, LOOPS + vcpu->number)) % lbr.depth != 0;
     vcpu->wrong_records += lbr_read_all(records) != lbr.depth ||
                            !are_at_end(vcpu->loop, vcpu->what, records, lbr.depth);
     if (round % 4 == 3) {
@@ -108,6 +120,7 @@ void guest_main(void) {
     const struct vcpu* v = &vcpus[cpu];
     CHECK_EQUAL(v->wrong_records, 0, "CPU %u: %u times, all records are its own", cpu, rounds);
     CHECK_EQUAL(v->wrong_later, 0, "CPU %u: and still are when others have run", cpu);
+    CHECK_EQUAL(v->wrong_tops, 0, "CPU %u: LBR_TOS goes up by one for each of its branches", cpu);
     CHECK_EQUAL(v->wrong_registers, 0, "CPU %u: its filter and LBR_TOS stay", cpu);
     CHECK_EQUAL(v->wrong_marks, 0, "CPU %u: what it writes stays", cpu);
     CHECK_EQUAL(v->wrong_calls, 0, "CPU %u: its chain of calls stays", cpu);
