@@ -6,8 +6,9 @@
 struct pmu pmu;
 
 // ---- What the models call their events ----------------------------------------------------------
-// Intel: SDM vol. 3B table 20-1 for the architectural ones, the rest as Intel's event files of SKX,
-// ICX and SPR have them. AMD: the PPRs, and Linux's generic events where the PPRs have only bits.
+// Intel: SDM vol. 3B table 20-1 for the architectural ones, the rest as Intel's event files of HSX,
+// SKX, ICX and SPR have them. AMD: the PPRs, and Linux's generic events where the PPRs have only
+// bits.
 
 #define AMD(event, mask) ((uint64_t)(event) >> 8 << 32 | (uint64_t)(mask) << 8 | ((event)&0xff))
 
@@ -15,12 +16,12 @@ struct pmu pmu;
   [EVENT_CYCLES] = 0x003c, [EVENT_INSTRUCTIONS] = 0x00c0, [EVENT_BRANCHES] = 0x00c4, \
   [EVENT_REFERENCE_CYCLES] = 0x013c, [EVENT_MISPREDICTS] = 0x00c5,                   \
   [EVENT_LLC_REFERENCES] = 0x4f2e, [EVENT_LLC_MISSES] = 0x412e
-#define INTEL_SERVER                                                                              \
+#define INTEL_SINCE_HASWELL                                                                       \
   INTEL_ARCHITECTURAL, [EVENT_TAKEN_BRANCHES] = 0x20c4, [EVENT_CALLS] = 0x02c4,                   \
                        [EVENT_RETURNS] = 0x08c4, [EVENT_LOADS] = 0x81d0, [EVENT_STORES] = 0x82d0, \
-                       [EVENT_ACCESSES] = 0x83d0, [EVENT_L1D_MISSES] = 0x0151,                    \
-                       [EVENT_L1D_LOAD_MISSES] = 0x08d1, [EVENT_DTLB_LOAD_WALKS] = 0x11d0,        \
-                       [EVENT_DTLB_STORE_WALKS] = 0x12d0
+                       [EVENT_L1D_MISSES] = 0x0151, [EVENT_L1D_LOAD_MISSES] = 0x08d1,             \
+                       [EVENT_DTLB_LOAD_WALKS] = 0x11d0, [EVENT_DTLB_STORE_WALKS] = 0x12d0
+#define INTEL_SINCE_SKYLAKE INTEL_SINCE_HASWELL, [EVENT_ACCESSES] = 0x83d0
 #define AMD_ZEN                                                                   \
   [EVENT_CYCLES] = AMD(0x76, 0), [EVENT_INSTRUCTIONS] = AMD(0xc0, 0),             \
   [EVENT_BRANCHES] = AMD(0xc2, 0), [EVENT_MISPREDICTS] = AMD(0xc3, 0),            \
@@ -33,9 +34,12 @@ struct pmu pmu;
 
 static const uint64_t no_events[PMU_EVENTS];
 static const uint64_t intel_architectural[PMU_EVENTS] = {INTEL_ARCHITECTURAL};
-static const uint64_t skylake[PMU_EVENTS] = {INTEL_SERVER, [EVENT_CONDITIONAL_BRANCHES] = 0x01c4};
+static const uint64_t haswell[PMU_EVENTS] = {
+    INTEL_SINCE_HASWELL, [EVENT_CONDITIONAL_BRANCHES] = 0x01c4};
+static const uint64_t skylake[PMU_EVENTS] = {
+    INTEL_SINCE_SKYLAKE, [EVENT_CONDITIONAL_BRANCHES] = 0x01c4};
 static const uint64_t ice_lake[PMU_EVENTS] = {
-    INTEL_SERVER, [EVENT_CONDITIONAL_BRANCHES] = 0x11c4, [EVENT_INDIRECT_BRANCHES] = 0x80c4,
+    INTEL_SINCE_SKYLAKE, [EVENT_CONDITIONAL_BRANCHES] = 0x11c4, [EVENT_INDIRECT_BRANCHES] = 0x80c4,
     [EVENT_SLOTS] = 0x01a4};
 static const uint64_t zen2[PMU_EVENTS] = {AMD_ZEN};
 static const uint64_t zen4[PMU_EVENTS] = {
@@ -111,6 +115,7 @@ static void probe_intel(void) {
     pmu.status_clear = MSR_PERF_GLOBAL_OVF_CTRL;
   }
   const struct signature cpu = signature();
+  if (cpu.family == 6 && cpu.model == 0x3f) pmu.codes = haswell;
   if (cpu.family == 6 && cpu.model == 0x55) pmu.codes = skylake;
   if (cpu.family == 6 && (cpu.model == 0x6a || cpu.model == 0x8f)) pmu.codes = ice_lake;
 }
