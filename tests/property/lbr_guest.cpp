@@ -3,7 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <array>
+#include <type_traits>
 #include <utility>
 
 #include "property/answers.hpp"
@@ -23,6 +24,7 @@ using silicon::x86::TakenBranch;
 using virt::x86::Lbr;
 using virt::x86::MsrBitmap;
 using virt::x86::Pmu;
+using virt::x86::VirtualLbrState;
 using Difference = LbrGuest::Difference;
 
 constexpr std::uint64_t kLbrFrozen = std::uint64_t{1} << 58;
@@ -51,6 +53,32 @@ LbrState without_rest_of_call_stack(const ReferenceLbr& lbr, bool architectural)
     if (ended) state.records[number] = {};
   }
   return state;
+}
+
+/// One field, chosen by `field`.
+void change(VirtualLbrState& state, std::uint32_t field, std::uint64_t by) {
+  const auto change = [by](auto& value) {
+    value = static_cast<std::remove_reference_t<decltype(value)>>(value ^ by);
+  };
+  LbrState::Record& record = state.registers.records[field / 16 % state.registers.records.size()];
+  switch (field % 16) {
+    case 0: change(state.registers.select); return;
+    case 1: change(state.registers.tos); return;
+    case 2: change(state.registers.depth); return;
+    case 3: change(state.registers.cycle); return;
+    case 4: change(state.model.depth); return;
+    case 5: change(state.model.depths); return;
+    case 6: state.has_event = !state.has_event; return;
+    case 7: state.lost = !state.lost; return;
+    case 8: change(state.idle_slices); return;
+    case 9: change(state.warned); return;
+    case 10: change(state.warning_slices); return;
+    case 11: change(record.from); return;
+    case 12: change(record.to); return;
+    case 13: change(record.info); return;
+    case 14: state.touched = !state.touched; return;
+    default: state.new_time_slice = !state.new_time_slice; return;
+  }
 }
 
 }  // namespace
@@ -133,6 +161,32 @@ Difference LbrGuest::reset() {
   if (lbr_->passed_through() || lbr_->recording() || lbr_->msr_bitmap() != closed_bitmap_)
     return "registers are passed through behind RESET";
   return {};
+}
+
+Difference LbrGuest::restore_damaged(std::uint32_t field, std::uint64_t by) {
+  if (!offered()) return {};
+  VirtualLbrState state = lbr_->save();
+  change(state, field, by);
+  silicon::RetireTotals totals;
+  silicon::Deadlines deadlines{totals};
+  const std::array vcpus = {hostperf::ModelledVcpu{&totals, &deadlines}};
+  hostperf::ModelledHostPerf modelled{*setup_.silicon, vcpus};
+  CountingHostPerf perf{modelled};
+  CountingSink sink;
+  Pmu pmu{setup_.config, perf, hostperf::VcpuIndex{0}, sink};
+  Lbr lbr{pmu, perf, hostperf::VcpuIndex{0}};
+  const VirtualLbrState fresh = lbr.save();
+  const bool restored = lbr.restore(state).has_value();
+  if (!restored)
+    return lbr.save() == fresh ? Difference{} : "a refused state has changed something";
+  if (lbr.save().registers != state.registers) return "other registers than were restored";
+  if (lbr.save().has_event != state.has_event) return "an event came or went";
+  lbr.before_entry();
+  const bool active =
+      lbr.event() != hostperf::kNoEvent && perf.state(lbr.event()) == EventState::kActive;
+  if (lbr.passed_through() != active) return "the bitmap is not what the event's state says";
+  lbr.reset();
+  return perf.open_events() == 0 ? Difference{} : "an event is open behind RESET";
 }
 
 // ---- What there is ------------------------------------------------------------------------------
@@ -436,7 +490,7 @@ Difference LbrGuest::compare_registers() {
     if (mark_of(own_.read(msr).value_or(0)) == kHostMark)
       return fmt::format("MSR {:#x} of vCPU {} has an address of the host's", msr, number_);
   }
-  const virt::x86::VirtualLbrState state = lbr_->save();
+  const VirtualLbrState state = lbr_->save();
   if (state.has_event != has_event())
     return "the saved state does not say whether there is an event";
   if (!offered()) return {};

@@ -61,6 +61,9 @@ class LbrGuest {
   void scheduled_in(unsigned cpu);
   void scheduled_out() { cpu_.reset(); }
   Difference reset();
+  /// Records elsewhere are given the state with one field XORed by `by`: they hold it, or are left
+  /// as they were.
+  Difference restore_damaged(std::uint32_t field, std::uint64_t by);
 
   /// Something was done to the host: what of a call stack it may leave out is left out here too.
   void settle();

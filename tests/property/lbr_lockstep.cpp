@@ -68,6 +68,7 @@ Difference LbrLockstep::do_to_guest(const LbrOperation& operation) {
     case Kind::kPmi: return running(vcpu).overflow();
     case Kind::kSwitchIn: switch_in(vcpu, operation.where); return {};
     case Kind::kSwitchOut: switch_out(vcpu); return {};
+    case Kind::kDamage: return guest.restore_damaged(operation.where, operation.value);
     default: return guest.reset();
   }
 }

@@ -51,12 +51,12 @@ Kind draw_kind(Choices& choices) {
     Kind kind;
   };
   constexpr Row kRows[] = {
-      {60, Kind::kWriteMsr},      {100, Kind::kReadMsr},     {108, Kind::kHostWriteMsr},
-      {114, Kind::kHostReadMsr},  {158, Kind::kBranches},    {166, Kind::kPmi},
-      {192, Kind::kSwitchIn},     {196, Kind::kSwitchOut},   {198, Kind::kReset},
-      {208, Kind::kHostBranches}, {211, Kind::kTick},        {213, Kind::kTrace},
-      {228, Kind::kOpenEvent},    {234, Kind::kEnableEvent}, {240, Kind::kDisableEvent},
-      {253, Kind::kCloseEvent},   {256, Kind::kMigrate},
+      {60, Kind::kWriteMsr},      {100, Kind::kReadMsr},      {108, Kind::kHostWriteMsr},
+      {114, Kind::kHostReadMsr},  {158, Kind::kBranches},     {166, Kind::kPmi},
+      {192, Kind::kSwitchIn},     {196, Kind::kSwitchOut},    {197, Kind::kReset},
+      {200, Kind::kDamage},       {208, Kind::kHostBranches}, {211, Kind::kTick},
+      {213, Kind::kTrace},        {228, Kind::kOpenEvent},    {234, Kind::kEnableEvent},
+      {240, Kind::kDisableEvent}, {253, Kind::kCloseEvent},   {256, Kind::kMigrate},
   };
   const auto n = static_cast<unsigned>(choices.draw(8));
   return std::ranges::find_if(kRows, [n](const Row& row) { return n < row.below; })->kind;
@@ -89,6 +89,11 @@ LbrOperation draw_operation(Choices& choices, const GuestLbrSetup& setup) {
     case Kind::kSwitchIn: operation.where = choices.below(2); break;
     case Kind::kTrace: operation.where = choices.below(3) == 0 ? 1 : 0; break;
     case Kind::kOpenEvent: operation.value = choices.draw(HostEventRequest::kBits); break;
+    case Kind::kDamage:
+      operation.where = static_cast<std::uint32_t>(choices.draw(9));
+      operation.value =
+          choices.chance(64) ? choices.draw(64) : std::uint64_t{1} << choices.below(64);
+      break;
     case Kind::kMigrate: operation.where = 1 + choices.below(2); break;
     default: break;
   }
@@ -107,6 +112,8 @@ std::string describe(const LbrOperation& operation) {
     case Kind::kPmi: return fmt::format("vCPU {}: PMI", who);
     case Kind::kSwitchIn: return fmt::format("vCPU {} goes on on host CPU {}", who, where);
     case Kind::kSwitchOut: return fmt::format("vCPU {} leaves its host CPU", who);
+    case Kind::kDamage:
+      return fmt::format("vCPU {}: state with field {} ^= {:#x}", who, where, value);
     case Kind::kReset: return fmt::format("vCPU {}: reset", who);
     case Kind::kHostBranches:
       return fmt::format("host CPU {}: {} branches {:#x}", who, where, value);

@@ -23,6 +23,7 @@ struct LbrOperation {
     kPmi,           ///< a counter overflows
     kSwitchIn,      ///< where: host CPU
     kSwitchOut,
+    kDamage,  ///< its state with field `where` changed by `value`, restored elsewhere
     kReset,
     // Of the host; `who` is the host CPU, or the slot of an event.
     kHostBranches,  ///< where: how many; value: which
