@@ -160,6 +160,14 @@ TEST_F(LbrCapabilities, AHostWithoutSuchRecordsOffersNone) {
   }
 }
 
+TEST_F(LbrCapabilities, BeforeTheGuestRanTheHostMaySetTheLowBitsOfTheTop) {
+  for (const LbrModel& model : {kFlags16, kInfo32}) {
+    make_lbr(model, 2);
+    EXPECT_EQ(host_write_lbr(msr::MSR_LASTBRANCH_TOS, 7), Access::done());
+    EXPECT_EQ(host_read_lbr(msr::MSR_LASTBRANCH_TOS), Access::done(7));
+  }
+}
+
 // ---- IA32_DEBUGCTL ------------------------------------------------------------------------------
 
 TEST_F(LbrCapabilities, DebugControlTakesWhatIsOfferedDropsLbrAndBtfAndFaultsOnTheRest) {

@@ -237,7 +237,8 @@ TEST_P(SharedHostCpu, AGuestMovesToAnotherHostWithItsHistory) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SharedHostCpu,
-                         testing::Values("skylake-server", "icelake-server", "sapphire-rapids"),
+                         testing::Values("haswell-server", "skylake-server", "icelake-server",
+                                         "sapphire-rapids"),
                          [](const auto& name) {
                            std::string text = name.param;
                            for (char& each : text) each = each == '-' ? '_' : each;

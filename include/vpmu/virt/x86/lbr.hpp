@@ -141,7 +141,8 @@ class Lbr final : private hostperf::OverflowHandler {
   void reset();
 
   [[nodiscard]] VirtualLbrState save() const;
-  /// On a fresh one. The error says what does not fit; nothing has changed then.
+  /// On a fresh one, whose PMU has been restored. The error says what does not fit; nothing has
+  /// changed then.
   Result<void> restore(const VirtualLbrState& state);
 
   void set_observer(LbrObserver* observer) { observer_ = observer; }
