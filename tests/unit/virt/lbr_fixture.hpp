@@ -134,13 +134,15 @@ class LbrFixture : public PmuFixture {
       debugctl(0);
     }
   }
-  /// A branch of the guest retires: its CPU records it if it is to.
+  /// A branch of the guest retires, at the cycle of that number too: its CPU records it if it is
+  /// to.
   void branch(std::uint64_t from, std::uint64_t to) {
     if (!lbr->recording()) return;
     perf.unit(lbr->event())
         .record({.from = from,
                  .to = to,
                  .next = from + 2,
+                 .cycle = from,
                  .type = silicon::x86::BranchType::kDirectJump});
   }
   Access host_read_lbr(MsrIndex msr) { return lbr->read_msr(msr, Initiator::kHost); }

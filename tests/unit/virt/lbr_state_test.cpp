@@ -79,6 +79,8 @@ TEST(LbrState, TheGuestGoesOnAsItWouldHaveWhateverWasGoingOn) {
       {"held", [](Host& h) { (void)h.lbr->read_msr(h.from(0), Initiator::kGuest); }},
       {"recording", [](Host& h) { h.switch_on(); }},
       {"off again", [](Host& h) { h.switch_on(), h.switch_off(); }},
+      {"idle once, with a record",
+       [](Host& h) { h.switch_on(), h.branch(kSource, kTarget), h.switch_off(), h.slices(2); }},
       {"idle once", [](Host& h) { h.switch_on(), h.switch_off(), h.slices(2); }},
       {"released", [](Host& h) { h.switch_on(), h.switch_off(), h.slices(3); }},
       {"not entered", [](Host& h) { h.switch_on(), h.pmu->scheduled_in(), h.lbr->scheduled_in(); }},

@@ -552,6 +552,7 @@ TEST_F(LbrTest, RecordingThatWasSwitchedOnWithoutAnExitKeepsTheEvent) {
   switch_on();
   new_slice();
   EXPECT_TRUE(has_event());
+  EXPECT_EQ(stats().events_released, 0u);
 }
 
 TEST_F(LbrTest, ALostEventIsUsedByAccessesThatExit) {
