@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Any sequence of MSR, port, MMIO and RDPMC accesses, on any CPU model. Each record of the input
+// Any sequence of MSR, port, MMIO and RDPMC accesses, on any CPU model, with and without last
+// branch records, and with a host that takes these away again and again. Each record of the input
 // becomes the instructions of one access; a handler skips those that raise #GP, and interrupts are
-// taken.
+// taken. The host's own branches have a mark, and no guest ever reads an MSR that has it.
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "fuzz/fuzz_machine.hpp"
+#include "vpmu/hostperf/lbr_host.hpp"
+#include "vpmu/virt/x86/pmu_request.hpp"
 
 namespace {
 using Code = std::vector<std::uint8_t>;
@@ -37,7 +43,10 @@ std::uint32_t msr_of(std::uint32_t where) {
                                        0x309, 0x345, 0x38d, 0x4c1, 0x600, 0x6e0, 0x800, 0x820,
                                        0x830, 0x838, 0x83e, 0xc0000080, 0xc0000100,
                                        // Where AMD has performance monitoring.
-                                       0xc0000300, 0xc0010000, 0xc0010200};
+                                       0xc0000300, 0xc0010000, 0xc0010200,
+                                       // Last branch records.
+                                       0x1c8, 0x1d9, 0x390, 0x680, 0x690, 0x6c0, 0x6d0, 0xdc0,
+                                       0xdd0, 0x1200, 0x14ce, 0x14ce, 0x1500, 0x1510, 0x1600};
   if ((where & 0x80000000) != 0) return where & 0x7fffffff;
   return kRanges[(where & 0xff) % std::size(kRanges)] + (where >> 8 & 0xf);
 }
@@ -55,19 +64,47 @@ std::uint64_t mmio_of(std::uint32_t where) {
   return (where & 1 ? 0xfee00000u : 0xfec00000u) + (where >> 4 & 0xfff);
 }
 
+/// The upper half of all addresses between which the host branches; without its three uppermost
+/// bits, which may be flags of a record.
+constexpr std::uint32_t kHostMark = 0xffffe7e7, kWithoutFlags = 0x1fffffff;
+
+/// R15, which nothing else touches, is 1 from then on if EDX has the host's mark.
+void emit_search(Code& code) {
+  emit(code, {0x81, 0xe2});  // AND EDX
+  emit_value(code, kWithoutFlags);
+  emit(code, {0x81, 0xfa});  // CMP EDX
+  emit_value(code, kHostMark & kWithoutFlags);
+  emit(code, {0x75, 0x06, 0x41, 0xbf});  // JNE, MOV R15D
+  emit_value(code, std::uint32_t{1});
+}
+
+/// WRMSR of what makes last branch records work.
+std::uint64_t lbr_value(std::uint32_t msr, std::uint32_t low) {
+  constexpr std::uint64_t kDebugControls[] = {1, 1, 0x801, 0x800, 0, 0x1001};
+  constexpr std::uint64_t kSelects[] = {0, 1, 2, 0x3c4, 0x3c5, 0x1ff};
+  constexpr std::uint64_t kControls[] = {0x7f0007, 0x7f0003, 0x38000f, 0x7f0006, 0};
+  switch (msr) {
+    case 0x1d9: return kDebugControls[low % std::size(kDebugControls)];
+    case 0x1c8: return kSelects[low % std::size(kSelects)];
+    case 0x14ce: return kControls[low % std::size(kControls)];
+    default: return std::uint64_t{1} << 58;  // IA32_PERF_GLOBAL_STATUS_RESET
+  }
+}
+
 void emit_access(Code& code, const Record& record) {
   const auto eax_edx = [&] {
     emit(code, {0xb8});
     emit_value(code, record.low);
     emit(code, {0xba});
-    emit_value(code, record.high);
+    const bool marked = (record.high & kWithoutFlags) == (kHostMark & kWithoutFlags);
+    emit_value(code, marked ? 0 : record.high);
   };
   const auto ecx = [&](std::uint32_t value) {
     emit(code, {0xb9});
     emit_value(code, value);
   };
-  switch (record.kind % 9) {
-    case 0: ecx(msr_of(record.where)), emit(code, {0x0f, 0x32}); return;
+  switch (record.kind % 11) {
+    case 0: ecx(msr_of(record.where)), emit(code, {0x0f, 0x32}), emit_search(code); return;
     case 1: ecx(msr_of(record.where)), eax_edx(), emit(code, {0x0f, 0x30}); return;
     case 2: ecx(record.where), emit(code, {0x0f, 0x33}); return;
     case 3:  // OUT DX, AL/EAX
@@ -76,18 +113,49 @@ void emit_access(Code& code, const Record& record) {
       emit(code, {0x66, 0xba});
       emit_value(code, port_of(record.where));
       emit(code,
-           {static_cast<std::uint8_t>((record.kind % 9 == 3 ? 0xee : 0xec) | (record.high & 1))});
+           {static_cast<std::uint8_t>((record.kind % 11 == 3 ? 0xee : 0xec) | (record.high & 1))});
       return;
     case 5:  // MOV [RBX], EAX
     case 6:  // MOV EAX, [RBX]
       emit(code, {0x48, 0xbb});
       emit_value(code, mmio_of(record.where));
       eax_edx();
-      emit(code, {static_cast<std::uint8_t>(record.kind % 9 == 5 ? 0x89 : 0x8b), 0x03});
+      emit(code, {static_cast<std::uint8_t>(record.kind % 11 == 5 ? 0x89 : 0x8b), 0x03});
       return;
     case 7: emit(code, {0xb8}), emit_value(code, record.where), emit(code, {0x0f, 0xa2}); return;
+    case 8: {
+      constexpr std::uint32_t kSwitches[] = {0x1d9, 0x1c8, 0x14ce, 0x390};
+      const std::uint32_t msr = kSwitches[record.where % std::size(kSwitches)];
+      const std::uint64_t value = lbr_value(msr, record.low);
+      ecx(msr);
+      emit(code, {0xb8});
+      emit_value(code, static_cast<std::uint32_t>(value));
+      emit(code, {0xba});
+      emit_value(code, static_cast<std::uint32_t>(value >> 32));
+      emit(code, {0x0f, 0x30});
+      return;
+    }
+    case 9:  // CALL the RET behind the next, which jumps over it
+      emit(code, {0xe8, 0x02, 0x00, 0x00, 0x00, 0xeb, 0x01, 0xc3});
+      return;
     default: emit(code, {0x90, 0x90, 0x90}); return;
   }
+}
+
+/// None where the model has none.
+std::optional<vpmu::virt::x86::PmuConfig> with_lbr(const vpmu::silicon::x86::CpuModel& model) {
+  const auto config = vpmu::virt::x86::restrict_pmu(model, {.version = {}, .lbr = true});
+  return config ? std::optional{*config} : std::nullopt;
+}
+
+/// Takes the records from guests several times while such an input runs.
+std::vector<vpmu::machine::HostEvent> activity() {
+  constexpr std::uint64_t kFrom = std::uint64_t{kHostMark} << 32;
+  vpmu::machine::HostEvent reclaim{.name = "reclaim", .at = 100, .until = 300, .every = 1000};
+  reclaim.attr = {.config = 0x3c, .pinned = true, .branch_type = vpmu::hostperf::kBranchAny};
+  reclaim.branches = {.count = 40, .from = kFrom + 0x1000, .to = kFrom + 0x2000};
+  vpmu::machine::HostEvent trace{.name = "trace", .trace = true, .at = 1500, .until = 1600};
+  return {reclaim, trace};
 }
 }  // namespace
 
@@ -119,6 +187,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                          (to >> 16 & 0xffff) << 48);
     emit_value(code, std::uint64_t{0});
   }
+  const bool taken_away = (data[0] & 0x80) != 0;
+  emit(code, {0x41, 0xbe});  // MOV R14D: several times, so that the host comes and goes meanwhile
+  emit_value(code, std::uint32_t{taken_away ? 8u : 1u});
+  const std::size_t again = code.size();
   for (std::size_t at = 1; at + kRecordBytes <= size; at += kRecordBytes) {
     Record record{};
     record.kind = data[at];
@@ -127,8 +199,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::memcpy(&record.high, data + at + 9, 4);
     emit_access(code, record);
   }
+  emit(code, {0x41, 0xff, 0xce, 0x0f, 0x8f});  // DEC R14D, JG
+  emit_value(code, static_cast<std::int32_t>(again) - static_cast<std::int32_t>(code.size() + 4));
   emit(code, {0xe7, 0xf4});  // debug exit
+  // Bit 0: another vCPU; 6: last branch records; 7: a host that wants them too.
   const auto models = vpmu::silicon::x86::cpu_models();
-  vpmu::fuzz::run(code, 1 + (data[0] & 1), true, 5'000, *models[(data[0] >> 1) % models.size()]);
+  vpmu::fuzz::Setup setup{.vcpus = 1u + (data[0] & 1), .instructions = 5'000};
+  setup.model = models[(data[0] >> 1 & 0x1f) % models.size()];
+  if ((data[0] & 0x40) != 0) setup.pmu = with_lbr(*setup.model);
+  if (taken_away && setup.model->lbr.exists()) setup.host_events = activity();
+  if (vpmu::fuzz::run(code, setup)[15] != 0) {
+    std::fputs("the guest read a branch of the host's\n", stderr);
+    std::abort();
+  }
   return 0;
 }

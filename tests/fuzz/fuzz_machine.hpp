@@ -3,10 +3,14 @@
 // A small machine for fuzz targets: 64-bit code at 1 MiB, no console, a limit on instructions.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "machine/machine.hpp"
 
@@ -22,16 +26,24 @@ class NoConsole final : public machine::Console {
 
 inline constexpr std::uint64_t kEntry = 0x100000;
 
-/// Runs `code` on `vcpus` vCPUs; registers point into RAM. Any way to end is fine.
-inline void run(std::span<const std::uint8_t> code, unsigned vcpus, bool pmu,
-                std::uint64_t instructions,
-                const silicon::x86::CpuModel& model = *silicon::x86::cpu_models().front()) {
+struct Setup {
+  unsigned vcpus = 1;
+  std::optional<virt::x86::PmuConfig> pmu;  ///< none: as the machine has it
+  std::uint64_t instructions = 1'000;
+  const silicon::x86::CpuModel* model = silicon::x86::cpu_models().front();
+  std::vector<machine::HostEvent> host_events;
+};
+
+/// Runs `code`; registers point into RAM, but for R8 to R15. Any way to end is fine. The first
+/// vCPU's registers then.
+inline std::array<std::uint64_t, 16> run(std::span<const std::uint8_t> code, const Setup& setup) {
   NoConsole console;
   machine::MachineConfig config;
-  config.model = &model;
-  config.vcpus = vcpus;
+  config.model = setup.model;
+  config.vcpus = setup.vcpus;
   config.memory_bytes = std::uint64_t{4} << 20;
-  if (!pmu) config.pmu = virt::x86::no_pmu(config.model->vendor);
+  config.pmu = setup.pmu;
+  config.host_events = setup.host_events;
   config.quantum = 100;
   const auto machine = machine::Machine::create(config, console);
   if (!machine) std::abort();
@@ -46,7 +58,10 @@ inline void run(std::span<const std::uint8_t> code, unsigned vcpus, bool pmu,
     core.gpr[reg] = 0x200000 + reg * 0x1000;
   }
   core.gpr[machine::x86::kRcx] = 3;
-  (*machine)->run({.instructions = instructions});
+  (*machine)->run({.instructions = setup.instructions});
+  std::array<std::uint64_t, 16> registers{};
+  std::ranges::copy_n(std::begin(core.gpr), registers.size(), registers.begin());
+  return registers;
 }
 
 }  // namespace vpmu::fuzz

@@ -9,6 +9,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2 || size > 4096) return 0;
-  vpmu::fuzz::run({data + 1, size - 1}, 1 + (data[0] & 1), (data[0] & 2) == 0, 2'000);
+  vpmu::fuzz::Setup setup{.vcpus = 1u + (data[0] & 1), .instructions = 2'000};
+  if ((data[0] & 2) != 0) setup.pmu = vpmu::virt::x86::no_pmu(setup.model->vendor);
+  vpmu::fuzz::run({data + 1, size - 1}, setup);
   return 0;
 }
