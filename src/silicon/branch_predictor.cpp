@@ -5,11 +5,11 @@
 
 namespace vpmu::silicon {
 
-bool BranchPredictor::predict_and_train(const RetiredBranch& branch) {
+bool BranchPredictor::predict_other(const RetiredBranch& branch) {
   switch (branch.kind) {
     case PredictedKind::kDirect:
-    case PredictedKind::kFar: return false;
-    case PredictedKind::kConditional: return predict_direction(branch.from, branch.taken);
+    case PredictedKind::kFar:
+    case PredictedKind::kConditional: return false;
     case PredictedKind::kIndirect: return predict_target(branch.from, branch.to);
     case PredictedKind::kCall: push_return(branch.next); return false;
     case PredictedKind::kIndirectCall:
@@ -18,17 +18,6 @@ bool BranchPredictor::predict_and_train(const RetiredBranch& branch) {
     case PredictedKind::kReturn: return pop_return() != branch.to;
   }
   return false;
-}
-
-bool BranchPredictor::predict_direction(std::uint64_t from, bool taken) {
-  // Without a branch of its own: the host would mispredict it as often as the guest does.
-  // strength * 2 + taken gives the next strength, four bits each.
-  constexpr std::uint32_t kNext = 0x3231'2010;
-  std::uint8_t& strength = state_.strength[(from ^ state_.history) % kDirections];
-  const std::uint32_t old = strength, outcome = taken ? 1 : 0;
-  strength = static_cast<std::uint8_t>(kNext >> (old * 2 + outcome) * 4 & 3);
-  state_.history = state_.history << 1 | outcome;
-  return (old >> 1) != outcome;
 }
 
 bool BranchPredictor::predict_target(std::uint64_t from, std::uint64_t to) {

@@ -42,7 +42,11 @@ class BranchPredictor {
   void reset() { *this = BranchPredictor{}; }
 
   /// Predicts `branch`, learns what it did, and tells whether the prediction was wrong.
-  bool predict_and_train(const RetiredBranch& branch);
+  bool predict_and_train(const RetiredBranch& branch) {
+    if (branch.kind == PredictedKind::kConditional) [[likely]]
+      return predict_direction(branch.from, branch.taken);
+    return predict_other(branch);
+  }
 
   static constexpr std::size_t kDirections = 4096;
   static constexpr std::size_t kTargets = 1024;
@@ -69,7 +73,17 @@ class BranchPredictor {
   Result<void> restore(const State& state);
 
  private:
-  bool predict_direction(std::uint64_t from, bool taken);
+  bool predict_direction(std::uint64_t from, bool taken) {
+    // Without a branch of its own: the host would mispredict it as often as the guest does.
+    // strength * 2 + taken gives the next strength, four bits each.
+    constexpr std::uint32_t kNext = 0x3231'2010;
+    std::uint8_t& strength = state_.strength[(from ^ state_.history) % kDirections];
+    const std::uint32_t old = strength, outcome = taken ? 1 : 0;
+    strength = static_cast<std::uint8_t>(kNext >> (old * 2 + outcome) * 4 & 3);
+    state_.history = state_.history << 1 | outcome;
+    return (old >> 1) != outcome;
+  }
+  bool predict_other(const RetiredBranch& branch);
   bool predict_target(std::uint64_t from, std::uint64_t to);
   void push_return(std::uint64_t to);
   std::uint64_t pop_return();

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "machine/x86/core.hpp"
+#include "machine/x86/observer.hpp"
 
 namespace vpmu::machine::x86 {
 
@@ -66,6 +67,7 @@ inline void count_edge(Core& core, unsigned number) {
 /// is at `rip`; `taken` if this was a branch.
 inline const Op* finish(Core& core, std::uint64_t rip, bool taken = false) {
   count_edge(core, taken ? 1 : 0);
+  if (taken && (core.block->mode.bits & Mode::kObserved) != 0) observe_far_branch(core, rip);
   core.rip = rip;
   core.stop = Stop::kDone;
   return nullptr;

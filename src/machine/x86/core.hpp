@@ -265,7 +265,7 @@ struct Mode {
     kCode32 = 4,     ///< neither: 64-bit code
     kStack16 = 8,    ///< legacy modes: SP rather than ESP
     kAlone = 16,     ///< one instruction only; may touch devices and code
-    kObserved = 32,  ///< terminators report branches to the observer
+    kObserved = 32,  ///< terminators note branches in the log
   };
   std::uint8_t bits = 0;
   friend bool operator==(Mode, Mode) = default;
@@ -322,6 +322,9 @@ constexpr std::uint64_t lanes(std::uint64_t instructions, std::uint64_t cycles,
   const auto clamp = [](std::uint64_t n) { return n < kLaneMax ? n : kLaneMax; };
   return clamp(instructions) | clamp(cycles) << 16 | clamp(branches) << 32 | clamp(memory) << 48;
 }
+constexpr std::uint64_t cycles_of(std::uint64_t lanes) {
+  return lanes >> 16 & 0xffff;
+}
 }  // namespace budget
 
 // ---- Translation look-aside buffer --------------------------------------------------------------
@@ -365,6 +368,14 @@ enum class Stop : std::uint8_t {
   kAgain,      ///< Core::stopped_at (a string instruction) is to go on where it is; not retired
 };
 
+/// That a block was left by a branch, while somebody wants to know of branches (branch_log.hpp).
+struct LoggedBranch {
+  EdgeRef edge;         ///< none: BranchLog has it apart
+  std::uint64_t to;     ///< Core::rip behind it
+  std::uint64_t cycle;  ///< of the vCPU, behind it
+};
+class BranchLog;
+
 /// What the interpreter does when code does something that fast paths cannot.
 struct Core {
   // Hot: the first cache lines.
@@ -379,6 +390,10 @@ struct Core {
   Mode mode;
   std::uint8_t cpl = 0;
   std::uint64_t rflags = 2;  ///< without the arithmetic flags, which are in `lazy`
+  /// Where the next branch is noted in Mode::kObserved.
+  LoggedBranch* log_end = nullptr;
+  /// What the vCPU will have run, in cycles, when those in `budget` have been used up.
+  std::uint64_t cycles_at_end = 0;
 
   std::array<Xmm, 16> xmm{};
   std::uint32_t mxcsr = 0x1f80;
@@ -423,6 +438,7 @@ struct Core {
   CodePages* code_pages = nullptr;
   silicon::RetireTotals* totals = nullptr;
   silicon::BranchPredictor* predictor = nullptr;
+  BranchLog* branch_log = nullptr;
   std::uint32_t slots_per_cycle = 0;
   silicon::MemoryModel* memory_model = nullptr;  ///< null: there is none
   bool modelled = false;                         ///< it is shown every data access

@@ -24,6 +24,7 @@
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/memory_model.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
+#include "vpmu/silicon/x86/lbr_stack.hpp"
 
 namespace vpmu::machine::x86 {
 
@@ -38,7 +39,7 @@ struct ModelledSilicon {
   silicon::MemoryModel* memory = nullptr;          ///< null: its events stand still
 };
 
-class Cpu final : public silicon::RetireSource {
+class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSource {
  public:
   /// Everything passed must outlive the CPU. `totals` gets this CPU as its source.
   Cpu(GuestMemory& memory, Environment& environment, CodePages& code_pages,
@@ -95,7 +96,12 @@ class Cpu final : public silicon::RetireSource {
   /// accessed bits); false if unmapped or not RAM. For crash reports, profilers and debuggers.
   bool peek(std::uint64_t linear, void* to, std::size_t bytes) const;
 
+  /// From now on, at an instruction boundary, branches are recorded in that unit, whose source this
+  /// CPU becomes; null: nowhere. Cheap if nothing changes. The unit must outlive its use here.
+  void record_branches(silicon::x86::LbrStack* unit);
+
   void hand_over() override;
+  void hand_over_branches() override;
 
  private:
   friend class Interpreter;

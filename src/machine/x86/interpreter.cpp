@@ -7,6 +7,7 @@
 #include <initializer_list>
 
 #include "machine/x86/block_cache.hpp"
+#include "machine/x86/branch_log.hpp"
 #include "machine/x86/chain.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/decoder.hpp"
@@ -49,6 +50,7 @@ constexpr std::uint64_t kBranchEvents =
     silicon::RetireTotals::events(RawEvent::kMispredictedBranches, RawEvent::kMispredictedBranches);
 constexpr std::uint64_t kMemoryEvents =
     silicon::RetireTotals::events(RawEvent::kL1dMisses, RawEvent::kDtlbWalks);
+constexpr std::uint64_t kRecords = std::uint64_t{1} << 63;  // branch records: no event
 constexpr std::uint64_t kConditionEvents = silicon::RetireTotals::events(
     RawEvent::kCondition0, silicon::condition_event(silicon::kConditionSlots - 1));
 
@@ -127,6 +129,7 @@ inline void Limits::stop_before(RawEvent event, std::uint64_t left, const Core& 
 }  // namespace
 
 void hand_over_edges(Core& core) {
+  core.branch_log->count();
   for (std::size_t n = 0; n < core.pending_count; ++n) {
     const EdgeRef ref = (*core.pending_edges)[n];
     const Block& block = ref.block();
@@ -221,6 +224,10 @@ struct Cpu::Private final : CodeListener {
   void pass_cycles();
   void follow_demand();
   Exit stand_still(Exit exit);
+  [[nodiscard]] std::uint64_t cycles_so_far() const {
+    return core.totals->held(RawEvent::kCycles, kAllPrivileges);
+  }
+  void note_event(std::uint64_t from, std::uint64_t from_base, Privilege begins_in);
   [[nodiscard]] Limits limits() const;
   void set_budget(const Limits& limits, std::uint64_t instructions, std::uint64_t cycles);
   void enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip);
@@ -232,6 +239,7 @@ struct Cpu::Private final : CodeListener {
   BlockCache cache;
   Decoder decoder;
   silicon::BranchPredictor predictor;
+  BranchLog branch_log{core};
   std::atomic<bool> exit_requested{false};
   bool alone_next = false;  ///< the next instruction must run in a block of its own
   bool shut_down = false;
@@ -266,6 +274,7 @@ Block* Cpu::Private::find_block(Mode mode) {
   if (block == nullptr) {
     if (cache.full()) {
       hand_over_edges(core);
+      branch_log.let_go_of_blocks();
       core.jumps->fill(core.no_block);
       core.cross_page_edges.clear();
       core.left_through = EdgeRef{};
@@ -317,6 +326,10 @@ void Cpu::Private::run_alone() {
   }
   // Nothing fits behind it.
   core.budget = 0;
+  if (branch_log.in_use()) {
+    hand_over_edges(core);
+    core.cycles_at_end = cycles_so_far() + block->retires.cycles;
+  }
   run_from(block);
   stopped();
 }
@@ -340,6 +353,7 @@ void Cpu::Private::run_blocks() {
       core.budget = left;
     } else if (ends_on_limit(*block)) {
       // Nothing fits behind it.
+      core.cycles_at_end -= budget::cycles_of(core.budget) - budget::cycles_of(block->cost);
       core.budget = 0;
     } else {
       run_alone();
@@ -411,10 +425,27 @@ bool Cpu::Private::raise_event(EventSource source, const Exception& event) {
   delivered = true;
   // Of an instruction that was interrupted in the middle, what it did before that.
   if (watches_cycles()) pass_cycles();
+  const std::uint64_t from = core.rip, from_base = core.code_base;
+  const Privilege begins_in = privilege_of(core.mode);
   const bool alive = deliver(core, source, event);
   core.totals->add(RawEvent::kCycles, Privilege::kKernel, silicon::x86::kDeliveryCycles);
   if (watches_cycles()) conditions->passed(Privilege::kKernel);
+  if (branch_log.unit() != nullptr) note_event(from, from_base, begins_in);
   return alive;
+}
+
+/// An interrupt or exception was delivered: a branch to its handler.
+void Cpu::Private::note_event(std::uint64_t from, std::uint64_t from_base, Privilege begins_in) {
+  hand_over_edges(core);
+  branch_log.add({.branch = {.kind = silicon::PredictedKind::kFar,
+                             .taken = true,
+                             .from = from,
+                             .next = from,
+                             .to = core.rip},
+                  .cycle = cycles_so_far(),
+                  .code_base = from_base,
+                  .begins_in = begins_in,
+                  .ends_in = privilege_of(core.mode)});
 }
 
 /// Leaves run() for a time without cycles.
@@ -467,12 +498,13 @@ bool Cpu::Private::hit_breakpoint() {
 
 /// What costs something to know is known while somebody asks.
 void Cpu::Private::follow_demand() {
-  const std::uint64_t demanded = core.totals->demanded_among(kBranchEvents | kMemoryEvents);
+  std::uint64_t demanded = core.totals->demanded_among(kBranchEvents | kMemoryEvents);
+  if (branch_log.unit() != nullptr) demanded |= kRecords;
   if (demanded == followed) return;
   followed = demanded;
-  core.mode.bits =
-      static_cast<std::uint8_t>(demanded & kBranchEvents ? core.mode.bits | Mode::kObserved
-                                                         : core.mode.bits & ~Mode::kObserved);
+  branch_log.count_mispredictions((demanded & kBranchEvents) != 0);
+  core.mode.bits = static_cast<std::uint8_t>(
+      branch_log.in_use() ? core.mode.bits | Mode::kObserved : core.mode.bits & ~Mode::kObserved);
   core.modelled = core.memory_model != nullptr && (demanded & kMemoryEvents) != 0;
   update_mode(core);
 }
@@ -497,9 +529,10 @@ void Cpu::Private::set_budget(const Limits& limits, std::uint64_t instructions,
   const auto lane = [](std::uint64_t left) {
     return std::clamp(left, std::uint64_t{1}, budget::kLaneMax) - 1;
   };
-  core.budget = budget::lanes(lane(std::min(limits.instructions, instructions)),
-                              lane(std::min(limits.cycles, cycles)), lane(limits.branches),
-                              lane(limits.memory));
+  core.budget = budget::lanes(
+      lane(std::min(limits.instructions, instructions)), lane(std::min(limits.cycles, cycles)),
+      lane(std::min<std::uint64_t>(limits.branches, branch_log.room())), lane(limits.memory));
+  core.cycles_at_end = cycles_so_far() + budget::cycles_of(core.budget);
 }
 
 Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
@@ -511,6 +544,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     hand_over_edges(core);
     if (p.watches_cycles()) p.pass_cycles();
     // Nothing retires between here and set_budget(): what is delivered first comes by here again.
+    p.branch_log.make_room();
     Limits limits;
     if (p.deadlines.any()) {
       derive(*core.totals, core.slots_per_cycle);
@@ -573,19 +607,19 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
   }
 }
 
-void observe_branch(Core& core, bool taken, std::uint64_t to) {
+void observe_far_branch(Core& core, std::uint64_t to, bool aborted) {
   const Block& block = *core.block;
-  const silicon::RetiredBranch branch{
-      static_cast<silicon::PredictedKind>(static_cast<int>(block.branch) - 1), taken,
-      block.rip + block.branch_offset, block.rip + block.byte_length, to};
-  // Added without a branch of its own: the host would mispredict it.
-  const std::uint64_t wrong = core.predictor->predict_and_train(branch) ? 1 : 0;
-  core.totals->add(RawEvent::kMispredictedBranches, privilege_of(block.mode), wrong);
+  core.branch_log->add({.branch = {.kind = silicon::PredictedKind::kFar,
+                                   .taken = true,
+                                   .from = block.rip + block.branch_offset,
+                                   .next = block.rip + block.byte_length,
+                                   .to = to},
+                        .cycle = core.cycles_at_end - budget::cycles_of(core.budget),
+                        .code_base = block.cs_base,
+                        .begins_in = privilege_of(block.mode),
+                        .ends_in = core.cpl == 0 ? Privilege::kKernel : Privilege::kUser,
+                        .aborted = aborted});
 }
-static_assert(static_cast<int>(BranchKind::kDirect) - 1 ==
-              static_cast<int>(silicon::PredictedKind::kDirect));
-static_assert(static_cast<int>(BranchKind::kFar) - 1 ==
-              static_cast<int>(silicon::PredictedKind::kFar));
 
 // ---- The public face ----------------------------------------------------------------------------
 
@@ -617,6 +651,19 @@ Cpu::~Cpu() {
 void Cpu::hand_over() {
   hand_over_edges(core_);
   derive(*core_.totals, core_.slots_per_cycle);
+}
+
+void Cpu::record_branches(silicon::x86::LbrStack* unit) {
+  silicon::x86::LbrStack* before = private_->branch_log.unit();
+  if (unit == before) return;
+  private_->branch_log.set_unit(unit);
+  // It may have another source by now.
+  if (before != nullptr && before->source() == this) before->set_source(nullptr);
+  if (unit != nullptr) unit->set_source(this);
+}
+
+void Cpu::hand_over_branches() {
+  private_->branch_log.hand_over();
 }
 
 void Cpu::Private::enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip) {

@@ -665,7 +665,10 @@ const Op* software_interrupt(Core& core, const Op* op) {
 /// INT1: a debug trap without a DR6 bit. Unlike INT n, it does not ask for the gate's permission.
 const Op* icebp(Core& core, const Op*) {
   core.debug_trap = true;
-  return finish(core, core.block->rip + core.block->byte_length, true);
+  count_edge(core, 1);  // where it goes to is seen when the trap is delivered
+  core.rip = core.block->rip + core.block->byte_length;
+  core.stop = Stop::kDone;
+  return nullptr;
 }
 
 // ---- Transactions -------------------------------------------------------------------------------
@@ -676,6 +679,7 @@ const Op* xbegin(Core& core, const Op* op) {
   if (!core.identity.tsx) return raise(core, op, kInvalidOpcode);
   if (!canonical(op->immediate)) return raise(core, op, kGeneralProtection, 0);
   set<std::uint32_t>(core, 8 * kRax, 0);  // the abort has no reason
+  if (core.block->mode.bits & Mode::kObserved) observe_far_branch(core, op->immediate, true);
   return finish(core, op->immediate);
 }
 const Op* xend(Core& core, const Op* op) {
