@@ -68,7 +68,8 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
       pmu_config_{config.pmu.value_or(virt::x86::guest_pmu(*config.model))} {
   std::vector<hostperf::ModelledVcpu> modelled;
   for (unsigned i = 0; i < config.vcpus; ++i) {
-    const Vcpu::Config vcpu{config.model, {i, config.vcpus}, config.trace, &filter_log_};
+    const Vcpu::Config vcpu{
+        config.model, {i, config.vcpus}, config.trace, &filter_log_, config.lbr_observer};
     vcpus_.push_back(std::make_unique<Vcpu>(vcpu, board_));
     modelled.push_back(
         {&vcpus_.back()->totals(), &vcpus_.back()->deadlines(), &vcpus_.back()->conditions()});
@@ -143,7 +144,7 @@ void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
     host_perf_->tick(host_cpu(vcpu));
     schedule_.in_turn = schedule_.ran = true;
     schedule_.idle_timers = 0;
-    vcpu.scheduled_in();
+    vcpu.scheduled_in(host_cpu(vcpu));
     schedule_.turn_begin = vcpu.instructions();
     schedule_.turn_end = board_.clock.now() + longest_turn();
   }

@@ -47,6 +47,8 @@ struct MachineConfig {
   std::optional<virt::x86::PmuConfig> pmu;
   std::uint64_t quantum = 10'000;  ///< instructions; not 0
   TraceSink* trace = nullptr;
+  /// Told of guests that have lost their last branch records.
+  virt::x86::LbrObserver* lbr_observer = nullptr;
   unsigned host_cpus = 0;  ///< 0: as many as vCPUs
   std::vector<HostEvent> host_events;
 

@@ -43,13 +43,29 @@ Vcpu::Vcpu(const Config& config, Board& board)
   if (apic_.is_bootstrap()) board.router.connect_lint0(&apic_);
 }
 
-void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& perf) {
+void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::ModelledHostPerf& perf) {
   assert(!pmu_);
+  const auto vcpu = static_cast<hostperf::VcpuIndex>(index());
   virt::x86::PmiSink& sink = *this;
-  pmu_.emplace(config, perf, static_cast<hostperf::VcpuIndex>(index()), sink);
+  perf_ = &perf;
+  pmu_.emplace(config, perf, vcpu, sink);
   pmu_->set_observer(&counter_log_);
+  lbr_.emplace(*pmu_, perf, vcpu);
+  lbr_->set_observer(config_.lbr_observer);
   cpu_.reset();
   if (!apic_.is_bootstrap()) cpu_.init();
+}
+
+void Vcpu::detach_pmu() {
+  cpu_.record_branches(nullptr);
+  lbr_.reset();
+  pmu_.reset();
+}
+
+void Vcpu::scheduled_in(hostperf::HostCpu cpu) {
+  host_cpu_ = cpu;
+  pmu_->scheduled_in();
+  lbr_->scheduled_in();
 }
 
 /// What the PMU has put off until the guest goes on: before a run, and right behind an overflow.
@@ -57,13 +73,32 @@ void Vcpu::enter_pmu() {
   if (pmu_->has_entry_work()) pmu_->before_entry();
 }
 
+/// The guest goes on.
+void Vcpu::enter() {
+  enter_pmu();
+  lbr_->before_entry();
+  cpu_.record_branches(lbr_->recording() || host_records_ ? lbr_unit() : nullptr);
+}
+
+class Vcpu::Exit {
+ public:
+  Exit(Vcpu& vcpu, ExitReason reason) : vcpu_{vcpu} { vcpu_.record(reason); }
+  ~Exit() { vcpu_.enter(); }
+  Exit(const Exit&) = delete;
+  Exit& operator=(const Exit&) = delete;
+
+ private:
+  Vcpu& vcpu_;
+};
+
 bool Vcpu::runnable() {
   enter_pmu();
   return cpu_.runnable();
 }
 
 x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until) {
-  enter_pmu();
+  host_records_ = perf_->records_for_host(host_cpu_);
+  enter();
   time_offset_ = board_.clock.now() - cpu_.cycles();
   until_ = until;
   board_.clock.set_source(this);
@@ -85,7 +120,7 @@ std::uint64_t Vcpu::now() {
 // ---- Accesses -----------------------------------------------------------------------------------
 
 x86::CpuidResult Vcpu::cpuid(std::uint32_t leaf, std::uint32_t subleaf) {
-  record(ExitReason::kCpuid);
+  const Exit exit{*this, ExitReason::kCpuid};
   silicon::x86::CpuidResult result =
       silicon::x86::cpuid(*config_.model, config_.topology, leaf, subleaf);
   pmu_->adjust_cpuid(leaf, result);
@@ -98,6 +133,9 @@ Access Vcpu::dispatch_read_msr(MsrIndex msr) {
   if (const Access access = apic_.read_msr(msr); !access.is_not_mine()) return access;
   if (const Access access = pmu_->read_msr(msr, Initiator::kGuest); !access.is_not_mine()) {
     if (access.is_done()) pmu_->before_entry();
+    return access;
+  }
+  if (const Access access = lbr_->read_msr(msr, Initiator::kGuest); !access.is_not_mine()) {
     return access;
   }
   return plain_msrs_.read(msr);
@@ -115,73 +153,88 @@ Access Vcpu::dispatch_write_msr(MsrIndex msr, std::uint64_t value) {
     if (access.is_done()) pmu_->before_entry();
     return access;
   }
+  if (const Access access = lbr_->write_msr(msr, value, Initiator::kGuest); !access.is_not_mine()) {
+    return access;
+  }
   return plain_msrs_.write(msr, value);
 }
 
+/// A register of the last branch records, passed through: as the host CPU does it.
+Access Vcpu::read_directly(MsrIndex msr) {
+  ++direct_lbr_.reads;
+  const auto value = lbr_unit()->read(msr);
+  return value ? Access::done(*value) : Access::fault();
+}
+
+Access Vcpu::write_directly(MsrIndex msr, std::uint64_t value) {
+  ++direct_lbr_.writes;
+  return lbr_unit()->write(msr, value) ? Access::done() : Access::fault();
+}
+
 Access Vcpu::read_msr(MsrIndex msr) {
-  record(is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrRead);
+  if (!lbr_->msr_bitmap().intercepts_read(msr)) return read_directly(msr);
+  const Exit exit{*this, is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrRead};
   const Access access = dispatch_read_msr(msr);
   if (config_.trace != nullptr) config_.trace->msr_read(where(), msr, access);
   return access;
 }
 
 Access Vcpu::write_msr(MsrIndex msr, std::uint64_t value) {
-  record(is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrWrite);
+  if (!lbr_->msr_bitmap().intercepts_write(msr)) return write_directly(msr, value);
+  const Exit exit{*this, is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrWrite};
   const Access access = dispatch_write_msr(msr, value);
   if (config_.trace != nullptr) config_.trace->msr_write(where(), msr, value, access);
   return access;
 }
 
 Access Vcpu::rdpmc(std::uint32_t index, bool may_read) {
-  record(ExitReason::kRdpmc);
+  const Exit exit{*this, ExitReason::kRdpmc};
   return pmu_->rdpmc(index, may_read);
 }
 
 void Vcpu::control_register_write() {
-  record(ExitReason::kCrAccess);
+  const Exit exit{*this, ExitReason::kCrAccess};
 }
 
 void Vcpu::debug_register_access() {
-  record(ExitReason::kDrAccess);
+  const Exit exit{*this, ExitReason::kDrAccess};
 }
 
 std::uint32_t Vcpu::read_port(std::uint16_t port, unsigned bytes) {
-  record(ExitReason::kPortIo);
+  const Exit exit{*this, ExitReason::kPortIo};
   const std::uint32_t value = board_.bus.read_port(port, bytes);
   after_device_access();
   return value;
 }
 
 void Vcpu::write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) {
-  record(ExitReason::kPortIo);
+  const Exit exit{*this, ExitReason::kPortIo};
   board_.bus.write_port(port, bytes, value);
   after_device_access();
 }
 
 std::uint64_t Vcpu::read_mmio(std::uint64_t address, unsigned bytes) {
-  if (apic_.decodes(address)) {
-    record(ExitReason::kApicAccess);
-    return apic_.read_mmio(address & 0xfff, bytes);
-  }
-  record(ExitReason::kMmio);
+  const bool to_apic = apic_.decodes(address);
+  const Exit exit{*this, to_apic ? ExitReason::kApicAccess : ExitReason::kMmio};
+  if (to_apic) return apic_.read_mmio(address & 0xfff, bytes);
   const std::uint64_t value = board_.bus.read_mmio(address, bytes);
   after_device_access();
   return value;
 }
 
 void Vcpu::write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) {
-  if (apic_.decodes(address)) {
-    record(ExitReason::kApicAccess);
+  const bool to_apic = apic_.decodes(address);
+  const Exit exit{*this, to_apic ? ExitReason::kApicAccess : ExitReason::kMmio};
+  if (to_apic) {
     apic_.write_mmio(address & 0xfff, bytes, value);
   } else {
-    record(ExitReason::kMmio);
     board_.bus.write_mmio(address, bytes, value);
   }
   after_device_access();
 }
 
 Access Vcpu::hypercall(const std::array<std::uint64_t, 5>&) {
-  record(ExitReason::kHypercall);
+  const Exit exit{*this, ExitReason::kHypercall};
   // There is none yet. KVM's answer to a number that it does not know.
   constexpr std::int64_t kNoSuchHypercall = -1000;
   return Access::done(static_cast<std::uint64_t>(kNoSuchHypercall));
@@ -217,14 +270,21 @@ TraceSink::Where Vcpu::where() {
 // ---- State --------------------------------------------------------------------------------------
 
 VcpuState Vcpu::save() {
-  return {.retired = totals_.save(),
-          .exits = exits_.save(),
-          .cpu = cpu_.save(),
-          .apic = apic_.save(),
-          .plain_msrs = plain_msrs_.save(),
-          .pmu = pmu_->save(),
-          .counter_log = counter_log_.save(),
-          .conditions = conditions_.save()};
+  VcpuState state{.retired = totals_.save(),
+                  .exits = exits_.save(),
+                  .cpu = cpu_.save(),
+                  .apic = apic_.save(),
+                  .plain_msrs = plain_msrs_.save(),
+                  .pmu = pmu_->save(),
+                  .counter_log = counter_log_.save(),
+                  .conditions = conditions_.save(),
+                  .lbr = {},
+                  .direct_lbr = direct_lbr_};
+  // What looks at the records looks later, there and here.
+  cpu_.hold_branches(true);
+  state.lbr = lbr_->save();
+  cpu_.hold_branches(false);
+  return state;
 }
 
 Result<void> Vcpu::restore(const VcpuState& state) {
@@ -239,6 +299,8 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (auto apic = part(apic_.restore(state.apic), "local APIC"); !apic) return apic;
   if (auto msrs = part(plain_msrs_.restore(state.plain_msrs), "MSRs"); !msrs) return msrs;
   if (auto pmu = pmu_->restore(state.pmu); !pmu) return pmu;
+  if (auto lbr = lbr_->restore(state.lbr); !lbr) return lbr;
+  direct_lbr_ = state.direct_lbr;
   return counter_log_.restore(state.counter_log);  // which restoring the PMU has written to
 }
 

@@ -20,6 +20,7 @@
 #include "machine/pc/trace_sink.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/environment.hpp"
+#include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/memory_model.hpp"
@@ -27,9 +28,17 @@
 #include "vpmu/silicon/x86/cpu_model.hpp"
 #include "vpmu/virt/exit_stats.hpp"
 #include "vpmu/virt/x86/event_filter_slot.hpp"
+#include "vpmu/virt/x86/lbr.hpp"
 #include "vpmu/virt/x86/pmu.hpp"
 
 namespace vpmu::machine {
+
+/// Accesses to last branch records that did not exit, because they were passed through.
+struct DirectLbrAccesses {
+  std::uint64_t reads = 0;
+  std::uint64_t writes = 0;
+  friend bool operator==(const DirectLbrAccesses&, const DirectLbrAccesses&) = default;
+};
 
 /// Everything of a vCPU. INIT and SIPI are never pending between two runs.
 struct VcpuState {
@@ -41,6 +50,8 @@ struct VcpuState {
   virt::x86::PmuState pmu;
   CounterLog::State counter_log;
   silicon::CycleConditions::State conditions;
+  virt::x86::VirtualLbrState lbr;  ///< without what CpuState::branches holds back
+  DirectLbrAccesses direct_lbr;
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
 
@@ -54,6 +65,7 @@ class Vcpu final : private x86::Environment,
     silicon::x86::Topology topology;  ///< APIC ID 0 is the boot CPU
     TraceSink* trace = nullptr;
     FilterLog* filters = nullptr;  ///< is told of every denial
+    virt::x86::LbrObserver* lbr_observer = nullptr;
   };
 
   /// Reset; all but the boot CPU wait for their start-up IPI. `board` must outlive the vCPU.
@@ -62,12 +74,12 @@ class Vcpu final : private x86::Environment,
   Vcpu& operator=(const Vcpu&) = delete;
 
   /// Once, before the first run. `perf` must stay until detach_pmu().
-  void attach_pmu(const virt::x86::PmuConfig& config, hostperf::HostPerf& perf);
+  void attach_pmu(const virt::x86::PmuConfig& config, hostperf::ModelledHostPerf& perf);
   /// The PMU gives its host events back. The vCPU does not run any more.
-  void detach_pmu() { pmu_.reset(); }
+  void detach_pmu();
 
-  /// A new turn begins.
-  void scheduled_in() { pmu_->scheduled_in(); }
+  /// A new turn begins, on that host CPU, where host perf has switched it in.
+  void scheduled_in(hostperf::HostCpu cpu);
   /// Runs from the clock's time on and leaves the clock at the time it got to. See x86::Cpu::run().
   x86::Cpu::Exit run(std::uint64_t instructions, std::uint64_t until);
   [[nodiscard]] bool runnable();
@@ -88,6 +100,8 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] silicon::CycleConditions& conditions() { return conditions_; }
   [[nodiscard]] silicon::MemoryModel& memory_model() { return memory_model_; }
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
+  [[nodiscard]] const virt::x86::Lbr& lbr() const { return *lbr_; }
+  [[nodiscard]] const DirectLbrAccesses& direct_lbr() const { return direct_lbr_; }
   /// From now on `slot` says which events the guest may count. Once, before the first run; `slot`
   /// must stay until detach_pmu().
   void attach_filter(virt::x86::EventFilterSlot& slot) { slot.attach(*pmu_); }
@@ -114,7 +128,7 @@ class Vcpu final : private x86::Environment,
   std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) override;
   void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) override;
   std::uint64_t now() override;
-  void before_entry() override { enter_pmu(); }
+  void before_entry() override { enter(); }
   void tsc_moved(std::uint64_t offset) override { apic_.set_tsc_offset(offset); }
   Access hypercall(const std::array<std::uint64_t, 5>& arguments) override;
   bool interrupt_waiting() override;
@@ -132,6 +146,9 @@ class Vcpu final : private x86::Environment,
   virt::x86::PmiOutcome raise_pmi(virt::x86::LvtpcAfterPmi after) override;
   void request_entry_work() override {}  // before_entry() follows at the same boundary
 
+  /// What the guest does makes it leave. It enters again when this goes.
+  class Exit;
+
   Access dispatch_read_msr(MsrIndex msr);
   Access dispatch_write_msr(MsrIndex msr, std::uint64_t value);
   void record(virt::ExitReason reason);
@@ -140,6 +157,11 @@ class Vcpu final : private x86::Environment,
   void after_device_access();
   void apply_signals();
   void enter_pmu();
+  void enter();
+  /// Of the host CPU that the vCPU is on.
+  [[nodiscard]] silicon::x86::LbrStack* lbr_unit() const { return perf_->lbr_unit(host_cpu_); }
+  Access read_directly(MsrIndex msr);
+  Access write_directly(MsrIndex msr, std::uint64_t value);
 
   const Config config_;
   Board& board_;
@@ -152,7 +174,12 @@ class Vcpu final : private x86::Environment,
   x86::Cpu cpu_;
   CounterLog counter_log_;
   LocalApic apic_;
+  hostperf::ModelledHostPerf* perf_ = nullptr;
+  hostperf::HostCpu host_cpu_{};  ///< that the vCPU is on, or was on last
   std::optional<virt::x86::Pmu> pmu_;
+  std::optional<virt::x86::Lbr> lbr_;
+  DirectLbrAccesses direct_lbr_;
+  bool host_records_ = false;  ///< the host wants the branches of this run
 
   bool running_ = false;
   std::uint64_t until_ = Timer::kNever;  ///< of the run that is going on

@@ -100,6 +100,9 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
   /// CPU becomes; null: nowhere. Cheap if nothing changes. The unit must outlive its use here.
   void record_branches(silicon::x86::LbrStack* unit);
 
+  /// While branches are held back, a look at the unit's records does not get them: save() has them.
+  void hold_branches(bool hold);
+
   void hand_over() override;
   void hand_over_branches() override;
 

@@ -241,6 +241,7 @@ struct Cpu::Private final : CodeListener {
   silicon::BranchPredictor predictor;
   BranchLog branch_log{core};
   std::atomic<bool> exit_requested{false};
+  bool branches_held = false;
   bool alone_next = false;  ///< the next instruction must run in a block of its own
   bool shut_down = false;
   bool delivered = false;      ///< an event, since run() last cleared it
@@ -662,8 +663,12 @@ void Cpu::record_branches(silicon::x86::LbrStack* unit) {
   if (unit != nullptr) unit->set_source(this);
 }
 
+void Cpu::hold_branches(bool hold) {
+  private_->branches_held = hold;
+}
+
 void Cpu::hand_over_branches() {
-  private_->branch_log.hand_over();
+  if (!private_->branches_held) private_->branch_log.hand_over();
 }
 
 void Cpu::Private::enter_real_mode(std::uint16_t selector, std::uint64_t base, std::uint64_t rip) {
@@ -757,6 +762,7 @@ void Cpu::state_changed() {
 CpuState Cpu::save() const {
   CpuState state = save_core(core_);
   state.shut_down = private_->shut_down;
+  state.branches = private_->branch_log.save();
   state.predictor = private_->predictor.save();
   return state;
 }
@@ -765,6 +771,7 @@ Result<void> Cpu::restore(const CpuState& state) {
   silicon::BranchPredictor predictor;
   if (auto restored = predictor.restore(state.predictor); !restored) return restored;
   if (auto restored = restore_core(core_, state); !restored) return restored;
+  if (auto restored = private_->branch_log.restore(state.branches); !restored) return restored;
   private_->predictor = predictor;
   private_->shut_down = state.shut_down;
   private_->alone_next = false;

@@ -200,14 +200,13 @@ bool LbrStack::has(const LbrModel& model, MsrIndex msr) {
 
 std::optional<std::uint64_t> LbrStack::read(MsrIndex msr) const {
   const Location location = locate(model_, msr);
-  if (location.kind == Kind::kNone) return std::nullopt;
-  hand_over();
   switch (location.kind) {
+    case Kind::kNone: return std::nullopt;
     case Kind::kFilter: return select_;
-    case Kind::kTos: return top_;
     case Kind::kDepth: return depth_;
-    default: break;
+    default: hand_over();
   }
+  if (location.kind == Kind::kTos) return top_;
   if (location.index >= depth_) return std::nullopt;
   const Record& record = records_[place_of_register(location.index)];
   switch (location.kind) {

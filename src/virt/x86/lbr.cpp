@@ -74,13 +74,22 @@ bool Lbr::switched_on() const {
 
 bool Lbr::wants_to_record() const {
   if (!model_.architectural()) return switched_on();
-  return (registers().select & mask_of(LbrCtl::kEn)) != 0;
+  return (control(msr::IA32_LBR_CTL) & mask_of(LbrCtl::kEn)) != 0;
+}
+
+/// IA32_LBR_CTL or IA32_LBR_DEPTH, without a look at the records, which may cost the CPU something.
+std::uint64_t Lbr::control(MsrIndex msr) const {
+  if (is_active()) {
+    if (const auto access = perf_.lbr()->read_lbr(event_, msr)) return access->value();
+  }
+  const LbrState state = registers();
+  return msr == msr::IA32_LBR_DEPTH ? state.depth : state.select;
 }
 
 bool Lbr::exists(MsrIndex msr) const {
   if (!LbrStack::has(model_, msr)) return false;
   if (!model_.architectural()) return true;
-  const unsigned depth = registers().depth;
+  const std::uint64_t depth = control(msr::IA32_LBR_DEPTH);
   for (const MsrIndex first : {model_.from, model_.to, model_.info}) {
     const std::uint32_t i = raw(msr) - raw(first);
     if (i < model_.depth) return i < depth;

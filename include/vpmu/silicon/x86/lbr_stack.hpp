@@ -83,7 +83,8 @@ class LbrStack {
   explicit LbrStack(const LbrModel& model);
 
   /// From now on this CPU records, and is asked first by whatever looks at records or changes what
-  /// is recorded. It must outlive its registration; null: nobody holds anything back.
+  /// is recorded (reading the filter or the depth is neither). It must outlive its registration;
+  /// null: nobody holds anything back.
   void set_source(BranchSource* source) {
     hand_over();
     source_ = source;

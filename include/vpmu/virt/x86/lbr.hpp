@@ -157,6 +157,7 @@ class Lbr final : private hostperf::OverflowHandler {
   [[nodiscard]] std::uint64_t controls() const;
   [[nodiscard]] bool switched_on() const;
   [[nodiscard]] bool wants_to_record() const;
+  [[nodiscard]] std::uint64_t control(MsrIndex msr) const;
   [[nodiscard]] bool exists(MsrIndex msr) const;
   [[nodiscard]] silicon::x86::LbrState registers() const;
   Access access_by_host(MsrIndex msr, const std::uint64_t* value);
