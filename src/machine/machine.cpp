@@ -231,10 +231,12 @@ MachineState Machine::save() {
                      .host = {},
                      .caches = {},
                      .last_level_cache = board_.last_level_cache.save(),
+                     .branches = {},
                      .filters = filter_log_.save()};
   for (const auto& vcpu : vcpus_) {
     state.vcpus.push_back(vcpu->save());
     state.caches.push_back(vcpu->memory_model().save());
+    state.branches.push_back(vcpu->cpu().save_branches());
   }
   state.host = host_activity_->save();
   return state;
@@ -243,11 +245,15 @@ MachineState Machine::save() {
 Result<void> Machine::restore(const MachineState& state) {
   if (state.vcpus.size() != vcpus_.size()) return cannot_hold("vCPUs", state.vcpus.size());
   if (state.caches.size() != vcpus_.size()) return cannot_hold("caches", state.caches.size());
+  if (state.branches.size() != vcpus_.size()) {
+    return cannot_hold("branch logs", state.branches.size());
+  }
   if (state.schedule.vcpu >= vcpus_.size()) return cannot_hold("turn", state.schedule.vcpu);
   if (auto board = board_.restore(state.board); !board) return board;
   if (auto host = host_activity_->restore_schedule(state.host, vcpus_.size()); !host) return host;
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
+    if (vcpu) vcpu = vcpus_[n]->cpu().restore_branches(state.branches[n]);
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
   }
   // After the vCPUs, whose counters say that they are denied as they take their places.

@@ -105,6 +105,7 @@ struct MachineState {
   HostActivityState host;
   std::vector<silicon::MemoryModel::State> caches;  ///< the vCPUs' own
   std::vector<std::uint64_t> last_level_cache;      ///< as LruSets::save()
+  std::vector<x86::BranchLog::State> branches;      ///< that the vCPUs hold back
   FilterLog::State filters;                         ///< the last one is in force
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };

@@ -50,7 +50,7 @@ struct VcpuState {
   virt::x86::PmuState pmu;
   CounterLog::State counter_log;
   silicon::CycleConditions::State conditions;
-  virt::x86::VirtualLbrState lbr;  ///< without what CpuState::branches holds back
+  virt::x86::VirtualLbrState lbr;  ///< without what the CPU holds back
   DirectLbrAccesses direct_lbr;
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };

@@ -167,6 +167,51 @@ void decode_caches(const proto::Machine& message, MachineState& state) {
                                 message.last_level_cache().end());
 }
 
+void encode_branches(const MachineState& state, proto::Machine& message) {
+  for (const x86::BranchLog::State& log : state.branches) {
+    proto::BranchLog& to = *message.add_branches();
+    to.set_in_current_half(log.in_current_half);
+    for (const x86::HeldBranch& held : log.held) {
+      proto::HeldBranch& branch = *to.add_held();
+      branch.set_kind(to_number(held.branch.kind));
+      branch.set_taken(held.branch.taken);
+      branch.set_from(held.branch.from);
+      branch.set_length(held.branch.next - held.branch.from);
+      branch.set_to(held.branch.to);
+      branch.set_cycle(held.cycle);
+      branch.set_code_base(held.code_base);
+      branch.set_begins_in(to_number(held.begins_in));
+      branch.set_ends_in(to_number(held.ends_in));
+      branch.set_aborted(held.aborted);
+    }
+  }
+}
+
+Result<void> decode_branch(const proto::HeldBranch& from, x86::HeldBranch& held) {
+  if (auto done = from_number(from.kind(), held.branch.kind); !done) return done;
+  if (auto done = from_number(from.begins_in(), held.begins_in); !done) return done;
+  if (auto done = from_number(from.ends_in(), held.ends_in); !done) return done;
+  held.branch.taken = from.taken();
+  held.branch.from = from.from();
+  held.branch.next = from.from() + from.length();
+  held.branch.to = from.to();
+  held.cycle = from.cycle();
+  held.code_base = from.code_base();
+  held.aborted = from.aborted();
+  return {};
+}
+
+Result<void> decode_branches(const proto::Machine& message, MachineState& state) {
+  for (const proto::BranchLog& from : message.branches()) {
+    x86::BranchLog::State& log = state.branches.emplace_back();
+    log.in_current_half = from.in_current_half();
+    for (const proto::HeldBranch& branch : from.held()) {
+      if (auto done = decode_branch(branch, log.held.emplace_back()); !done) return done;
+    }
+  }
+  return {};
+}
+
 void encode_image(const virt::x86::FilterImage& image, std::string& to) {
   using virt::x86::FilterImage;
   FilterImage::Bytes bytes;
@@ -708,6 +753,85 @@ struct Fields<silicon::CycleConditions::State> {
 };
 
 template <>
+struct Fields<silicon::x86::LbrModel> {
+  using S = silicon::x86::LbrModel;
+  using M = proto::LbrModel;
+  static constexpr auto list =
+      std::tuple{number(&S::format, &M::format, &M::set_format),
+                 number(&S::depth, &M::depth, &M::set_depth),
+                 number(&S::depths, &M::depths, &M::set_depths),
+                 number(&S::call_stack, &M::call_stack, &M::set_call_stack),
+                 number(&S::tsx, &M::tsx, &M::set_tsx),
+                 number(&S::from, &M::from, &M::set_from),
+                 number(&S::to, &M::to, &M::set_to),
+                 number(&S::info, &M::info, &M::set_info)};
+};
+
+template <>
+struct Fields<silicon::x86::LbrState::Record> {
+  using S = silicon::x86::LbrState::Record;
+  using M = proto::LbrRecord;
+  static constexpr auto list =
+      std::tuple{number(&S::from, &M::from, &M::set_from), number(&S::to, &M::to, &M::set_to),
+                 number(&S::info, &M::info, &M::set_info)};
+};
+
+template <>
+struct Fields<silicon::x86::LbrState> {
+  using S = silicon::x86::LbrState;
+  using M = proto::LbrRegisters;
+  static constexpr auto list = std::tuple{
+      number(&S::select, &M::select, &M::set_select), number(&S::tos, &M::tos, &M::set_tos),
+      number(&S::depth, &M::depth, &M::set_depth), number(&S::cycle, &M::cycle, &M::set_cycle),
+      parts(&S::records, &M::records, &M::mutable_records)};
+};
+
+template <>
+struct Fields<virt::x86::LbrStatistics> {
+  using S = virt::x86::LbrStatistics;
+  using M = proto::LbrStatistics;
+  static constexpr auto list = std::tuple{
+      number(&S::entries_passed_through, &M::entries_passed_through,
+             &M::set_entries_passed_through),
+      number(&S::intercepted_reads, &M::intercepted_reads, &M::set_intercepted_reads),
+      number(&S::intercepted_writes, &M::intercepted_writes, &M::set_intercepted_writes),
+      number(&S::dummy_accesses, &M::dummy_accesses, &M::set_dummy_accesses),
+      number(&S::events_created, &M::events_created, &M::set_events_created),
+      number(&S::creation_failures, &M::creation_failures, &M::set_creation_failures),
+      number(&S::events_released, &M::events_released, &M::set_events_released),
+      number(&S::reclaims, &M::reclaims, &M::set_reclaims),
+      number(&S::regains, &M::regains, &M::set_regains),
+      number(&S::warnings, &M::warnings, &M::set_warnings),
+      number(&S::warnings_suppressed, &M::warnings_suppressed, &M::set_warnings_suppressed)};
+};
+
+template <>
+struct Fields<virt::x86::VirtualLbrState> {
+  using S = virt::x86::VirtualLbrState;
+  using M = proto::Lbr;
+  static constexpr auto list =
+      std::tuple{part(&S::model, &M::has_model, &M::model, &M::mutable_model),
+                 part(&S::registers, &M::has_registers, &M::registers, &M::mutable_registers),
+                 number(&S::has_event, &M::has_event, &M::set_has_event),
+                 number(&S::lost, &M::lost, &M::set_lost),
+                 number(&S::touched, &M::touched, &M::set_touched),
+                 number(&S::new_time_slice, &M::new_time_slice, &M::set_new_time_slice),
+                 number(&S::was_on, &M::was_on, &M::set_was_on),
+                 number(&S::idle_slices, &M::idle_slices, &M::set_idle_slices),
+                 number(&S::warned, &M::warned, &M::set_warned),
+                 number(&S::warning_slices, &M::warning_slices, &M::set_warning_slices),
+                 part(&S::statistics, &M::has_statistics, &M::statistics, &M::mutable_statistics)};
+};
+
+template <>
+struct Fields<DirectLbrAccesses> {
+  using S = DirectLbrAccesses;
+  using M = proto::DirectLbrAccesses;
+  static constexpr auto list = std::tuple{number(&S::reads, &M::reads, &M::set_reads),
+                                          number(&S::writes, &M::writes, &M::set_writes)};
+};
+
+template <>
 struct Fields<VcpuState> {
   using S = VcpuState;
   using M = proto::Vcpu;
@@ -719,7 +843,9 @@ struct Fields<VcpuState> {
       part(&S::plain_msrs, &M::has_plain_msrs, &M::plain_msrs, &M::mutable_plain_msrs),
       part(&S::pmu, &M::has_pmu, &M::pmu, &M::mutable_pmu),
       part(&S::counter_log, &M::has_counter_log, &M::counter_log, &M::mutable_counter_log),
-      part(&S::conditions, &M::has_conditions, &M::conditions, &M::mutable_conditions)};
+      part(&S::conditions, &M::has_conditions, &M::conditions, &M::mutable_conditions),
+      part(&S::lbr, &M::has_lbr, &M::lbr, &M::mutable_lbr),
+      part(&S::direct_lbr, &M::has_direct_lbr, &M::direct_lbr, &M::mutable_direct_lbr)};
 };
 
 // ---- Messages -----------------------------------------------------------------------------------
@@ -730,6 +856,7 @@ void encode(const MachineState& state, proto::Machine& message) {
   encode(state.board, *message.mutable_board());
   encode_host(state.host, message);
   encode_caches(state, message);
+  encode_branches(state, message);
   encode_filters(state.filters, message);
 }
 
@@ -787,6 +914,7 @@ Result<void> decode(const proto::Machine& message, MachineState& state) {
   if (auto schedule = decode(message.schedule(), state.schedule); !schedule) return schedule;
   if (auto host = decode_host(message, state.host); !host) return host;
   decode_caches(message, state);
+  if (auto branches = decode_branches(message, state); !branches) return branches;
   if (auto filters = decode_filters(message, state.filters); !filters) return filters;
   return decode(message.board(), state.board);
 }

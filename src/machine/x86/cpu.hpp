@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "machine/x86/branch_log.hpp"
 #include "machine/x86/code_pages.hpp"
 #include "machine/x86/core.hpp"
 #include "machine/x86/cpu_state.hpp"
@@ -100,7 +101,11 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
   /// CPU becomes; null: nowhere. Cheap if nothing changes. The unit must outlive its use here.
   void record_branches(silicon::x86::LbrStack* unit);
 
-  /// While branches are held back, a look at the unit's records does not get them: save() has them.
+  /// Branches that are held back from the unit; as save() and restore(). The first unit that the
+  /// CPU then records in is to be as it was.
+  [[nodiscard]] BranchLog::State save_branches();
+  Result<void> restore_branches(const BranchLog::State& state);
+  /// While branches are held, a look at the unit's records does not get them.
   void hold_branches(bool hold);
 
   void hand_over() override;

@@ -8,7 +8,6 @@
 #include <array>
 #include <cstdint>
 
-#include "machine/x86/branch_log.hpp"
 #include "machine/x86/core.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/branch_predictor.hpp"
@@ -61,7 +60,6 @@ struct CpuState {
   bool shut_down = false;  ///< by a triple fault
 
   silicon::BranchPredictor::State predictor;
-  BranchLog::State branches;
 
   friend bool operator==(const CpuState&, const CpuState&) = default;
 };

@@ -656,11 +656,20 @@ void Cpu::hand_over() {
 
 void Cpu::record_branches(silicon::x86::LbrStack* unit) {
   silicon::x86::LbrStack* before = private_->branch_log.unit();
-  if (unit == before) return;
+  // Another vCPU may have been its source meanwhile.
+  if (unit == before && (unit == nullptr || unit->source() == this)) return;
   private_->branch_log.set_unit(unit);
   // It may have another source by now.
   if (before != nullptr && before->source() == this) before->set_source(nullptr);
   if (unit != nullptr) unit->set_source(this);
+}
+
+BranchLog::State Cpu::save_branches() {
+  return private_->branch_log.save();
+}
+
+Result<void> Cpu::restore_branches(const BranchLog::State& state) {
+  return private_->branch_log.restore(state);
 }
 
 void Cpu::hold_branches(bool hold) {
@@ -762,7 +771,6 @@ void Cpu::state_changed() {
 CpuState Cpu::save() const {
   CpuState state = save_core(core_);
   state.shut_down = private_->shut_down;
-  state.branches = private_->branch_log.save();
   state.predictor = private_->predictor.save();
   return state;
 }
@@ -771,7 +779,6 @@ Result<void> Cpu::restore(const CpuState& state) {
   silicon::BranchPredictor predictor;
   if (auto restored = predictor.restore(state.predictor); !restored) return restored;
   if (auto restored = restore_core(core_, state); !restored) return restored;
-  if (auto restored = private_->branch_log.restore(state.branches); !restored) return restored;
   private_->predictor = predictor;
   private_->shut_down = state.shut_down;
   private_->alone_next = false;
