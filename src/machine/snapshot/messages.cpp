@@ -820,6 +820,7 @@ struct Fields<virt::x86::VirtualLbrState> {
                  number(&S::idle_slices, &M::idle_slices, &M::set_idle_slices),
                  number(&S::warned, &M::warned, &M::set_warned),
                  number(&S::warning_slices, &M::warning_slices, &M::set_warning_slices),
+                 number(&S::recorded_until, &M::recorded_until, &M::set_recorded_until),
                  part(&S::statistics, &M::has_statistics, &M::statistics, &M::mutable_statistics)};
 };
 
