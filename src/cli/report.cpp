@@ -8,6 +8,7 @@
 #include "cli/branch_filter.hpp"
 #include "cli/counter_report.hpp"
 #include "cli/filter_report.hpp"
+#include "cli/lbr_report.hpp"
 #include "cli/size_text.hpp"
 #include "cli/version.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
@@ -33,6 +34,15 @@ Json outcome(const machine::Machine& machine, const RunFacts& facts) {
   json["cycles"] = machine.now();
   json["instructions"] = machine.instructions();
   return json;
+}
+
+/// What the guest is offered of last branch records; null: none.
+Json lbr(const machine::Machine& machine) {
+  if (!offers_lbr(machine)) return nullptr;
+  const silicon::x86::LbrModel& model = machine.config().model->lbr;
+  return {{"format", static_cast<unsigned>(model.format)},
+          {"architectural", model.architectural()},
+          {"depth", model.depth}};
 }
 
 Json pmu(const virt::x86::PmuConfig& config) {
@@ -79,13 +89,15 @@ Json pmis(const virt::x86::PmuStatistics& statistics) {
 }
 
 Json vcpu(const machine::Vcpu& vcpu, const machine::Machine& machine) {
-  return {{"vcpu", vcpu.index()},
-          {"retired", retired(vcpu.totals())},
-          {"exits", exits(vcpu.exits())},
-          {"overflows", vcpu.pmu().statistics().overflows},
-          {"pmis", pmis(vcpu.pmu().statistics())},
-          {"counters", counters(vcpu, *machine.config().model)},
-          {"counters_not_counting", counters_not_counting(vcpu, machine.filter_log())}};
+  Json json{{"vcpu", vcpu.index()},
+            {"retired", retired(vcpu.totals())},
+            {"exits", exits(vcpu.exits())},
+            {"overflows", vcpu.pmu().statistics().overflows},
+            {"pmis", pmis(vcpu.pmu().statistics())},
+            {"counters", counters(vcpu, *machine.config().model)},
+            {"counters_not_counting", counters_not_counting(vcpu, machine.filter_log())}};
+  if (vcpu.lbr().offered()) json["lbr"] = lbr_of_vcpu(vcpu);
+  return json;
 }
 
 Json host_event_on(const machine::HostActivity& host, std::size_t event, unsigned cpu) {
@@ -150,9 +162,11 @@ Json report(const machine::Machine& machine, const RunFacts& facts, bool host_ti
       {"outcome", outcome(machine, facts)},
       {"vcpus", Json::array()},
   };
+  json["pmu"]["lbr"] = lbr(machine);
   for (const auto& each : machine.vcpus()) json["vcpus"].push_back(vcpu(*each, machine));
   json["event_filter"] = event_filters(machine);
   json["host_events"] = host_events(machine.host_activity());
+  if (offers_lbr(machine)) json["lbr_switches"] = lbr_switches(machine.host_activity());
   if (host_times) {
     json["host"] = {{"seconds", facts.host_seconds}, {"mips", mips(machine, facts)}};
   }

@@ -21,6 +21,7 @@
 #include "cli/filter_option.hpp"
 #include "cli/host_events_option.hpp"
 #include "cli/interruption.hpp"
+#include "cli/lbr_report.hpp"
 #include "cli/pmu_option.hpp"
 #include "cli/report.hpp"
 #include "cli/size_text.hpp"
@@ -77,15 +78,16 @@ struct Guest {
 };
 
 Result<Guest> load_guest(const RunOptions& options, machine::Console& console,
-                         machine::TraceSink* trace) {
+                         machine::TraceSink* trace, LbrWarnings& lbr_warnings) {
   if (!options.restore.empty()) {
-    auto restored = restore_guest(options, console, trace);
+    auto restored = restore_guest(options, console, trace, lbr_warnings);
     if (!restored) return tl::unexpected(restored.error());
     return Guest{std::move(restored->guest), std::move(restored->machine)};
   }
   auto config = machine_config(options);
   if (!config) return tl::unexpected(config.error());
   config->trace = trace;
+  config->lbr_observer = &lbr_warnings;
   auto machine = machine::Machine::create(*config, console);
   if (!machine) return tl::unexpected(machine.error());
   const auto loaded = (*machine)->load({options.guest, options.append, options.initrd});
@@ -145,8 +147,9 @@ Result<void> write_report(const machine::Machine& machine, const RunFacts& facts
 
 int run_guest(const RunOptions& options) {
   TextTrace trace = text_trace(options);
+  LbrWarnings lbr_warnings;
   StdioConsole console;
-  const auto guest = load_guest(options, console, trace.any() ? &trace : nullptr);
+  const auto guest = load_guest(options, console, trace.any() ? &trace : nullptr, lbr_warnings);
   if (!guest) return bad_input(guest.error());
   machine::Machine& machine = *guest->machine;
   const auto stops = prepare(*guest, options);

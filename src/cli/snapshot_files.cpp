@@ -117,7 +117,7 @@ Result<void> check_options(const RunOptions& options, const snapshot::Header& he
 }
 
 Result<RestoredGuest> restore(const RunOptions& options, machine::Console& console,
-                              machine::TraceSink* trace) {
+                              machine::TraceSink* trace, virt::x86::LbrObserver& lbr_observer) {
   const int file = open(options.restore.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return fail(fmt::format("{}; give another file", std::strerror(errno)));
   FileInput input{file};
@@ -125,7 +125,7 @@ Result<RestoredGuest> restore(const RunOptions& options, machine::Console& conso
   const auto header = reader.header();
   if (!header) return tl::unexpected(header.error());
   if (auto fits = check_options(options, *header); !fits) return tl::unexpected(fits.error());
-  auto restored = reader.machine(console, trace);
+  auto restored = reader.machine(console, trace, snapshot::kLargestMemory, &lbr_observer);
   if (!restored) return tl::unexpected(restored.error());
   return RestoredGuest{header->guest, std::move(*restored)};
 }
@@ -155,8 +155,9 @@ Result<void> save_guest(machine::Machine& machine, const snapshot::Guest& guest,
 }
 
 Result<RestoredGuest> restore_guest(const RunOptions& options, machine::Console& console,
-                                    machine::TraceSink* trace) {
-  return restore(options, console, trace).map_error([&options](Error error) {
+                                    machine::TraceSink* trace,
+                                    virt::x86::LbrObserver& lbr_observer) {
+  return restore(options, console, trace, lbr_observer).map_error([&options](Error error) {
     return Error{fmt::format("snapshot '{}': {}", options.restore, error.message)};
   });
 }

@@ -33,6 +33,7 @@ struct RestoredGuest {
 /// From options.restore. Options that say what the machine is may be left out; those that are given
 /// must say what it was.
 Result<RestoredGuest> restore_guest(const RunOptions& options, machine::Console& console,
-                                    machine::TraceSink* trace);
+                                    machine::TraceSink* trace,
+                                    virt::x86::LbrObserver& lbr_observer);
 
 }  // namespace vpmu::cli

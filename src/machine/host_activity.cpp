@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cassert>
+#include <functional>
 
 #include "machine/cannot_hold.hpp"
 
@@ -12,6 +13,7 @@ namespace vpmu::machine {
 
 using hostperf::EventState;
 using hostperf::HostCpu;
+using hostperf::LbrSwitches;
 using hostperf::ModelledHostPerf;
 using silicon::Privilege;
 using silicon::x86::BranchType;
@@ -39,6 +41,14 @@ void choose_recorded(const LbrStack& unit, TakenBranch& branch) {
       if ((unit.accepted() >> LbrStack::accept_bit(type, privilege) & 1) != 0) return;
     }
   }
+}
+
+/// Modulo 2^64.
+LbrSwitches combine(const LbrSwitches& left, const LbrSwitches& right, auto operation) {
+  return {operation(left.switches, right.switches), operation(left.saved_msrs, right.saved_msrs),
+          operation(left.restored_msrs, right.restored_msrs),
+          operation(left.skipped_restores, right.skipped_restores),
+          operation(left.resets, right.resets)};
 }
 
 Result<void> refuse(const HostEvent& event, const std::string& message) {
@@ -241,6 +251,12 @@ HostActivity::Reading HostActivity::read(std::size_t event, unsigned cpu) const 
   return reading;
 }
 
+LbrSwitches HostActivity::lbr_switches(unsigned cpu) const {
+  const LbrSwitches& here = perf_.lbr_switches(static_cast<HostCpu>(cpu));
+  if (lbr_switches_before_.empty()) return here;
+  return combine(here, lbr_switches_before_[cpu], std::plus<>{});
+}
+
 void HostActivity::on_overflow(hostperf::EventId, std::uint64_t cookie) {
   HostEventProgress& progress = opened_[cookie].progress;
   ++progress.overflows;
@@ -275,6 +291,7 @@ HostActivityState HostActivity::save() const {
       // Somebody else's, which is not part of the host's own activity.
       if (found != last) to.order.push_back(static_cast<std::uint32_t>(found - first));
     }
+    to.lbr_switches = lbr_switches(cpu);
     saved.cpus.push_back(std::move(to));
   }
   return saved;
@@ -347,6 +364,11 @@ void HostActivity::restore_counts(const HostActivityState& state) {
     opened_[place].progress.overflows = saved.overflows;
     opened_[place].progress.sampled_branches = saved.sampled_branches;
     perf_.set_past(opened_[place].id, saved);
+  }
+  for (unsigned cpu = 0; cpu < cpus(); ++cpu) {
+    lbr_switches_before_.push_back(combine(state.cpus[cpu].lbr_switches,
+                                           perf_.lbr_switches(static_cast<HostCpu>(cpu)),
+                                           std::minus<>{}));
   }
 }
 

@@ -80,6 +80,7 @@ struct HostActivityState {
     std::uint64_t rotation_interval = 0;
     std::vector<std::uint32_t> order;  ///< of the flexible events that are on, by place in `events`
     std::vector<Event> events;         ///< in the order given, also those of other CPUs only
+    hostperf::LbrSwitches lbr_switches{};
     friend bool operator==(const Cpu&, const Cpu&) = default;
   };
   std::vector<Cpu> cpus;
@@ -111,6 +112,10 @@ class HostActivity final : private hostperf::OverflowHandler, private Timer {
   }
   /// Event `event` of events() on that host CPU, one of its own.
   [[nodiscard]] Reading read(std::size_t event, unsigned cpu) const;
+
+  /// What moving last branch records from task to task has cost on a host CPU, also before the
+  /// guest was restored here.
+  [[nodiscard]] hostperf::LbrSwitches lbr_switches(unsigned cpu) const;
 
   /// Between two runs.
   [[nodiscard]] HostActivityState save() const;
@@ -161,6 +166,8 @@ class HostActivity final : private hostperf::OverflowHandler, private Timer {
   const Clock& clock_;
   std::vector<HostEvent> events_;
   std::vector<Opened> opened_;  ///< all of the first host CPU, then all of the next one
+  /// By host CPU: what was before less what restoring has cost, modulo 2^64; empty: nothing.
+  std::vector<hostperf::LbrSwitches> lbr_switches_before_;
 };
 
 }  // namespace vpmu::machine

@@ -30,6 +30,18 @@ struct Fields<HostActivityState::Event> {
       number(&S::sampled_branches, &M::sampled_branches, &M::set_sampled_branches)};
 };
 
+template <>
+struct Fields<hostperf::LbrSwitches> {
+  using S = hostperf::LbrSwitches;
+  using M = proto::LbrSwitches;
+  static constexpr auto list =
+      std::tuple{number(&S::switches, &M::switches, &M::set_switches),
+                 number(&S::saved_msrs, &M::saved_msrs, &M::set_saved_msrs),
+                 number(&S::restored_msrs, &M::restored_msrs, &M::set_restored_msrs),
+                 number(&S::skipped_restores, &M::skipped_restores, &M::set_skipped_restores),
+                 number(&S::resets, &M::resets, &M::set_resets)};
+};
+
 // ---- What has a form of its own -----------------------------------------------------------------
 
 namespace {
@@ -124,6 +136,7 @@ void encode_host(const HostActivityState& state, proto::Machine& message) {
     to.set_rotation_interval(cpu.rotation_interval);
     for (const std::uint32_t event : cpu.order) to.add_order(event);
     for (const HostActivityState::Event& event : cpu.events) encode(event, *to.add_events());
+    encode(cpu.lbr_switches, *to.mutable_lbr_switches());
   }
 }
 
@@ -136,6 +149,7 @@ Result<void> decode_host(const proto::Machine& message, HostActivityState& state
     for (const proto::HostEventState& event : from.events()) {
       if (auto done = decode(event, cpu.events.emplace_back()); !done) return done;
     }
+    if (auto done = decode(from.lbr_switches(), cpu.lbr_switches); !done) return done;
   }
   return {};
 }

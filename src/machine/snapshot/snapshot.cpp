@@ -156,10 +156,12 @@ Result<Header> Reader::header() {
 }
 
 Result<std::unique_ptr<Machine>> Reader::machine(Console& console, TraceSink* trace,
-                                                 std::uint64_t most_memory) {
+                                                 std::uint64_t most_memory,
+                                                 virt::x86::LbrObserver* lbr_observer) {
   auto config = machine_config(private_->header, most_memory);
   if (!config) return tl::unexpected(config.error());
   config->trace = trace;
+  config->lbr_observer = lbr_observer;
   auto machine = Machine::create(*config, console);
   if (!machine) return damaged(machine.error().message);
   if ((*machine)->pmu_config() != private_->header.pmu) {

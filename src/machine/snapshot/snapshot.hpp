@@ -56,9 +56,10 @@ class Reader {
   /// First. Nothing of the machine is read yet.
   Result<Header> header();
   /// Then: the machine, ready to run(). A guest with more than `most_memory` bytes of RAM is
-  /// refused. `console` and `trace` must outlive it.
+  /// refused. All that is passed must outlive it.
   Result<std::unique_ptr<Machine>> machine(Console& console, TraceSink* trace,
-                                           std::uint64_t most_memory = kLargestMemory);
+                                           std::uint64_t most_memory = kLargestMemory,
+                                           virt::x86::LbrObserver* lbr_observer = nullptr);
 
  private:
   struct Private;
