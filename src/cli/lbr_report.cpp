@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/size_text.hpp"
+
 namespace vpmu::cli {
 
 using Json = nlohmann::ordered_json;
@@ -46,6 +48,17 @@ Json lbr_switches(const machine::HostActivity& host) {
 bool offers_lbr(const machine::Machine& machine) {
   return std::ranges::any_of(machine.vcpus(),
                              [](const auto& vcpu) { return vcpu->lbr().offered(); });
+}
+
+std::string suppressed_lbr_warnings(const machine::Machine& machine) {
+  std::string lines;
+  for (const auto& vcpu : machine.vcpus()) {
+    const std::uint64_t count = vcpu->lbr().statistics().warnings_suppressed;
+    if (count == 0) continue;
+    lines += fmt::format("vpmu: vCPU {}: {} more warnings about its LBRs were suppressed\n",
+                         vcpu->index(), grouped(count));
+  }
+  return lines;
 }
 
 void LbrWarnings::lbr_lost(hostperf::VcpuIndex vcpu) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "machine/machine.hpp"
 #include "vpmu/virt/x86/lbr.hpp"
@@ -17,6 +18,9 @@ nlohmann::ordered_json lbr_of_vcpu(const machine::Vcpu& vcpu);
 nlohmann::ordered_json lbr_switches(const machine::HostActivity& host);
 /// Is any vCPU offered last branch records?
 bool offers_lbr(const machine::Machine& machine);
+
+/// Lines for standard error about warnings that were suppressed.
+std::string suppressed_lbr_warnings(const machine::Machine& machine);
 
 /// Says so on standard error when a guest has lost them.
 class LbrWarnings final : public virt::x86::LbrObserver {

@@ -164,7 +164,8 @@ int run_guest(const RunOptions& options) {
     const machine::Vcpu& crashed = *machine.vcpus()[facts.outcome.value];
     fmt::print(stderr, "{}", crash_report(crashed, machine.board().memory));
   }
-  fmt::print(stderr, "{}{}", counter_troubles(machine), summary(machine, facts));
+  fmt::print(stderr, "{}{}{}", counter_troubles(machine), suppressed_lbr_warnings(machine),
+             summary(machine, facts));
   const auto written = write_report(machine, facts, options);
   if (!written) return bad_input(written.error());
   if (!stopped) return bad_input(stopped.error());

@@ -106,5 +106,16 @@ TEST_F(HostScriptCommandTest, BadScriptsAreOneLineAndStatus2BeforeTheGuestRuns) 
                    "more than 16 host events on host CPU 0; give fewer");
 }
 
+TEST_F(HostScriptCommandTest, GuestThatLosesItsBranchRecordsIsNamedOnStandardError) {
+  const std::string line =
+      "run --pmu lbr=on '" + guest(wrmsr(0x1c9, 0) + rdmsr(0x1c9) + debug_exit(0)) + "' ";
+  const std::string warning = "vpmu: vCPU 0: the host has taken the LBRs: ";
+  EXPECT_EQ(vpmu(line).errors.find(warning), std::string::npos);
+  const std::string text = "[[event]]\nevent = \"cycles:D\"\nbranches = \"any\"\n";
+  const Result lost = vpmu(line + script(text));
+  EXPECT_EQ(lost.status, 1);
+  EXPECT_EQ(lost.errors.find(warning), 0u) << lost.errors;
+}
+
 }  // namespace
 }  // namespace vpmu::test

@@ -6,7 +6,9 @@
 #include <csignal>
 
 #include "cli/counter_report.hpp"
+#include "cli/pmu_option.hpp"
 #include "unit/machine/machine_fixture.hpp"
+#include "vpmu/hostperf/lbr_host.hpp"
 
 namespace vpmu::test {
 namespace {
@@ -123,6 +125,68 @@ TEST_F(ReportTest, SummaryIsOneLine) {
   const std::string text = cli::summary(*machine, end);
   EXPECT_EQ(text.find('\n'), text.size() - 1);
   EXPECT_NE(text.find("debug-exit 0 (status 1)"), std::string::npos);
+}
+
+constexpr std::uint32_t kLbrTos = 0x1c9;
+
+/// Writes LBR_TOS, which exits and makes the host open an event, and reads it three times.
+Code use_lbr() {
+  return wrmsr(kLbrTos, 0) + rdmsr(kLbrTos) + rdmsr(kLbrTos) + rdmsr(kLbrTos);
+}
+
+class LbrReportTest : public ReportTest {
+ protected:
+  LbrReportTest() {
+    const auto pmu = cli::pmu_config(*config.model, "lbr=on");
+    EXPECT_TRUE(pmu.has_value());
+    if (pmu) config.pmu = *pmu;
+  }
+};
+
+TEST_F(ReportTest, NothingIsSaidOfLastBranchRecordsThatAreNotOffered) {
+  const auto json = cli::report(*machine, facts(debug_exit(0)), false);
+  EXPECT_TRUE(json["pmu"]["lbr"].is_null());
+  EXPECT_FALSE(json["vcpus"][0].contains("lbr"));
+  EXPECT_FALSE(json.contains("lbr_switches"));
+}
+
+TEST_F(LbrReportTest, SaysHowManyExitsTheGuestWasSpared) {
+  const RunFacts end = facts(use_lbr() + debug_exit(0));
+  const auto json = cli::report(*machine, end, false);
+  EXPECT_EQ(json["pmu"]["lbr"]["format"], 5);
+  EXPECT_EQ(json["pmu"]["lbr"]["depth"], 32);
+  const auto& lbr = json["vcpus"][0]["lbr"];
+  EXPECT_EQ(lbr["intercepted_writes"], 1);
+  EXPECT_EQ(lbr["intercepted_reads"], 0);
+  EXPECT_EQ(lbr["direct_reads"], 3);
+  EXPECT_EQ(lbr["direct_writes"], 0);
+  EXPECT_EQ(lbr["exits_saved"], 3);
+  EXPECT_EQ(lbr["dummy_accesses"], 0);
+  EXPECT_EQ(lbr["events_created"], 1);
+  EXPECT_GE(lbr["pass_through_entries"], 1);
+}
+
+TEST_F(LbrReportTest, SaysWhatTheHostTook) {
+  machine::HostEvent profiler{"profiler", {.config = 0x3c, .pinned = true}};
+  profiler.attr.branch_type = hostperf::kBranchAny;
+  config.host_events = {profiler};
+  const RunFacts end = facts(use_lbr() + debug_exit(0));
+  const auto json = cli::report(*machine, end, false);
+  const auto& lbr = json["vcpus"][0]["lbr"];
+  EXPECT_EQ(lbr["intercepted_writes"], 1);
+  EXPECT_EQ(lbr["intercepted_reads"], 3);
+  EXPECT_EQ(lbr["dummy_accesses"], 4);
+  EXPECT_EQ(lbr["exits_saved"], 0);
+  EXPECT_EQ(json["host_events"][0]["branches"], "any");
+  EXPECT_EQ(json["host_events"][0]["cpus"][0]["state"], "active");
+}
+
+TEST_F(LbrReportTest, CountsWhatMovesBetweenTasksOnEachHostCpu) {
+  const RunFacts end = facts(use_lbr() + debug_exit(0));
+  const auto json = cli::report(*machine, end, false);
+  ASSERT_EQ(json["lbr_switches"].size(), 1u);
+  EXPECT_EQ(json["lbr_switches"][0]["cpu"], 0);
+  EXPECT_EQ(json["lbr_switches"][0]["saved_msrs"], 0);
 }
 
 }  // namespace
