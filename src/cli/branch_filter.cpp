@@ -46,7 +46,7 @@ Result<std::uint32_t> parse_branch_filter(std::string_view text) {
   std::uint32_t type = 0;
   for (;;) {
     const std::size_t comma = text.find(',');
-    const auto bit = parse_name(text.substr(0, comma));
+    auto bit = parse_name(text.substr(0, comma));
     if (!bit) return bit;
     type |= *bit;
     if (comma == std::string_view::npos) break;
