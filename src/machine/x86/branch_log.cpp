@@ -195,12 +195,42 @@ void BranchLog::hand_over() {
 bool BranchLog::fills_unit(const Half& half) const {
   if (unit_ == nullptr || !unit_->enabled()) return true;
   if (unit_->in_call_stack_mode()) return false;
-  unsigned left = unit_->depth();
+  // One more than the unit keeps: the oldest record's cycles are counted from the one before.
+  unsigned left = unit_->depth() + 1;
   for (std::size_t n = kHalf; n-- > half.first && left != 0;) {
     if (half.entries[n].edge && half.entries[n].edge.number() == 0) continue;
     if (recorded_by(*unit_, expand(half, n))) --left;
   }
   return left == 0;
+}
+
+std::uint64_t BranchLog::recorded_in(const Half& half) const {
+  if (unit_ == nullptr || !unit_->enabled()) return 0;
+  const bool all = unit_->accepted() == LbrStack::kAcceptsAll;
+  if (all) {
+    // Nearly always the whole of it, and nothing to decide about any of them.
+    std::uint64_t taken = 0, apart = 0;
+    for (std::size_t n = half.first; n < half.end; ++n) {
+      taken += half.entries[n].edge.number();
+      apart += half.entries[n].edge ? 0 : 1;
+    }
+    if (apart == 0) return taken;
+  }
+  std::uint64_t count = 0;
+  for (std::size_t n = half.first; n < half.end; ++n) {
+    const EdgeRef edge = half.entries[n].edge;
+    if (!edge) {
+      count += recorded_by(*unit_, apart(half, n)) ? 1 : 0;
+    } else if (all) {
+      count += edge.number();
+    } else if (edge.number() != 0) {
+      const Block& block = edge.block();
+      count += unit_->accepted() >> LbrStack::accept_bit(type_of(predicted_kind(block.branch)),
+                                                         privilege_of(block.mode)) &
+               1;
+    }
+  }
+  return count;
 }
 
 /// The current half is full.
@@ -213,7 +243,13 @@ void BranchLog::turn() {
   Half& full = halves_[current_];
   Half& next = halves_[1 - current_];
   const std::size_t end = fill();
-  if (next.first < next.end && !fills_unit(full)) look_at(next, next.end);
+  if (next.first < next.end) {
+    if (fills_unit(full)) {
+      if (const auto count = recorded_in(next); count != 0) unit_->pass_over(count);
+    } else {
+      look_at(next, next.end);
+    }
+  }
   next.first = next.end = 0;
   std::size_t moved = 0;
   for (std::size_t n = kHalf; n < end; ++n, ++moved) {

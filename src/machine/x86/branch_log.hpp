@@ -106,6 +106,8 @@ class BranchLog {
   void clear();
   void look_at(Half& half, std::size_t end);
   [[nodiscard]] bool fills_unit(const Half& half) const;
+  /// How many of those that nobody has looked at the unit records.
+  [[nodiscard]] std::uint64_t recorded_in(const Half& half) const;
   void count_wrong(Half& half, std::size_t end);
   void record(const HeldBranch& held, bool mispredicted);
 

@@ -112,6 +112,11 @@ class LbrStack {
       push(branch);
     }
   }
+  /// Not in call-stack mode: so many branches were recorded without record(). More than depth()
+  /// must be before anybody looks, so that nothing is left of them but where they have been.
+  void pass_over(std::uint64_t branches) {
+    top_ = static_cast<std::uint32_t>(top_ + branches) & (depth_ - 1u);
+  }
   /// Could record() do anything? Architectural: IA32_LBR_CTL.LBREn.
   [[nodiscard]] bool enabled() const { return accepted_ != 0; }
   /// Which branches record() looks at, by accept_bit(): for whoever wants to leave out the others.
@@ -119,6 +124,12 @@ class LbrStack {
   static constexpr unsigned accept_bit(BranchType type, Privilege ends_in) {
     return static_cast<unsigned>(type) * 2 + static_cast<unsigned>(ends_in);
   }
+  /// accepted() if nothing is left out.
+  static constexpr std::uint32_t kAcceptsAll = [] {
+    std::uint32_t all = 0;
+    for (const unsigned type : {0u, 1u, 2u, 3u, 4u, 5u, 8u}) all |= 3u << 2 * type;
+    return all;
+  }();
   [[nodiscard]] bool in_call_stack_mode() const { return call_stack_; }
 
   [[nodiscard]] const LbrModel& model() const { return model_; }
