@@ -109,8 +109,7 @@ static struct pmu_switch freezing(uint64_t what) {
   return start;
 }
 
-// ---- One PMI
-// -------------------------------------------------------------------------------------
+// ---- One PMI ------------------------------------------------------------------------------------
 
 static void check_one(void) {
   enum { FEW = 40 };  // instructions of the loop
@@ -173,8 +172,7 @@ static void check_without_freeze(void) {
   stop();
 }
 
-// ---- Many
-// ----------------------------------------------------------------------------------------
+// ---- Many ---------------------------------------------------------------------------------------
 
 static void check_kernel(unsigned count, uint64_t period) {
   const struct pmu_switch counting = arm(EVENT_INSTRUCTIONS, EVENTSEL_OS, period);

@@ -37,8 +37,7 @@ static void parse_windows(void) {
   }
 }
 
-// ---- When
-// ----------------------------------------------------------------------------------------
+// ---- When ---------------------------------------------------------------------------------------
 
 enum state { OWN, LOST, BETWEEN };
 /// Of everything that happened from `begin` to `end`.
@@ -50,8 +49,7 @@ static enum state state_of(uint64_t begin, uint64_t end) {
   return OWN;
 }
 
-// ---- What
-// ----------------------------------------------------------------------------------------
+// ---- What ---------------------------------------------------------------------------------------
 
 static bool is_of_loop(uint64_t address) {
   for (unsigned b = 0; b < LOOP_BRANCHES; ++b) {

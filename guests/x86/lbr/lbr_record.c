@@ -17,8 +17,7 @@ static uint64_t what;
 static unsigned samples, wanted;
 static unsigned not_full, no_branch, no_range, not_here, wrong_freeze;
 
-// ---- The kernel's driver
-// -------------------------------------------------------------------------
+// ---- The kernel's driver ------------------------------------------------------------------------
 
 /// Version 4 and later: what a PMI has frozen goes on with its acknowledgement.
 static void driver_enable_lbr(bool in_pmi) {
@@ -40,8 +39,7 @@ static void driver_disable_lbr(void) {
   }
 }
 
-// ---- What a reader of the profile relies on
-// ------------------------------------------------------
+// ---- What a reader of the profile relies on -----------------------------------------------------
 
 static bool on_user_page(uint64_t address) {
   return address - USER_PAGE < USER_PAGE_BYTES;

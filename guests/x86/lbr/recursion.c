@@ -55,8 +55,7 @@ USER_CODE uint64_t parse(const char* text) {
   return parse_sum();
 }
 
-// ---- Quicksort
-// -----------------------------------------------------------------------------------
+// ---- Quicksort ----------------------------------------------------------------------------------
 
 enum { NUMBERS = 200, LOOK_EVERY = 37 };
 USER_DATA static uint32_t numbers[NUMBERS];
@@ -96,8 +95,7 @@ USER_CODE uint64_t sort(void) {
   return sorted;
 }
 
-// ---- From the kernel's IRETQ
-// ---------------------------------------------------------------------
+// ---- From the kernel's IRETQ --------------------------------------------------------------------
 
 USER_CODE void user_parse(const char* text) {
   leave(parse(text));
