@@ -229,11 +229,14 @@ void Lbr::begin_time_slice() {
     warning_slices_ = 0;
     warned_ = 0;
   }
-  // Architectural ones are switched on and off without exits: what was recorded tells.
-  const std::uint64_t recorded_until = registers().cycle;
-  const bool recorded = recorded_until != recorded_until_;
-  recorded_until_ = recorded_until;
-  const bool used = touched_ || recorded || wants_to_record();
+  bool used = true;
+  if (!wants_to_record()) {
+    // Architectural ones are switched on and off without exits: what was recorded tells. While they
+    // are on, nobody needs to look, and the CPU may hold branches back.
+    const std::uint64_t recorded_until = registers().cycle;
+    used = touched_ || recorded_until != recorded_until_;
+    recorded_until_ = recorded_until;
+  }
   touched_ = false;
   if (event_ == hostperf::kNoEvent) {
     lost_ = false;
