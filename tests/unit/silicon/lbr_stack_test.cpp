@@ -44,6 +44,19 @@ TEST(LbrStack, AdvancesTosBeforeItWritesARecord) {
   }
 }
 
+TEST(LbrStack, BranchesThatArePassedOverLeaveNothingButTos) {
+  for (const LbrModel* model : kLegacyModels) {
+    for (const unsigned passed : {0u, 1u, 15u, 31u, 32u, 500u}) {
+      LbrStack all{*model}, some{*model};
+      const unsigned kept = model->depth + 1;
+      record_jumps(all, passed + kept);
+      some.pass_over(passed);
+      for (unsigned n = passed; n < passed + kept; ++n) some.record(jump(n));
+      EXPECT_EQ(some.save(), all.save()) << passed;
+    }
+  }
+}
+
 TEST(LbrStack, LegacyRecordKIsBehindTosByKAlsoWhenTheRingHasWrapped) {
   for (const LbrModel* model : kLegacyModels) {
     LbrStack stack{*model};
