@@ -77,7 +77,9 @@ void Vcpu::enter_pmu() {
 void Vcpu::enter() {
   enter_pmu();
   lbr_->before_entry();
-  cpu_.record_branches(lbr_->recording() || host_records_ ? lbr_unit() : nullptr);
+  // Asked now: the guest's event may just have taken the unit from the host's, or given it back.
+  const bool recorded = lbr_->recording() || perf_->records_for_host(host_cpu_);
+  cpu_.record_branches(recorded ? lbr_unit() : nullptr);
 }
 
 class Vcpu::Exit {
@@ -97,7 +99,6 @@ bool Vcpu::runnable() {
 }
 
 x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until) {
-  host_records_ = perf_->records_for_host(host_cpu_);
   enter();
   time_offset_ = board_.clock.now() - cpu_.cycles();
   until_ = until;

@@ -179,7 +179,6 @@ class Vcpu final : private x86::Environment,
   std::optional<virt::x86::Pmu> pmu_;
   std::optional<virt::x86::Lbr> lbr_;
   DirectLbrAccesses direct_lbr_;
-  bool host_records_ = false;  ///< the host wants the branches of this run
 
   bool running_ = false;
   std::uint64_t until_ = Timer::kNever;  ///< of the run that is going on
