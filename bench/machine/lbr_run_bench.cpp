@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// Guests that record branches: what recording costs a workload of which every fifth instruction is
+// a branch, as a process of its own as a user starts it; and what of a guest's accesses to its
+// records exits, when it reads all of them at each of 1,000 PMIs, three times over.
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bench/support/build_files.hpp"
+#include "bench/support/child.hpp"
+#include "machine/machine.hpp"
+#include "vpmu/virt/exit_stats.hpp"
+#include "vpmu/virt/x86/pmu_request.hpp"
+
+namespace vpmu::bench {
+
+namespace {
+
+/// `vpmu run` ends with (value << 1) | 1: these guests write 0.
+constexpr int kGuestSuccess = 1;
+
+void branchy_guest(benchmark::State& state, const char* cpu, const char* arguments) {
+  for (auto _ : state) {
+    const auto run = run_child({vpmu_path(), "run", guest_path("branchy"), "--cpu", cpu, "--pmu",
+                                "lbr=on", "--append", arguments});
+    if (!run) return state.SkipWithError(run.error().message.c_str());
+    if (run->status != kGuestSuccess) return state.SkipWithError(run->output.c_str());
+    state.SetIterationTime(run->cpu_seconds);
+  }
+}
+
+class NoConsole final : public machine::Console {
+ public:
+  void put(std::uint8_t) override {}
+  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
+  bool wait_for_input() override { return false; }
+  void flush() override {}
+};
+
+/// What each access that was passed through would have cost as an exit, in core cycles.
+double as_exits(const machine::DirectLbrAccesses& direct) {
+  return static_cast<double>(direct.reads * virt::modelled_cost(virt::ExitReason::kMsrRead) +
+                             direct.writes * virt::modelled_cost(virt::ExitReason::kMsrWrite));
+}
+
+void records_at_pmis(benchmark::State& state) {
+  NoConsole console;
+  machine::MachineConfig config;
+  config.model = silicon::x86::find_cpu_model("icelake-server");
+  const auto pmu = virt::x86::restrict_pmu(*config.model, {.lbr = true});
+  if (!pmu) return state.SkipWithError(pmu.error().message.c_str());
+  config.pmu = *pmu;
+  for (auto _ : state) {
+    const auto machine = machine::Machine::create(config, console);
+    if (!machine) return state.SkipWithError(machine.error().message.c_str());
+    const auto loaded = (*machine)->load({guest_path("lbr_pmi"), "count=1000", {}});
+    if (!loaded) return state.SkipWithError(loaded.error().message.c_str());
+    const machine::Outcome outcome = (*machine)->run({});
+    if (outcome.reason != machine::Outcome::Reason::kDebugExit || outcome.value != 0)
+      return state.SkipWithError("the guest found something wrong");
+    const machine::Vcpu& vcpu = *(*machine)->vcpus().front();
+    const virt::x86::LbrStatistics& lbr = vcpu.lbr().statistics();
+    const machine::DirectLbrAccesses& direct = vcpu.direct_lbr();
+    state.counters["pmis"] = static_cast<double>(vcpu.pmu().statistics().pmis_delivered);
+    state.counters["exits"] = static_cast<double>(lbr.intercepted_reads + lbr.intercepted_writes);
+    state.counters["events"] = static_cast<double>(lbr.events_created);
+    state.counters["direct"] = static_cast<double>(direct.reads + direct.writes);
+    state.counters["cycles_saved"] = as_exits(direct);
+  }
+}
+
+BENCHMARK_CAPTURE(branchy_guest, legacy_off, "icelake-server", "rounds=600 lbr=off")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(branchy_guest, legacy_on, "icelake-server", "rounds=600 lbr=on")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(branchy_guest, architectural_off, "sapphire-rapids", "rounds=600 lbr=off")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(branchy_guest, architectural_on, "sapphire-rapids", "rounds=600 lbr=on")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(records_at_pmis)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace vpmu::bench
