@@ -219,6 +219,15 @@ bool HostActivity::is_traced(HostCpu cpu) const {
   return false;
 }
 
+bool HostActivity::has_records(unsigned cpu) const {
+  for (std::size_t event = 0; event < events_.size(); ++event) {
+    if (events_[event].trace || events_[event].attr.branch_type == 0 || !is_on(event, cpu))
+      continue;
+    if (state(place(event, cpu)) == EventState::kActive) return true;
+  }
+  return false;
+}
+
 void HostActivity::retire_branches(std::size_t place) {
   const HostBranches& branches = event_at(place).branches;
   if (branches.count == 0 || state(place) != EventState::kActive) return;
@@ -292,6 +301,7 @@ HostActivityState HostActivity::save() const {
       if (found != last) to.order.push_back(static_cast<std::uint32_t>(found - first));
     }
     to.lbr_switches = lbr_switches(cpu);
+    if (has_records(cpu)) to.host_records = perf_.lbr_unit(static_cast<HostCpu>(cpu))->held();
     saved.cpus.push_back(std::move(to));
   }
   return saved;
@@ -347,7 +357,7 @@ Result<void> HostActivity::restore_schedule(const HostActivityState& state, std:
   return {};
 }
 
-void HostActivity::restore_counts(const HostActivityState& state) {
+Result<void> HostActivity::restore_counts(const HostActivityState& state) {
   for (unsigned cpu = 0; cpu < cpus(); ++cpu) {
     const HostActivityState::Cpu& from = state.cpus[cpu];
     hostperf::HostCpuState to;
@@ -369,7 +379,13 @@ void HostActivity::restore_counts(const HostActivityState& state) {
     lbr_switches_before_.push_back(combine(state.cpus[cpu].lbr_switches,
                                            perf_.lbr_switches(static_cast<HostCpu>(cpu)),
                                            std::minus<>{}));
+    const auto& records = state.cpus[cpu].host_records;
+    if (records.has_value() != has_records(cpu)) return cannot_hold("records of the host", cpu);
+    if (!records) continue;
+    auto restored = perf_.lbr_unit(static_cast<HostCpu>(cpu))->restore(*records);
+    if (!restored) return restored;
   }
+  return {};
 }
 
 }  // namespace vpmu::machine

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -81,6 +82,8 @@ struct HostActivityState {
     std::vector<std::uint32_t> order;  ///< of the flexible events that are on, by place in `events`
     std::vector<Event> events;         ///< in the order given, also those of other CPUs only
     hostperf::LbrSwitches lbr_switches{};
+    /// Last branch records that the host has there, without what a vCPU's CPU holds back.
+    std::optional<silicon::x86::LbrState> host_records{};
     friend bool operator==(const Cpu&, const Cpu&) = default;
   };
   std::vector<Cpu> cpus;
@@ -123,7 +126,7 @@ class HostActivity final : private hostperf::OverflowHandler, private Timer {
   /// before anybody else's events ask for the same counters; and what they have counted, after all
   /// vCPUs have been restored.
   Result<void> restore_schedule(const HostActivityState& state, std::size_t vcpus);
-  void restore_counts(const HostActivityState& state);
+  Result<void> restore_counts(const HostActivityState& state);
 
  private:
   struct Opened {
@@ -147,6 +150,8 @@ class HostActivity final : private hostperf::OverflowHandler, private Timer {
   void end(std::size_t place);
   /// Takes what the event or trace uses, or gives it back, as its progress says.
   void follow(std::size_t place);
+  /// Has an event of the host's the last branch records of that CPU?
+  [[nodiscard]] bool has_records(unsigned cpu) const;
   [[nodiscard]] bool is_traced(hostperf::HostCpu cpu) const;
   void retire_branches(std::size_t place);
   void arm_next();

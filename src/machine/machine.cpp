@@ -269,7 +269,7 @@ Result<void> Machine::restore(const MachineState& state) {
   if (!config_.host_events.empty()) {
     for (const auto& vcpu : vcpus_) vcpu->program_counters();
   }
-  host_activity_->restore_counts(state.host);
+  if (auto host = host_activity_->restore_counts(state.host); !host) return host;
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto conditions = vcpus_[n]->restore_conditions(state.vcpus[n].conditions);
     if (!conditions) return conditions;

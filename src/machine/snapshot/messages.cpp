@@ -42,6 +42,25 @@ struct Fields<hostperf::LbrSwitches> {
                  number(&S::resets, &M::resets, &M::set_resets)};
 };
 
+template <>
+struct Fields<silicon::x86::LbrState::Record> {
+  using S = silicon::x86::LbrState::Record;
+  using M = proto::LbrRecord;
+  static constexpr auto list =
+      std::tuple{number(&S::from, &M::from, &M::set_from), number(&S::to, &M::to, &M::set_to),
+                 number(&S::info, &M::info, &M::set_info)};
+};
+
+template <>
+struct Fields<silicon::x86::LbrState> {
+  using S = silicon::x86::LbrState;
+  using M = proto::LbrRegisters;
+  static constexpr auto list = std::tuple{
+      number(&S::select, &M::select, &M::set_select), number(&S::tos, &M::tos, &M::set_tos),
+      number(&S::depth, &M::depth, &M::set_depth), number(&S::cycle, &M::cycle, &M::set_cycle),
+      parts(&S::records, &M::records, &M::mutable_records)};
+};
+
 // ---- What has a form of its own -----------------------------------------------------------------
 
 namespace {
@@ -137,6 +156,7 @@ void encode_host(const HostActivityState& state, proto::Machine& message) {
     for (const std::uint32_t event : cpu.order) to.add_order(event);
     for (const HostActivityState::Event& event : cpu.events) encode(event, *to.add_events());
     encode(cpu.lbr_switches, *to.mutable_lbr_switches());
+    if (cpu.host_records) encode(*cpu.host_records, *to.mutable_host_records());
   }
 }
 
@@ -150,6 +170,8 @@ Result<void> decode_host(const proto::Machine& message, HostActivityState& state
       if (auto done = decode(event, cpu.events.emplace_back()); !done) return done;
     }
     if (auto done = decode(from.lbr_switches(), cpu.lbr_switches); !done) return done;
+    if (!from.has_host_records()) continue;
+    if (auto done = decode(from.host_records(), cpu.host_records.emplace()); !done) return done;
   }
   return {};
 }
@@ -779,25 +801,6 @@ struct Fields<silicon::x86::LbrModel> {
                  number(&S::from, &M::from, &M::set_from),
                  number(&S::to, &M::to, &M::set_to),
                  number(&S::info, &M::info, &M::set_info)};
-};
-
-template <>
-struct Fields<silicon::x86::LbrState::Record> {
-  using S = silicon::x86::LbrState::Record;
-  using M = proto::LbrRecord;
-  static constexpr auto list =
-      std::tuple{number(&S::from, &M::from, &M::set_from), number(&S::to, &M::to, &M::set_to),
-                 number(&S::info, &M::info, &M::set_info)};
-};
-
-template <>
-struct Fields<silicon::x86::LbrState> {
-  using S = silicon::x86::LbrState;
-  using M = proto::LbrRegisters;
-  static constexpr auto list = std::tuple{
-      number(&S::select, &M::select, &M::set_select), number(&S::tos, &M::tos, &M::set_tos),
-      number(&S::depth, &M::depth, &M::set_depth), number(&S::cycle, &M::cycle, &M::set_cycle),
-      parts(&S::records, &M::records, &M::mutable_records)};
 };
 
 template <>
