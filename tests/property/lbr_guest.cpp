@@ -111,6 +111,7 @@ void LbrGuest::attach(hostperf::ModelledHostPerf& perf, LbrHostEvents& host,
 }
 
 void LbrGuest::remove_devices() {
+  source_.record_into(nullptr);
   lbr_.reset();
   pmu_.reset();
 }
@@ -218,6 +219,21 @@ LbrStack* LbrGuest::unit() const {
   return modelled_->lbr_unit(HostCpu{static_cast<std::int32_t>(*cpu_)});
 }
 
+bool LbrGuest::host_records() const {
+  return modelled_->records_for_host(HostCpu{static_cast<std::int32_t>(*cpu_)});
+}
+
+void LbrGuest::Source::record_into(LbrStack* unit) {
+  // A unit that another vCPU recorded into meanwhile has another source.
+  if (unit_ != nullptr && unit_ != unit && unit_->source() == this) unit_->set_source(nullptr);
+  unit_ = unit;
+  if (unit_ != nullptr && unit_->source() != this) unit_->set_source(this);
+}
+
+void LbrGuest::Source::hand_over_branches() {
+  for (const TakenBranch& branch : std::exchange(held_, {})) unit_->record(branch);
+}
+
 // ---- Accesses -----------------------------------------------------------------------------------
 
 Difference LbrGuest::read(std::uint32_t msr) {
@@ -315,11 +331,9 @@ Difference LbrGuest::retire(std::uint32_t drawn, std::uint32_t place) {
   totals_.add(RawEvent::kCycles, Privilege::kUser, cycles_before(drawn));
   const TakenBranch branch =
       branch_of(drawn, static_cast<std::uint8_t>(kFirstGuestMark + number_), place, cycles_);
-  const bool for_host =
-      unit() != nullptr && modelled_->records_for_host(HostCpu{static_cast<std::int32_t>(*cpu_)});
-  if (lbr_->recording() && for_host) return "both the guest and the host record";
-  if (!lbr_->recording() && !for_host) return {};
-  unit()->record(branch);
+  if (lbr_->recording() && host_records()) return "both the guest and the host record";
+  if (!source_.records()) return {};
+  source_.hold(branch);
   if (!lbr_->recording()) {
     host_->recorded(*cpu_, number_, branch);
     return {};
@@ -379,6 +393,7 @@ Difference LbrGuest::enter() {
   lbr_->before_entry();
   note_refusals();
   host_->follow();
+  source_.record_into(lbr_->recording() || host_records() ? unit() : nullptr);
   if (new_slice) {
     settle();
     if (Difference difference = check_time_slice()) return difference;

@@ -77,12 +77,26 @@ class LbrGuest {
     std::uint64_t calls = 0;
   };
 
+  /// The vCPU's CPU, which holds back all branches for as long as it may.
+  class Source final : public silicon::x86::BranchSource {
+   public:
+    void record_into(silicon::x86::LbrStack* unit);
+    [[nodiscard]] bool records() const { return unit_ != nullptr; }
+    void hold(const silicon::x86::TakenBranch& branch) { held_.push_back(branch); }
+    void hand_over_branches() override;
+
+   private:
+    silicon::x86::LbrStack* unit_ = nullptr;
+    std::vector<silicon::x86::TakenBranch> held_;
+  };
+
   [[nodiscard]] bool offered();
   [[nodiscard]] bool exists(std::uint32_t msr);
   [[nodiscard]] bool wants_to_record();
   [[nodiscard]] bool has_event() const;
   [[nodiscard]] bool event_is_active() const;
   [[nodiscard]] silicon::x86::LbrStack* unit() const;
+  [[nodiscard]] bool host_records() const;
 
   Difference access(std::uint32_t msr, const std::uint64_t* value);
   Difference access_pmu(std::uint32_t msr, const std::uint64_t* value, Initiator initiator);
@@ -117,6 +131,7 @@ class LbrGuest {
   std::unique_ptr<virt::x86::Pmu> pmu_;
   std::unique_ptr<virt::x86::Lbr> lbr_;
   std::optional<unsigned> cpu_;
+  Source source_;
 
   ReferencePmu reference_pmu_;
   ReferenceLbr own_;

@@ -137,6 +137,7 @@ void LbrLockstep::host_branches(unsigned cpu, const LbrOperation& operation) {
     for (std::uint32_t n = 0; n < operation.where; ++n) {
       const auto branch =
           branch_of(draw_branch(random), kHostMark, branches_++, guests_[vcpu]->cycles());
+      perf_->lbr_unit(host_cpu(cpu))->hand_over();
       perf_->lbr_unit(host_cpu(cpu))->record(branch);
       host_->recorded(cpu, vcpu, branch);
     }

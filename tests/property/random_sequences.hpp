@@ -91,14 +91,15 @@ class RandomSequences {
   }
 
   /// Leaves out what it can, in ever smaller pieces, for as long as a difference remains.
-  static std::vector<Operation> shrink(const Setup& setup, std::vector<Operation> sequence) {
+  static std::vector<Operation> shrink(const Setup& setup, std::vector<Operation> sequence,
+                                       unsigned compare_every) {
     for (std::size_t piece = sequence.size(); piece != 0; piece /= 2) {
       for (std::size_t at = 0; at < sequence.size();) {
         std::vector<Operation> less = sequence;
         const std::size_t end = std::min(at + piece, less.size());
         less.erase(less.begin() + static_cast<std::ptrdiff_t>(at),
                    less.begin() + static_cast<std::ptrdiff_t>(end));
-        if (run(setup, less, 1))
+        if (run(setup, less, compare_every))
           sequence = std::move(less);
         else
           at += piece;
@@ -119,8 +120,10 @@ class RandomSequences {
                      const Setup& setup, const std::vector<Operation>& sequence,
                      const Failure& failure) {
     fmt::print("{}, sequence {}: {}\n", setup.name, number, failure.difference);
-    const std::vector<Operation> least = shrink(setup, sequence);
-    const auto again = run(setup, least, 1);
+    // Comparing often shows it sooner; but it also looks, which may be what hides it.
+    const unsigned compare_every = run(setup, sequence, 1) ? 1 : options.compare_every;
+    const std::vector<Operation> least = shrink(setup, sequence, compare_every);
+    const auto again = run(setup, least, compare_every);
     for (const Operation& operation : least) fmt::print("    {}\n", describe(operation));
     fmt::print("    -> {}\n", again ? again->difference : "(only seen in the whole sequence)");
     fmt::print("    again: {} --seed {} --first {} --steps 1\n\n", program, options.seed, number);
