@@ -157,8 +157,10 @@ void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
     const std::uint64_t left = std::min({config_.quantum - (mine - schedule_.turn_begin),
                                          limits.instructions - others - mine - schedule_.stalled,
                                          limits.pause_at - others - mine});
-    const x86::Cpu::Exit exit =
-        vcpu.run(left, std::min(board_.clock.next_due(), schedule_.turn_end));
+    const std::uint64_t until = std::min(board_.clock.next_due(), schedule_.turn_end);
+    const x86::Cpu::Exit exit = vcpu.run(left, until, schedule_.cut);
+    schedule_.cut = exit == x86::Cpu::Exit::kBudget && board_.clock.now() < until &&
+                    vcpu.instructions() - schedule_.turn_begin < config_.quantum;
     if (exit == x86::Cpu::Exit::kShutdown) end(Outcome::Reason::kCrash, vcpu.index());
     if (exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting) {
       schedule_.in_turn = false;

@@ -91,6 +91,7 @@ struct MachineState {
     std::uint32_t vcpu = 0;         ///< whose turn it is
     bool in_turn = false;           ///< its turn has begun
     bool ran = false;               ///< some vCPU has run in this round
+    bool cut = false;               ///< by a pause, not by what happens to the guest
     std::uint64_t turn_begin = 0;   ///< instructions it had retired when its turn began
     std::uint64_t turn_end = 0;     ///< machine time at which its turn ends at the latest
     std::uint64_t stalled = 0;      ///< charged for turns in which nothing retired

@@ -77,7 +77,12 @@ void Vcpu::enter_pmu() {
 void Vcpu::enter() {
   enter_pmu();
   lbr_->before_entry();
-  // Asked now: the guest's event may just have taken the unit from the host's, or given it back.
+  record_branches();
+}
+
+/// Asked at every entry: the guest's event may just have taken the unit from the host's, or given
+/// it back.
+void Vcpu::record_branches() {
   const bool recorded = lbr_->recording() || perf_->records_for_host(host_cpu_);
   cpu_.record_branches(recorded ? lbr_unit() : nullptr);
 }
@@ -98,8 +103,14 @@ bool Vcpu::runnable() {
   return cpu_.runnable();
 }
 
-x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until) {
-  enter();
+x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool resumes) {
+  if (resumes) {
+    enter_pmu();
+    lbr_->resume();
+    record_branches();
+  } else {
+    enter();
+  }
   time_offset_ = board_.clock.now() - cpu_.cycles();
   until_ = until;
   board_.clock.set_source(this);

@@ -81,7 +81,9 @@ class Vcpu final : private x86::Environment,
   /// A new turn begins, on that host CPU, where host perf has switched it in.
   void scheduled_in(hostperf::HostCpu cpu);
   /// Runs from the clock's time on and leaves the clock at the time it got to. See x86::Cpu::run().
-  x86::Cpu::Exit run(std::uint64_t instructions, std::uint64_t until);
+  /// `resumes`: the run before, here or where the vCPU was saved, was cut short, as one that is not
+  /// paused would not have been.
+  x86::Cpu::Exit run(std::uint64_t instructions, std::uint64_t until, bool resumes = false);
   [[nodiscard]] bool runnable();
   /// What the guest's PMU has put off until the vCPU runs is done now.
   void program_counters() { enter_pmu(); }
@@ -158,6 +160,7 @@ class Vcpu final : private x86::Environment,
   void apply_signals();
   void enter_pmu();
   void enter();
+  void record_branches();
   /// Of the host CPU that the vCPU is on.
   [[nodiscard]] silicon::x86::LbrStack* lbr_unit() const { return perf_->lbr_unit(host_cpu_); }
   Access read_directly(MsrIndex msr);

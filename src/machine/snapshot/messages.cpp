@@ -346,6 +346,7 @@ struct Fields<MachineState::Schedule> {
   static constexpr auto list =
       std::tuple{number(&S::round, &M::round, &M::set_round),
                  number(&S::vcpu, &M::vcpu, &M::set_vcpu),
+                 number(&S::cut, &M::cut, &M::set_cut),
                  number(&S::in_turn, &M::in_turn, &M::set_in_turn),
                  number(&S::ran, &M::ran, &M::set_ran),
                  number(&S::turn_begin, &M::turn_begin, &M::set_turn_begin),

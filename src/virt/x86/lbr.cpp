@@ -195,7 +195,7 @@ void Lbr::scheduled_in() {
   look_ = true;
 }
 
-void Lbr::decide() {
+void Lbr::decide(bool is_entry) {
   const std::uint64_t controls = this->controls();
   const bool was_on = (entered_with_ & mask_of(DebugCtl::kLbr)) != 0;
   entered_with_ = controls;
@@ -217,6 +217,7 @@ void Lbr::decide() {
   recording_ = active && (model_.architectural() || switched_on()) &&
                (controls & mask_of(GlobalStatus::kLbrFrz)) == 0;
   unwell_ = !active && (event_ != hostperf::kNoEvent || touched_);
+  if (!is_entry) return;
   if (active) ++statistics_.entries_passed_through;
   if (unwell_) warn();
 }

@@ -120,14 +120,18 @@ class Lbr final : private hostperf::OverflowHandler {
 
   /// Before the guest goes on: decides whether its accesses exit from now on.
   void before_entry() {
-    const bool active = is_active();
-    if (look_ || controls() != entered_with_ || active != passed_through_) {
-      decide();
+    if (changed()) {
+      decide(true);
     } else if (passed_through_) {
       ++statistics_.entries_passed_through;
     } else if (unwell_) {
       warn();
     }
+  }
+  /// The same where there was no exit: the guest goes on behind a pause of whoever runs it, or
+  /// where it was moved to. Not an entry in statistics, and nobody is warned.
+  void resume() {
+    if (changed()) decide(false);
   }
   [[nodiscard]] const MsrBitmap& msr_bitmap() const { return bitmap_; }
   [[nodiscard]] bool passed_through() const { return passed_through_; }
@@ -176,7 +180,10 @@ class Lbr final : private hostperf::OverflowHandler {
   [[nodiscard]] Result<void> check(const VirtualLbrState& state) const;
 
   // Entry.
-  void decide();
+  [[nodiscard]] bool changed() const {
+    return look_ || controls() != entered_with_ || is_active() != passed_through_;
+  }
+  void decide(bool is_entry);
   void begin_time_slice();
   void pass_through(bool through);
   void warn();
