@@ -88,8 +88,16 @@ class BranchLogTest : public testing::TestWithParam<const char*> {
   std::uint64_t random(std::uint64_t below) { return numbers_() % below; }
   BranchLog& log() { return cpu_->log; }
 
-  void near_branch() {
-    Block& block = *blocks_[random(blocks_.size())];
+  void near_branch() { branch_of(*blocks_[random(blocks_.size())]); }
+
+  void branch_of_kind(BranchKind kind) {
+    while (true) {
+      Block& block = *blocks_[random(blocks_.size())];
+      if (block.branch == kind) return branch_of(block);
+    }
+  }
+
+  void branch_of(Block& block) {
     const bool taken = block.branch != BranchKind::kConditional || random(2) != 0;
     const std::uint64_t to = taken ? 0x9000 + 0x10 * random(40) : block.rip + block.byte_length;
     const Privilege privilege =
@@ -224,6 +232,26 @@ TEST_P(BranchLogTest, RecordsWhatRecordingAtOnceWould) {
       default: look();
     }
     if (HasFatalFailure()) FAIL() << "round " << round;
+  }
+}
+
+/// The oldest record's cycles are counted from a branch that is no longer kept.
+TEST_P(BranchLogTest, CountsTheCyclesOfTheOldestRecordFromTheBranchBeforeIt) {
+  const std::uint64_t only_returns =
+      model_.architectural() ? mask_of(LbrCtl::kEn, LbrCtl::kOs, LbrCtl::kUsr, LbrCtl::kNearRet)
+                             : 0x1fc & ~mask_of(LbrSelect::kNearRet);
+  for (const int more : {-1, 0, 1, 2}) {
+    set_filter(only_returns);
+    log().set_unit(nullptr);  // a new log begins
+    log().set_unit(&unit_);
+    room_ = 0;
+    for (std::size_t n = 1; n <= BranchLog::kHalf; ++n)
+      branch_of_kind(n == BranchLog::kHalf ? BranchKind::kReturn : BranchKind::kDirect);
+    const std::size_t returns = unit_.depth() + static_cast<std::size_t>(more);
+    for (std::size_t n = 0; n < BranchLog::kHalf; ++n)
+      branch_of_kind(n < returns ? BranchKind::kReturn : BranchKind::kDirect);
+    make_room();
+    look();
   }
 }
 
