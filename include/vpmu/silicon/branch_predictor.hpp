@@ -2,8 +2,9 @@
 //
 // A branch predictor: decides which retired branches count as mispredicted. Small, deterministic
 // and architecture-neutral: a gshare table of two-bit counters for directions, a direct-mapped
-// target buffer for indirect branches, a return stack. Consulted only while somebody demands
-// RawEvent::kMispredictedBranches; it starts cold then, if it was cold when the demand began.
+// target buffer for indirect branches, a return stack. Shown every branch while somebody demands
+// RawEvent::kMispredictedBranches, and some while last branch records are looked at; what it has
+// learnt stays in it.
 //
 // Direct jumps and calls are never mispredicted (their target is known before they retire), nor are
 // far branches, which are not predicted at all. Allocates nothing.
