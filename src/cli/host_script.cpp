@@ -111,6 +111,11 @@ class ScriptReader {
     entry.place = place_of(table.source());
     entry.event.trace = trace;
     if (trace) entry.event.name = "trace";
+    // A key that is misspelled rather than one that is missing.
+    for (const auto& [key, value] : table) {
+      if (std::ranges::find(known_keys(trace), key.str()) == known_keys(trace).end())
+        return unknown(key.str(), place_of(key.source()), known_keys(trace));
+    }
     // The event first: other keys add to what it says.
     if (!trace) {
       const toml::node* event = table.get("event");
@@ -148,10 +153,14 @@ class ScriptReader {
       if (key == "branches") return read_branches(value, event);
       if (key == "host_branches") return read_host_branches(value, event);
     }
+    return unknown(key, place, known_keys(event.trace));
+  }
+
+  static std::span<const std::string_view> known_keys(bool trace) {
     static constexpr std::array<std::string_view, 10> kKeys{
         "name",  "cpu",    "at",    "until",    "every",
         "event", "period", "count", "branches", "host_branches"};
-    return unknown(key, place, std::span{kKeys}.first(event.trace ? 5 : kKeys.size()));
+    return std::span{kKeys}.first(trace ? 5 : kKeys.size());
   }
 
   // ---- Values -----------------------------------------------------------------------------------

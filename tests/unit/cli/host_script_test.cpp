@@ -106,6 +106,7 @@ TEST(HostScript, NothingIsAScriptToo) {
 TEST(HostScript, ErrorsNamePlaceCauseAndRemedy) {
   const std::string event = "[[event]]\nevent = \"cycles\"\n";
   expect_error("evnt = 1", "1:1: key 'evnt' is not known; keys like it: event, trace");
+  expect_error("[[event]]\nevnt = 1", "2:1: key 'evnt' is not known; keys like it: event,");
   expect_error("event = 1", "1:9: 'event' is a whole number; write [[event]]");
   expect_error("[event]\n", "1:1: 'event' is a table; write [[event]]");
   expect_error("event = [1]", "1:9: 'event' is a list; write [[event]]");
