@@ -9,19 +9,11 @@
 #include "bench/support/build_files.hpp"
 #include "bench/support/child.hpp"
 #include "machine/machine.hpp"
+#include "machine/pc/silent_console.hpp"
 
 namespace vpmu::bench {
 
 namespace {
-
-/// Nobody listens and nobody types.
-class SilentConsole final : public machine::Console {
- public:
-  void put(std::uint8_t) override {}
-  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
-  bool wait_for_input() override { return false; }
-  void flush() override {}
-};
 
 std::string read_file(const char* path) {
   std::ifstream file{path};
@@ -50,7 +42,7 @@ int run_and_print_memory(const std::string& image, std::uint64_t mib,
   machine::MachineConfig config;
   config.model = silicon::x86::find_cpu_model("icelake-server");
   config.memory_bytes = mib << 20;
-  SilentConsole console;
+  machine::SilentConsole console;
   const auto machine = machine::Machine::create(config, console);
   if (!machine) {
     std::fprintf(stderr, "vpmu_bench: %s\n", machine.error().message.c_str());

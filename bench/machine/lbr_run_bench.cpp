@@ -12,6 +12,7 @@
 #include "bench/support/build_files.hpp"
 #include "bench/support/child.hpp"
 #include "machine/machine.hpp"
+#include "machine/pc/silent_console.hpp"
 #include "vpmu/virt/exit_stats.hpp"
 #include "vpmu/virt/x86/pmu_request.hpp"
 
@@ -32,14 +33,6 @@ void branchy_guest(benchmark::State& state, const char* cpu, const char* argumen
   }
 }
 
-class NoConsole final : public machine::Console {
- public:
-  void put(std::uint8_t) override {}
-  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
-  bool wait_for_input() override { return false; }
-  void flush() override {}
-};
-
 /// What each access that was passed through would have cost as an exit, in core cycles.
 double as_exits(const machine::DirectLbrAccesses& direct) {
   return static_cast<double>(direct.reads * virt::modelled_cost(virt::ExitReason::kMsrRead) +
@@ -47,7 +40,7 @@ double as_exits(const machine::DirectLbrAccesses& direct) {
 }
 
 void records_at_pmis(benchmark::State& state) {
-  NoConsole console;
+  machine::SilentConsole console;
   machine::MachineConfig config;
   config.model = silicon::x86::find_cpu_model("icelake-server");
   const auto pmu = virt::x86::restrict_pmu(*config.model, {.lbr = true});

@@ -10,19 +10,12 @@
 
 #include "bench/support/build_files.hpp"
 #include "machine/machine.hpp"
+#include "machine/pc/silent_console.hpp"
 #include "machine/snapshot/messages.hpp"
 
 namespace vpmu::bench {
 
 namespace {
-
-class NoConsole final : public machine::Console {
- public:
-  void put(std::uint8_t) override {}
-  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
-  bool wait_for_input() override { return false; }
-  void flush() override {}
-};
 
 struct SavedBytes {
   std::string machine;
@@ -49,7 +42,7 @@ bool restore(machine::Machine& machine, const SavedBytes& bytes) {
 }
 
 void snapshot_without_memory(benchmark::State& state) {
-  NoConsole console;
+  machine::SilentConsole console;
   machine::MachineConfig config;
   config.model = silicon::x86::find_cpu_model("icelake-server");
   const auto machine = machine::Machine::create(config, console);

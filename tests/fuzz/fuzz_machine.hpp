@@ -13,16 +13,9 @@
 #include <vector>
 
 #include "machine/machine.hpp"
+#include "machine/pc/silent_console.hpp"
 
 namespace vpmu::fuzz {
-
-class NoConsole final : public machine::Console {
- public:
-  void put(std::uint8_t) override {}
-  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
-  bool wait_for_input() override { return false; }
-  void flush() override {}
-};
 
 inline constexpr std::uint64_t kEntry = 0x100000;
 
@@ -37,7 +30,7 @@ struct Setup {
 /// Runs `code`; registers point into RAM, but for R8 to R15. Any way to end is fine. The first
 /// vCPU's registers then.
 inline std::array<std::uint64_t, 16> run(std::span<const std::uint8_t> code, const Setup& setup) {
-  NoConsole console;
+  machine::SilentConsole console;
   machine::MachineConfig config;
   config.model = setup.model;
   config.vcpus = setup.vcpus;

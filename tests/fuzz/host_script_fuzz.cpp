@@ -12,28 +12,18 @@
 
 #include "cli/host_script.hpp"
 #include "fuzz/fuzz_machine.hpp"
+#include "fuzz/messages.hpp"
 
 namespace {
 using namespace vpmu;
 
 constexpr std::string_view kFile = "script.toml";
 
-void check(bool holds, std::string_view what, std::string_view text) {
-  if (holds) return;
-  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(what.size()), what.data(),
-               static_cast<int>(text.size()), text.data());
-  std::abort();
-}
-
-void check_message(std::string_view message) {
-  check(message.starts_with(std::string{kFile} + ":"), "a message without the file", message);
-  check(message.find_first_of(std::string_view{"\r\n\0", 3}) == std::string_view::npos,
-        "more than a line", message);
-  check(message.size() < 2000, "a very long line", message);
-}
+using vpmu::fuzz::check;
+using vpmu::fuzz::check_message;
 
 void run(std::vector<machine::HostEvent> events, const cli::HostScriptMachine& host) {
-  fuzz::NoConsole console;
+  machine::SilentConsole console;
   machine::MachineConfig config;
   config.model = host.model;
   config.host_cpus = host.host_cpus;
@@ -60,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (events) {
     run(std::move(*events), host);
   } else {
-    check_message(events.error().message);
+    check_message(events.error().message, kFile);
   }
   return 0;
 }

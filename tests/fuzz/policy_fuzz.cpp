@@ -8,30 +8,21 @@
 #include <string>
 #include <string_view>
 
+#include "fuzz/messages.hpp"
 #include "policy/policy.hpp"
 
 namespace {
 constexpr std::string_view kFile = "policy.toml";
 
-void check(bool holds, std::string_view what, std::string_view text) {
-  if (holds) return;
-  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(what.size()), what.data(),
-               static_cast<int>(text.size()), text.data());
-  std::abort();
-}
-
-void check_message(std::string_view message) {
-  check(message.starts_with(std::string{kFile} + ":"), "a message without the file", message);
-  check(message.find_first_of("\r\n\0") == std::string_view::npos, "more than a line", message);
-  check(message.size() < 2000, "a very long line", message);
-}
+using vpmu::fuzz::check;
+using vpmu::fuzz::check_message;
 
 void check_policy(const vpmu::policy::Policy& policy) {
   check(policy.catalogue != nullptr, "no catalogue", "");
   check(policy.allowed.vendor() == policy.catalogue->vendor(), "another vendor", "");
   check(policy.fixed_allowed >> policy.catalogue->fixed_counters() == 0,
         "a fixed counter that there is not", "");
-  for (const std::string& warning : policy.warnings) check_message(warning);
+  for (const std::string& warning : policy.warnings) check_message(warning, kFile);
 }
 }  // namespace
 
@@ -41,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (policy) {
     check_policy(*policy);
   } else {
-    check_message(policy.error().message);
+    check_message(policy.error().message, kFile);
   }
   return 0;
 }

@@ -15,7 +15,7 @@ namespace {
 using namespace vpmu::machine;
 
 /// The bytes behind the first line and the header, of a small machine that has run a little.
-std::string small_machine(vpmu::fuzz::NoConsole& console, std::string& head) {
+std::string small_machine(vpmu::machine::SilentConsole& console, std::string& head) {
   MachineConfig config;
   config.model = vpmu::silicon::x86::find_cpu_model("icelake-server");
   config.memory_bytes = std::uint64_t{1} << 20;
@@ -32,7 +32,7 @@ std::string small_machine(vpmu::fuzz::NoConsole& console, std::string& head) {
 
 /// Whole files, as they are: the checksum keeps most of them out.
 void restore(const std::string& bytes) {
-  vpmu::fuzz::NoConsole console;
+  vpmu::machine::SilentConsole console;
   snapshot::StringInput input{bytes};
   snapshot::Reader reader{input};
   const auto header = reader.header();
@@ -59,7 +59,7 @@ std::string completed(const std::string& head, const std::string& middle) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const std::string head = [] {
-    vpmu::fuzz::NoConsole console;
+    vpmu::machine::SilentConsole console;
     std::string text;
     small_machine(console, text);
     return text;

@@ -6,19 +6,12 @@
 
 #include "cli/doctor/checks.hpp"
 #include "machine/machine.hpp"
+#include "machine/pc/silent_console.hpp"
 
 namespace vpmu::cli::doctor {
 
 namespace {
 using machine::Outcome;
-
-class NoConsole final : public machine::Console {
- public:
-  void put(std::uint8_t) override {}
-  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
-  bool wait_for_input() override { return false; }
-  void flush() override {}
-};
 
 constexpr std::uint64_t kEntry = 0x100000;
 constexpr std::uint64_t kMemory = std::uint64_t{4} << 20;
@@ -51,7 +44,7 @@ Result<Outcome> run_code() {
   machine::MachineConfig config;
   config.model = silicon::x86::find_cpu_model("icelake-server");
   config.memory_bytes = kMemory;
-  NoConsole console;
+  machine::SilentConsole console;
   const auto machine = machine::Machine::create(config, console);
   if (!machine) return tl::unexpected(machine.error());
   machine::boot::Image image;
