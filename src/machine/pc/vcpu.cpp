@@ -175,12 +175,16 @@ Access Vcpu::dispatch_write_msr(MsrIndex msr, std::uint64_t value) {
 Access Vcpu::read_directly(MsrIndex msr) {
   ++direct_lbr_.reads;
   const auto value = lbr_unit()->read(msr);
-  return value ? Access::done(*value) : Access::fault();
+  const Access access = value ? Access::done(*value) : Access::fault();
+  if (config_.trace != nullptr) config_.trace->msr_read(where(), msr, access);
+  return access;
 }
 
 Access Vcpu::write_directly(MsrIndex msr, std::uint64_t value) {
   ++direct_lbr_.writes;
-  return lbr_unit()->write(msr, value) ? Access::done() : Access::fault();
+  const Access access = lbr_unit()->write(msr, value) ? Access::done() : Access::fault();
+  if (config_.trace != nullptr) config_.trace->msr_write(where(), msr, value, access);
+  return access;
 }
 
 Access Vcpu::read_msr(MsrIndex msr) {

@@ -38,5 +38,29 @@ TEST_F(LbrRecordingTest, AGuestThatTakesTheUnitFromTheHostRecordsOnlyWhatItAsksF
   EXPECT_EQ(outcome.value, 0u) << "LBR_TOS went on without LBR";
 }
 
+class CountingTrace final : public TraceSink {
+ public:
+  unsigned reads = 0, writes = 0, exits = 0;
+
+  void msr_read(const Where&, MsrIndex, const Access&) override { ++reads; }
+  void msr_write(const Where&, MsrIndex, std::uint64_t, const Access&) override { ++writes; }
+  void exit(const Where&, virt::ExitReason reason) override {
+    exits += reason == virt::ExitReason::kMsrRead || reason == virt::ExitReason::kMsrWrite;
+  }
+  void interrupt(const Where&, std::uint8_t) override {}
+  void nmi(const Where&) override {}
+};
+
+TEST_F(LbrRecordingTest, AccessesThatArePassedThroughAreNoExitsButTraced) {
+  CountingTrace trace;
+  config.trace = &trace;
+  (void)run(test::rdmsr(kTos) + test::rdmsr(kTos) + test::rdmsr(kTos) + test::wrmsr(kTos, 3) +
+            test::exit_with_eax());
+  EXPECT_EQ(trace.reads, 3u);
+  EXPECT_EQ(trace.writes, 1u);
+  EXPECT_EQ(trace.exits, 1u) << "the access that creates the event";
+  EXPECT_EQ(machine->vcpus().front()->direct_lbr(), (DirectLbrAccesses{.reads = 2, .writes = 1}));
+}
+
 }  // namespace
 }  // namespace vpmu::machine
