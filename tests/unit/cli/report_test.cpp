@@ -144,7 +144,8 @@ class LbrReportTest : public ReportTest {
 };
 
 TEST_F(ReportTest, NothingIsSaidOfLastBranchRecordsThatAreNotOffered) {
-  const auto json = cli::report(*machine, facts(debug_exit(0)), false);
+  const RunFacts end = facts(debug_exit(0));
+  const auto json = cli::report(*machine, end, false);
   EXPECT_TRUE(json["pmu"]["lbr"].is_null());
   EXPECT_FALSE(json["vcpus"][0].contains("lbr"));
   EXPECT_FALSE(json.contains("lbr_switches"));
