@@ -21,6 +21,7 @@
 #include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
+#include "vpmu/silicon/x86/canonical.hpp"
 
 namespace vpmu::cli {
 
@@ -98,10 +99,7 @@ class ScriptReader {
 
   [[nodiscard]] tl::unexpected<Error> unknown(std::string_view key, Place place,
                                               std::span<const std::string_view> known) const {
-    return wrong(
-        place,
-        fmt::format("key {} is not known; keys like it: {}", policy::in_quotes(key),
-                    fmt::join(policy::nearest_names(key, {known.begin(), known.end()}), ", ")));
+    return wrong(place, policy::unknown_key(key, known));
   }
 
   // ---- Tables -----------------------------------------------------------------------------------
@@ -265,7 +263,7 @@ class ScriptReader {
       } else if (key.str() == "from" || key.str() == "to") {
         std::uint64_t& to = key.str() == "from" ? branches.from : branches.to;
         done = read_number(number, key.str(), kAddresses, to);
-        if (done && !machine::is_canonical(to)) {
+        if (done && !silicon::x86::canonical(to)) {
           done = wrong(place_of(number.source()),
                        fmt::format("{:#x} is no canonical address of 48 bits; write \"{:#x}\"", to,
                                    (to & 0x7fff'ffff'ffff) | 0xffff'8000'0000'0000));

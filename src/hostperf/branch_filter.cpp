@@ -8,7 +8,6 @@ namespace vpmu::hostperf {
 namespace {
 
 using silicon::x86::LbrCtl;
-using silicon::x86::LbrSelect;
 
 constexpr std::uint64_t kCalls = mask_of(LbrCtl::kNearRelCall, LbrCtl::kNearIndCall);
 constexpr std::uint64_t kEveryType =
@@ -51,31 +50,6 @@ constexpr std::uint64_t wanted(const Request (&requests)[kSize], std::uint32_t b
   return wanted;
 }
 
-/// LBR_SELECT says what is not wanted.
-struct Suppressor {
-  std::uint64_t ctl, select;
-};
-constexpr Suppressor kSuppressors[] = {
-    {mask_of(LbrCtl::kOs), mask_of(LbrSelect::kCplEq0)},
-    {mask_of(LbrCtl::kUsr), mask_of(LbrSelect::kCplNeq0)},
-    {mask_of(LbrCtl::kJcc), mask_of(LbrSelect::kJcc)},
-    {mask_of(LbrCtl::kNearRelCall), mask_of(LbrSelect::kNearRelCall)},
-    {mask_of(LbrCtl::kNearIndCall), mask_of(LbrSelect::kNearIndCall)},
-    {mask_of(LbrCtl::kNearRet), mask_of(LbrSelect::kNearRet)},
-    {mask_of(LbrCtl::kNearIndJmp), mask_of(LbrSelect::kNearIndJmp)},
-    {mask_of(LbrCtl::kNearRelJmp), mask_of(LbrSelect::kNearRelJmp)},
-    {mask_of(LbrCtl::kOther), mask_of(LbrSelect::kFarBranch)},
-};
-
-constexpr std::uint64_t select_for(std::uint64_t wanted) {
-  std::uint64_t select =
-      (wanted & mask_of(LbrCtl::kCallStack)) != 0 ? mask_of(LbrSelect::kEnCallStack) : 0;
-  for (const Suppressor& suppressor : kSuppressors) {
-    if ((wanted & suppressor.ctl) == 0) select |= suppressor.select;
-  }
-  return select;
-}
-
 }  // namespace
 
 std::optional<std::uint64_t> branch_filter(std::uint32_t branch_type,
@@ -92,7 +66,8 @@ std::optional<std::uint64_t> branch_filter(std::uint32_t branch_type,
   const std::uint32_t privileges = branch_type & kAllPrivileges;
   const std::uint64_t asked_for =
       wanted(kTypes, types) | wanted(kPrivileges, privileges != 0 ? privileges : kAllPrivileges);
-  return model.architectural() ? asked_for | mask_of(LbrCtl::kEn) : select_for(asked_for);
+  return model.architectural() ? asked_for | mask_of(LbrCtl::kEn)
+                               : silicon::x86::lbr_select_of({{asked_for}});
 }
 
 }  // namespace vpmu::hostperf

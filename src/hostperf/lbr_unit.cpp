@@ -2,7 +2,6 @@
 #include "hostperf/lbr_unit.hpp"
 
 #include "vpmu/base/ensure.hpp"
-#include "vpmu/silicon/x86/msrs.hpp"
 
 namespace vpmu::hostperf {
 namespace {
@@ -118,10 +117,7 @@ void LbrUnit::clear(std::uint64_t filter, std::uint64_t cycle) {
   stack_.reset();
   stack_.set_cycle(cycle);
   if (filter != 0) {
-    const bool programmed =
-        stack_.write(stack_.model().architectural() ? silicon::x86::msr::IA32_LBR_CTL
-                                                    : silicon::x86::msr::MSR_LBR_SELECT,
-                     filter);
+    const bool programmed = stack_.write(filter_register(stack_.model()), filter);
     ensure(programmed);
   }
   ++switches_.resets;

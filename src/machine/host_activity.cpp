@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "machine/cannot_hold.hpp"
+#include "vpmu/silicon/x86/canonical.hpp"
 
 namespace vpmu::machine {
 
@@ -38,7 +39,7 @@ void choose_recorded(const LbrStack& unit, TakenBranch& branch) {
     for (const Privilege privilege : {Privilege::kKernel, Privilege::kUser}) {
       branch.type = type;
       branch.ends_in = privilege;
-      if ((unit.accepted() >> LbrStack::accept_bit(type, privilege) & 1) != 0) return;
+      if (unit.accepts(type, privilege)) return;
     }
   }
 }
@@ -101,7 +102,8 @@ Result<void> HostActivity::check(const HostEvent& event) const {
     return refuse(event, "the host itself retires at most " + std::to_string(HostBranches::kMost) +
                              " branches at a time");
   }
-  if (!is_canonical(event.branches.from) || !is_canonical(event.branches.to)) {
+  if (!silicon::x86::canonical(event.branches.from) ||
+      !silicon::x86::canonical(event.branches.to)) {
     return refuse(event, "the host itself branches from and to canonical addresses only");
   }
   if (event.branches.count != 0 && (event.trace || event.attr.branch_type == 0)) {

@@ -32,12 +32,6 @@ struct HostBranches {
   friend bool operator==(const HostBranches&, const HostBranches&) = default;
 };
 
-/// Of 48 bits, as all our CPU models have them.
-constexpr bool is_canonical(std::uint64_t address) {
-  const std::uint64_t upper = address >> 47;
-  return upper == 0 || upper == ~std::uint64_t{0} >> 47;
-}
-
 struct HostEvent {
   static constexpr std::uint64_t kEveryCpu = ~std::uint64_t{0};
   static constexpr std::uint64_t kForever = Timer::kNever;

@@ -68,8 +68,8 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
       pmu_config_{config.pmu.value_or(virt::x86::guest_pmu(*config.model))} {
   std::vector<hostperf::ModelledVcpu> modelled;
   for (unsigned i = 0; i < config.vcpus; ++i) {
-    const Vcpu::Config vcpu{
-        config.model, {i, config.vcpus}, config.trace, &filter_log_, config.lbr_observer};
+    const Vcpu::Config vcpu{config.model, {i, config.vcpus},   config.trace,
+                            &filter_log_, config.lbr_observer, config.pass_lbr_through};
     vcpus_.push_back(std::make_unique<Vcpu>(vcpu, board_));
     modelled.push_back(
         {&vcpus_.back()->totals(), &vcpus_.back()->deadlines(), &vcpus_.back()->conditions()});

@@ -49,6 +49,9 @@ struct MachineConfig {
   TraceSink* trace = nullptr;
   /// Told of guests that have lost their last branch records.
   virt::x86::LbrObserver* lbr_observer = nullptr;
+  /// False: every access to last branch records exits, as without an MSR bitmap. For comparison;
+  /// the guest cannot tell.
+  bool pass_lbr_through = true;
   unsigned host_cpus = 0;  ///< 0: as many as vCPUs
   std::vector<HostEvent> host_events;
 

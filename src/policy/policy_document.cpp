@@ -62,9 +62,7 @@ class Reader {
 
   [[nodiscard]] tl::unexpected<Error> unknown(std::string_view key, Place place,
                                               std::span<const std::string_view> known) const {
-    return wrong(place,
-                 fmt::format("key {} is not known; keys like it: {}", in_quotes(key),
-                             fmt::join(nearest_names(key, {known.begin(), known.end()}), ", ")));
+    return wrong(place, unknown_key(key, known));
   }
 
   Result<void> read_string(const toml::node& value, std::string_view example,

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "policy/ascii_only.hpp"
+#include "policy/nearest_names.hpp"
 #include "policy/user_text.hpp"
 
 namespace vpmu::policy {
@@ -18,6 +19,11 @@ std::string at(std::string_view file, Place place, std::string_view message) {
 Place place_of(const toml::source_region& source) {
   return {std::max<std::uint32_t>(source.begin.line, 1),
           std::max<std::uint32_t>(source.begin.column, 1)};
+}
+
+std::string unknown_key(std::string_view key, std::span<const std::string_view> known) {
+  return fmt::format("key {} is not known; keys like it: {}", in_quotes(key),
+                     fmt::join(nearest_names(key, {known.begin(), known.end()}), ", "));
 }
 
 std::string_view kind_of(const toml::node& node) {

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include <toml++/toml.h>
@@ -22,6 +24,8 @@ inline constexpr std::size_t kLargestToml = std::size_t{1} << 20;
 Result<toml::table> parse_toml(std::string_view text, std::string_view file, std::string_view what);
 
 Place place_of(const toml::source_region& source);
+/// What is wrong with a key that nobody reads: the keys like it are named.
+std::string unknown_key(std::string_view key, std::span<const std::string_view> known);
 /// "a list"
 std::string_view kind_of(const toml::node& node);
 

@@ -35,6 +35,7 @@ struct RetiredBranch {
   std::uint64_t from;  ///< address of the branch
   std::uint64_t next;  ///< address of the instruction behind it: where a call returns to
   std::uint64_t to;    ///< where it went; `next` if it was not taken
+  friend bool operator==(const RetiredBranch&, const RetiredBranch&) = default;
 };
 
 class BranchPredictor {

@@ -73,16 +73,15 @@ void Vcpu::enter_pmu() {
   if (pmu_->has_entry_work()) pmu_->before_entry();
 }
 
-/// The guest goes on.
-void Vcpu::enter() {
+/// The guest goes on, behind an exit or behind a pause.
+void Vcpu::enter(bool resumes) {
   enter_pmu();
-  lbr_->before_entry();
-  record_branches();
-}
-
-/// Asked at every entry: the guest's event may just have taken the unit from the host's, or given
-/// it back.
-void Vcpu::record_branches() {
+  if (resumes) {
+    lbr_->resume();
+  } else {
+    lbr_->before_entry();
+  }
+  // The guest's event may just have taken the unit from the host's, or given it back.
   const bool recorded = lbr_->recording() || perf_->records_for_host(host_cpu_);
   cpu_.record_branches(recorded ? lbr_unit() : nullptr);
 }
@@ -90,7 +89,7 @@ void Vcpu::record_branches() {
 class Vcpu::Exit {
  public:
   Exit(Vcpu& vcpu, ExitReason reason) : vcpu_{vcpu} { vcpu_.record(reason); }
-  ~Exit() { vcpu_.enter(); }
+  ~Exit() { vcpu_.enter(false); }
   Exit(const Exit&) = delete;
   Exit& operator=(const Exit&) = delete;
 
@@ -104,13 +103,7 @@ bool Vcpu::runnable() {
 }
 
 x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool resumes) {
-  if (resumes) {
-    enter_pmu();
-    lbr_->resume();
-    record_branches();
-  } else {
-    enter();
-  }
+  enter(resumes);
   time_offset_ = board_.clock.now() - cpu_.cycles();
   until_ = until;
   board_.clock.set_source(this);
@@ -171,36 +164,40 @@ Access Vcpu::dispatch_write_msr(MsrIndex msr, std::uint64_t value) {
   return plain_msrs_.write(msr, value);
 }
 
+Access Vcpu::traced_read(MsrIndex msr, Access access) {
+  if (config_.trace != nullptr) config_.trace->msr_read(where(), msr, access);
+  return access;
+}
+
+Access Vcpu::traced_write(MsrIndex msr, std::uint64_t value, Access access) {
+  if (config_.trace != nullptr) config_.trace->msr_write(where(), msr, value, access);
+  return access;
+}
+
 /// A register of the last branch records, passed through: as the host CPU does it.
 Access Vcpu::read_directly(MsrIndex msr) {
   ++direct_lbr_.reads;
   const auto value = lbr_unit()->read(msr);
-  const Access access = value ? Access::done(*value) : Access::fault();
-  if (config_.trace != nullptr) config_.trace->msr_read(where(), msr, access);
-  return access;
+  return value ? Access::done(*value) : Access::fault();
 }
 
 Access Vcpu::write_directly(MsrIndex msr, std::uint64_t value) {
   ++direct_lbr_.writes;
-  const Access access = lbr_unit()->write(msr, value) ? Access::done() : Access::fault();
-  if (config_.trace != nullptr) config_.trace->msr_write(where(), msr, value, access);
-  return access;
+  return lbr_unit()->write(msr, value) ? Access::done() : Access::fault();
 }
 
 Access Vcpu::read_msr(MsrIndex msr) {
-  if (!lbr_->msr_bitmap().intercepts_read(msr)) return read_directly(msr);
+  if (config_.pass_lbr_through && !lbr_->msr_bitmap().intercepts_read(msr))
+    return traced_read(msr, read_directly(msr));
   const Exit exit{*this, is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrRead};
-  const Access access = dispatch_read_msr(msr);
-  if (config_.trace != nullptr) config_.trace->msr_read(where(), msr, access);
-  return access;
+  return traced_read(msr, dispatch_read_msr(msr));
 }
 
 Access Vcpu::write_msr(MsrIndex msr, std::uint64_t value) {
-  if (!lbr_->msr_bitmap().intercepts_write(msr)) return write_directly(msr, value);
+  if (config_.pass_lbr_through && !lbr_->msr_bitmap().intercepts_write(msr))
+    return traced_write(msr, value, write_directly(msr, value));
   const Exit exit{*this, is_x2apic_register(msr) ? ExitReason::kApicAccess : ExitReason::kMsrWrite};
-  const Access access = dispatch_write_msr(msr, value);
-  if (config_.trace != nullptr) config_.trace->msr_write(where(), msr, value, access);
-  return access;
+  return traced_write(msr, value, dispatch_write_msr(msr, value));
 }
 
 Access Vcpu::rdpmc(std::uint32_t index, bool may_read) {

@@ -66,6 +66,7 @@ class Vcpu final : private x86::Environment,
     TraceSink* trace = nullptr;
     FilterLog* filters = nullptr;  ///< is told of every denial
     virt::x86::LbrObserver* lbr_observer = nullptr;
+    bool pass_lbr_through = true;  ///< false: this hypervisor has no MSR bitmap
   };
 
   /// Reset; all but the boot CPU wait for their start-up IPI. `board` must outlive the vCPU.
@@ -130,7 +131,7 @@ class Vcpu final : private x86::Environment,
   std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) override;
   void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) override;
   std::uint64_t now() override;
-  void before_entry() override { enter(); }
+  void before_entry() override { enter(false); }
   void tsc_moved(std::uint64_t offset) override { apic_.set_tsc_offset(offset); }
   Access hypercall(const std::array<std::uint64_t, 5>& arguments) override;
   bool interrupt_waiting() override;
@@ -159,10 +160,11 @@ class Vcpu final : private x86::Environment,
   void after_device_access();
   void apply_signals();
   void enter_pmu();
-  void enter();
-  void record_branches();
+  void enter(bool resumes);
   /// Of the host CPU that the vCPU is on.
   [[nodiscard]] silicon::x86::LbrStack* lbr_unit() const { return perf_->lbr_unit(host_cpu_); }
+  Access traced_read(MsrIndex msr, Access access);
+  Access traced_write(MsrIndex msr, std::uint64_t value, Access access);
   Access read_directly(MsrIndex msr);
   Access write_directly(MsrIndex msr, std::uint64_t value);
 

@@ -2,10 +2,8 @@
 #include "machine/x86/branch_log.hpp"
 
 #include <algorithm>
-#include <tuple>
 
 #include "machine/cannot_hold.hpp"
-#include "vpmu/base/ensure.hpp"
 
 namespace vpmu::machine::x86 {
 
@@ -37,10 +35,6 @@ BranchType type_of(PredictedKind kind) {
   return BranchType::kOther;
 }
 
-Privilege privilege_of(Mode mode) {
-  return mode.bits & Mode::kUser ? Privilege::kUser : Privilege::kKernel;
-}
-
 silicon::RetiredBranch near_branch(const LoggedBranch& entry) {
   const Block& block = entry.edge.block();
   return {.kind = predicted_kind(block.branch),
@@ -55,21 +49,7 @@ bool changes_call_stack(BranchKind kind) {
          kind == BranchKind::kReturn;
 }
 
-bool recorded_by(const LbrStack& unit, const HeldBranch& held) {
-  const unsigned bit = LbrStack::accept_bit(type_of(held.branch.kind), held.ends_in);
-  return held.branch.taken && (unit.accepted() >> bit & 1) != 0;
-}
-
 }  // namespace
-
-bool operator==(const HeldBranch& a, const HeldBranch& b) {
-  const auto all = [](const HeldBranch& held) {
-    return std::tie(held.branch.kind, held.branch.taken, held.branch.from, held.branch.next,
-                    held.branch.to, held.cycle, held.code_base, held.begins_in, held.ends_in,
-                    held.aborted);
-  };
-  return all(a) == all(b);
-}
 
 BranchLog::BranchLog(Core& core) : core_{core} {
   core_.branch_log = this;
@@ -160,6 +140,8 @@ void BranchLog::count_wrong(Half& half, std::size_t end) {
   std::array<std::uint64_t, silicon::kPrivilegeCount> wrong{};
   for (; half.first < end; ++half.first) {
     const LoggedBranch& entry = half.entries[half.first];
+    // Noted where the log was saved, for a unit that nobody records in here.
+    if (!entry.edge) continue;
     const Block& block = entry.edge.block();
     // Added without a branch of its own: the host would mispredict it.
     wrong[static_cast<std::size_t>(privilege_of(block.mode))] +=
@@ -184,68 +166,58 @@ void BranchLog::look_at(Half& half, std::size_t end) {
   }
 }
 
-void BranchLog::hand_over() {
-  make_room();
+void BranchLog::look_at_all() {
   Half& older = halves_[1 - current_];
   look_at(older, older.end);
   look_at(halves_[current_], fill());
+}
+
+void BranchLog::hand_over() {
+  make_room();
+  look_at_all();
   if (unit_ == nullptr) clear();
 }
 
+/// Would a look record it? Not in call-stack mode.
+bool BranchLog::is_recorded(const Half& half, std::size_t n) const {
+  const EdgeRef edge = half.entries[n].edge;
+  if (!edge) {
+    const HeldBranch& held = apart(half, n);
+    return held.branch.taken && unit_->accepts(type_of(held.branch.kind), held.ends_in);
+  }
+  const auto accepted = [this](const Block& block) {
+    return unit_->accepts(type_of(predicted_kind(block.branch)), privilege_of(block.mode));
+  };
+  return edge.number() != 0 &&
+         (unit_->accepted() == LbrStack::kAcceptsAll || accepted(edge.block()));
+}
+
 bool BranchLog::fills_unit(const Half& half) const {
-  if (unit_ == nullptr || !unit_->enabled()) return true;
+  if (!unit_->enabled()) return true;
   if (unit_->in_call_stack_mode()) return false;
   // One more than the unit keeps: the oldest record's cycles are counted from the one before.
   unsigned left = unit_->depth() + 1;
   for (std::size_t n = kHalf; n-- > half.first && left != 0;) {
-    if (half.entries[n].edge && half.entries[n].edge.number() == 0) continue;
-    if (recorded_by(*unit_, expand(half, n))) --left;
+    if (is_recorded(half, n)) --left;
   }
   return left == 0;
 }
 
 std::uint64_t BranchLog::recorded_in(const Half& half) const {
-  if (unit_ == nullptr || !unit_->enabled()) return 0;
-  const bool all = unit_->accepted() == LbrStack::kAcceptsAll;
-  if (all) {
-    // Nearly always the whole of it, and nothing to decide about any of them.
-    std::uint64_t taken = 0, apart = 0;
-    for (std::size_t n = half.first; n < half.end; ++n) {
-      taken += half.entries[n].edge.number();
-      apart += half.entries[n].edge ? 0 : 1;
-    }
-    if (apart == 0) return taken;
-  }
   std::uint64_t count = 0;
-  for (std::size_t n = half.first; n < half.end; ++n) {
-    const EdgeRef edge = half.entries[n].edge;
-    if (!edge) {
-      count += recorded_by(*unit_, apart(half, n)) ? 1 : 0;
-    } else if (all) {
-      count += edge.number();
-    } else if (edge.number() != 0) {
-      const Block& block = edge.block();
-      count += unit_->accepted() >> LbrStack::accept_bit(type_of(predicted_kind(block.branch)),
-                                                         privilege_of(block.mode)) &
-               1;
-    }
-  }
+  for (std::size_t n = half.first; n < half.end; ++n) count += is_recorded(half, n) ? 1 : 0;
   return count;
 }
 
 /// The current half is full.
 void BranchLog::turn() {
-  if (counts_) {
-    Half& older = halves_[1 - current_];
-    look_at(older, older.end);
-    look_at(halves_[current_], fill());
-  }
+  if (counts_) look_at_all();
   Half& full = halves_[current_];
   Half& next = halves_[1 - current_];
   const std::size_t end = fill();
   if (next.first < next.end) {
     if (fills_unit(full)) {
-      if (const auto count = recorded_in(next); count != 0) unit_->pass_over(count);
+      unit_->pass_over(recorded_in(next));
     } else {
       look_at(next, next.end);
     }

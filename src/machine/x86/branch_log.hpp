@@ -39,8 +39,8 @@ struct HeldBranch {
   silicon::Privilege begins_in = silicon::Privilege::kKernel;
   silicon::Privilege ends_in = silicon::Privilege::kKernel;
   bool aborted = false;  ///< the end of a transaction
+  friend bool operator==(const HeldBranch&, const HeldBranch&) = default;
 };
-bool operator==(const HeldBranch& a, const HeldBranch& b);
 
 class BranchLog {
  public:
@@ -105,6 +105,8 @@ class BranchLog {
   void turn();
   void clear();
   void look_at(Half& half, std::size_t end);
+  void look_at_all();
+  [[nodiscard]] bool is_recorded(const Half& half, std::size_t n) const;
   [[nodiscard]] bool fills_unit(const Half& half) const;
   /// How many of those that nobody has looked at the unit records.
   [[nodiscard]] std::uint64_t recorded_in(const Half& half) const;

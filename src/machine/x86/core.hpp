@@ -271,6 +271,10 @@ struct Mode {
   friend bool operator==(Mode, Mode) = default;
 };
 
+inline silicon::Privilege privilege_of(Mode mode) {
+  return mode.bits & Mode::kUser ? silicon::Privilege::kUser : silicon::Privilege::kKernel;
+}
+
 /// What a whole block retires each time; the branch that ends it is counted by its kind and edge.
 struct Retires {
   std::uint32_t instructions = 0;

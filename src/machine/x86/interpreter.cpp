@@ -26,10 +26,6 @@ using silicon::RawEvent;
 
 namespace {
 
-Privilege privilege_of(Mode mode) {
-  return mode.bits & Mode::kUser ? Privilege::kUser : Privilege::kKernel;
-}
-
 constexpr std::size_t index(RawEvent event) {
   return static_cast<std::size_t>(event);
 }

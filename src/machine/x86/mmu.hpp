@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "machine/x86/core.hpp"
+#include "vpmu/silicon/x86/canonical.hpp"
 
 namespace vpmu::machine::x86 {
 
@@ -39,9 +40,7 @@ Walk walk(Core& core, std::uint64_t linear, MemoryUse use, Requester requester);
 /// Translates for a look from outside: no permission checks, nothing is set. False if unmapped.
 bool look_up(const Core& core, std::uint64_t linear, std::uint64_t& physical);
 
-[[nodiscard]] inline bool canonical(std::uint64_t address) {
-  return static_cast<std::uint64_t>(static_cast<std::int64_t>(address << 16) >> 16) == address;
-}
+using silicon::x86::canonical;
 
 /// The physical address of the code byte at `linear`; false: Core::exception is set.
 bool translate_fetch(Core& core, std::uint64_t linear, std::uint64_t& physical);

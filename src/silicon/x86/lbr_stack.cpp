@@ -2,6 +2,7 @@
 #include "vpmu/silicon/x86/lbr_stack.hpp"
 
 #include "vpmu/base/ensure.hpp"
+#include "vpmu/silicon/x86/canonical.hpp"
 #include "vpmu/silicon/x86/msrs.hpp"
 
 namespace vpmu::silicon::x86 {
@@ -21,7 +22,7 @@ struct Location {
 
 Location locate(const LbrModel& model, MsrIndex msr) {
   const bool architectural = model.architectural();
-  if (msr == (architectural ? msr::IA32_LBR_CTL : msr::MSR_LBR_SELECT)) return {Kind::kFilter};
+  if (msr == filter_register(model)) return {Kind::kFilter};
   if (architectural && msr == msr::IA32_LBR_DEPTH) return {Kind::kDepth};
   if (!architectural && msr == msr::MSR_LASTBRANCH_TOS) return {Kind::kTos};
   const auto index = [msr](MsrIndex first) { return raw(msr) - raw(first); };
@@ -88,14 +89,12 @@ std::uint64_t info_bits(const LbrModel& model) {
   return model.architectural() ? bits | mask_of(LbrInfo::kType, LbrInfo::kCyclesValid) : bits;
 }
 
-constexpr unsigned kSignBit = 47;
 constexpr std::int64_t sign_extended(std::uint64_t value, unsigned flags) {
   return static_cast<std::int64_t>(value << flags) >> flags;
 }
 /// Are the bits from 47 on all the same, but for as many flags at the top?
 constexpr bool canonical(std::uint64_t value, unsigned flags) {
-  const std::int64_t above = sign_extended(value, flags) >> kSignBit;
-  return above == 0 || above == -1;
+  return x86::canonical(static_cast<std::uint64_t>(sign_extended(value, flags)));
 }
 
 /// Flags at the top of FROM, for WRMSR: without TSX, the two of format 4 belong to the sign.
@@ -122,38 +121,27 @@ bool can_hold(const LbrModel& model, const Record& record) {
          (record.info & ~info_bits(model)) == 0;
 }
 
-/// What LBR_SELECT suppresses, and IA32_LBR_CTL asks for.
-struct FilterBit {
-  std::uint64_t select, ctl;
-
-  [[nodiscard]] bool lets_pass(const LbrModel& model, std::uint64_t value) const {
-    return model.architectural() ? (value & ctl) != 0 : (value & select) == 0;
-  }
-};
+/// The bits of IA32_LBR_CTL that ask for them.
 struct TypeFilter {
   BranchType type;
-  FilterBit bit;
+  std::uint64_t ctl;
 };
 constexpr std::array kTypeFilters{
-    TypeFilter{BranchType::kConditional, {mask_of(LbrSelect::kJcc), mask_of(LbrCtl::kJcc)}},
-    TypeFilter{BranchType::kIndirectJump,
-               {mask_of(LbrSelect::kNearIndJmp), mask_of(LbrCtl::kNearIndJmp)}},
-    TypeFilter{BranchType::kDirectJump,
-               {mask_of(LbrSelect::kNearRelJmp), mask_of(LbrCtl::kNearRelJmp)}},
-    TypeFilter{BranchType::kIndirectCall,
-               {mask_of(LbrSelect::kNearIndCall), mask_of(LbrCtl::kNearIndCall)}},
-    TypeFilter{BranchType::kDirectCall,
-               {mask_of(LbrSelect::kNearRelCall), mask_of(LbrCtl::kNearRelCall)}},
-    TypeFilter{BranchType::kReturn, {mask_of(LbrSelect::kNearRet), mask_of(LbrCtl::kNearRet)}},
-    TypeFilter{BranchType::kOther, {mask_of(LbrSelect::kFarBranch), mask_of(LbrCtl::kOther)}},
+    TypeFilter{BranchType::kConditional, mask_of(LbrCtl::kJcc)},
+    TypeFilter{BranchType::kIndirectJump, mask_of(LbrCtl::kNearIndJmp)},
+    TypeFilter{BranchType::kDirectJump, mask_of(LbrCtl::kNearRelJmp)},
+    TypeFilter{BranchType::kIndirectCall, mask_of(LbrCtl::kNearIndCall)},
+    TypeFilter{BranchType::kDirectCall, mask_of(LbrCtl::kNearRelCall)},
+    TypeFilter{BranchType::kReturn, mask_of(LbrCtl::kNearRet)},
+    TypeFilter{BranchType::kOther, mask_of(LbrCtl::kOther)},
 };
 struct PrivilegeFilter {
   Privilege privilege;
-  FilterBit bit;
+  std::uint64_t ctl;
 };
 constexpr std::array kPrivilegeFilters{
-    PrivilegeFilter{Privilege::kKernel, {mask_of(LbrSelect::kCplEq0), mask_of(LbrCtl::kOs)}},
-    PrivilegeFilter{Privilege::kUser, {mask_of(LbrSelect::kCplNeq0), mask_of(LbrCtl::kUsr)}},
+    PrivilegeFilter{Privilege::kKernel, mask_of(LbrCtl::kOs)},
+    PrivilegeFilter{Privilege::kUser, mask_of(LbrCtl::kUsr)},
 };
 
 constexpr bool changes_call_stack(BranchType type) {
@@ -161,21 +149,15 @@ constexpr bool changes_call_stack(BranchType type) {
          type == BranchType::kReturn;
 }
 
-bool in_call_stack_mode(const LbrModel& model, std::uint64_t filter) {
-  return (filter & (model.architectural() ? mask_of(LbrCtl::kCallStack)
-                                          : mask_of(LbrSelect::kEnCallStack))) != 0;
-}
-
-/// LbrStack::accepted() for a value of LBR_SELECT or IA32_LBR_CTL.
-std::uint32_t accepted_by(const LbrModel& model, std::uint64_t filter) {
-  if (model.architectural() && (filter & mask_of(LbrCtl::kEn)) == 0) return 0;
-  const bool call_stack = in_call_stack_mode(model, filter);
+/// LbrStack::accepted() for a value of IA32_LBR_CTL.
+std::uint32_t accepted_by(const LbrCtl& ctl) {
+  if (ctl.get(LbrCtl::kEn) == 0) return 0;
   std::uint32_t accepted = 0;
   for (const TypeFilter& type : kTypeFilters) {
-    if (call_stack && !changes_call_stack(type.type)) continue;
-    if (!type.bit.lets_pass(model, filter)) continue;
+    if (ctl.get(LbrCtl::kCallStack) != 0 && !changes_call_stack(type.type)) continue;
+    if ((ctl.raw & type.ctl) == 0) continue;
     for (const PrivilegeFilter& privilege : kPrivilegeFilters) {
-      if (privilege.bit.lets_pass(model, filter))
+      if ((ctl.raw & privilege.ctl) != 0)
         accepted |= 1u << LbrStack::accept_bit(type.type, privilege.privilege);
     }
   }
@@ -255,8 +237,9 @@ bool LbrStack::set_depth(std::uint64_t depth) {
 }
 
 void LbrStack::follow_select() {
-  accepted_ = accepted_by(model_, select_);
-  call_stack_ = x86::in_call_stack_mode(model_, select_);
+  const LbrCtl ctl{{model_.architectural() ? select_ : lbr_ctl_of({{select_}})}};
+  accepted_ = accepted_by(ctl);
+  call_stack_ = ctl.get(LbrCtl::kCallStack) != 0;
 }
 
 void LbrStack::follow_call(const TakenBranch& branch) {

@@ -38,7 +38,7 @@ constexpr hostperf::EventAttr kAttr{.config = hostperf::kGuestLbrEvent,
 /// The registers that the guest gets, all of them.
 template <class Visit>
 void for_each_register(const LbrModel& model, Visit visit) {
-  visit(model.architectural() ? msr::IA32_LBR_CTL : msr::MSR_LBR_SELECT);
+  visit(filter_register(model));
   visit(model.architectural() ? msr::IA32_LBR_DEPTH : msr::MSR_LASTBRANCH_TOS);
   for (unsigned i = 0; i < model.depth; ++i) {
     visit(static_cast<MsrIndex>(raw(model.from) + i));

@@ -312,6 +312,16 @@ TEST_P(BranchLogTest, HoldsNothingBackOnceNobodyRecords) {
   look();
 }
 
+/// A damaged snapshot: branches are held for a unit, and there is none.
+TEST_P(BranchLogTest, ForgetsWhatIsHeldForNobody) {
+  for (int n = 0; n < 100; ++n) near_branch();
+  Log other{totals_};
+  ASSERT_TRUE(other.log.restore(log().save()));
+  other.log.count_mispredictions(true);
+  EXPECT_EQ(totals_.held(RawEvent::kMispredictedBranches, silicon::kAllPrivileges), 0u);
+  EXPECT_EQ(other.log.save(), BranchLog::State{});
+}
+
 TEST_P(BranchLogTest, RefusesAStateThatItCannotHold) {
   const auto refused = [this](auto damage) {
     BranchLog::State state = log().save();

@@ -41,6 +41,42 @@ struct LbrCtl : Register<std::uint64_t> {
   static constexpr std::uint64_t kAll = 0x7f'000f;
 };
 
+/// What IA32_LBR_CTL asks for, and LBR_SELECT leaves out.
+struct LbrFilterBit {
+  std::uint64_t ctl, select;
+};
+inline constexpr LbrFilterBit kLbrFilterBits[] = {
+    {mask_of(LbrCtl::kOs), mask_of(LbrSelect::kCplEq0)},
+    {mask_of(LbrCtl::kUsr), mask_of(LbrSelect::kCplNeq0)},
+    {mask_of(LbrCtl::kJcc), mask_of(LbrSelect::kJcc)},
+    {mask_of(LbrCtl::kNearRelCall), mask_of(LbrSelect::kNearRelCall)},
+    {mask_of(LbrCtl::kNearIndCall), mask_of(LbrSelect::kNearIndCall)},
+    {mask_of(LbrCtl::kNearRet), mask_of(LbrSelect::kNearRet)},
+    {mask_of(LbrCtl::kNearIndJmp), mask_of(LbrSelect::kNearIndJmp)},
+    {mask_of(LbrCtl::kNearRelJmp), mask_of(LbrSelect::kNearRelJmp)},
+    {mask_of(LbrCtl::kOther), mask_of(LbrSelect::kFarBranch)},
+};
+
+/// The LBR_SELECT that records what that IA32_LBR_CTL does, LBREn aside.
+constexpr std::uint64_t lbr_select_of(LbrCtl ctl) {
+  LbrSelect select;
+  select.set(LbrSelect::kEnCallStack, ctl.get(LbrCtl::kCallStack));
+  for (const LbrFilterBit& bit : kLbrFilterBits) {
+    if ((ctl.raw & bit.ctl) == 0) select.raw |= bit.select;
+  }
+  return select.raw;
+}
+
+/// The IA32_LBR_CTL, with LBREn, that records what that LBR_SELECT does.
+constexpr std::uint64_t lbr_ctl_of(LbrSelect select) {
+  LbrCtl ctl{{mask_of(LbrCtl::kEn)}};
+  ctl.set(LbrCtl::kCallStack, select.get(LbrSelect::kEnCallStack));
+  for (const LbrFilterBit& bit : kLbrFilterBits) {
+    if ((select.raw & bit.select) == 0) ctl.raw |= bit.ctl;
+  }
+  return ctl.raw;
+}
+
 /// INFO of formats 5 and 7 and of architectural LBRs.
 struct LbrInfo : Register<std::uint64_t> {
   static constexpr Field<15, 0> kCycles{};    ///< since the record before; at most 0xffff

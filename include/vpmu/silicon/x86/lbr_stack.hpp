@@ -26,6 +26,7 @@
 #include "vpmu/silicon/raw_event.hpp"
 #include "vpmu/silicon/x86/lbr_model.hpp"
 #include "vpmu/silicon/x86/lbr_registers.hpp"
+#include "vpmu/silicon/x86/msrs.hpp"
 
 namespace vpmu::silicon::x86 {
 
@@ -67,6 +68,11 @@ struct LbrState {
   friend bool operator==(const LbrState&, const LbrState&) = default;
 };
 
+/// LBR_SELECT or IA32_LBR_CTL.
+constexpr MsrIndex filter_register(const LbrModel& model) {
+  return model.architectural() ? msr::IA32_LBR_CTL : msr::MSR_LBR_SELECT;
+}
+
 /// A CPU that may hold back branches and record() them in bulk.
 class BranchSource {
  public:
@@ -105,7 +111,7 @@ class LbrStack {
   /// A branch retires while branches are recorded: it is, if the filter lets it, or in call-stack
   /// mode changes the stack.
   void record(const TakenBranch& branch) {
-    if ((accepted_ >> accept_bit(branch.type, branch.ends_in) & 1) == 0) return;
+    if (!accepts(branch.type, branch.ends_in)) return;
     if (call_stack_) {
       follow_call(branch);
     } else {
@@ -123,6 +129,9 @@ class LbrStack {
   [[nodiscard]] std::uint32_t accepted() const { return accepted_; }
   static constexpr unsigned accept_bit(BranchType type, Privilege ends_in) {
     return static_cast<unsigned>(type) * 2 + static_cast<unsigned>(ends_in);
+  }
+  [[nodiscard]] bool accepts(BranchType type, Privilege ends_in) const {
+    return (accepted_ >> accept_bit(type, ends_in) & 1) != 0;
   }
   /// accepted() if nothing is left out.
   static constexpr std::uint32_t kAcceptsAll = [] {
