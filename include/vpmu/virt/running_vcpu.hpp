@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// Which vCPU a thread runs, and what it is doing for it right now; and the one provider of guest
+// callbacks for all kinds of vCPUs, which answers from that.
+//
+//   GuestProvider::add() once, when the hypervisor starts;  then on a vCPU's thread
+//
+//   RunningVcpu running{vcpu};
+//   { PhaseScope guest{Phase::kInGuest};  ... guest code runs ...
+//     { PhaseScope exit{Phase::kEmulating};  ... }
+//   }
+//
+// The state is the thread's, plain and async-signal-safe: a signal handler on the same thread reads
+// what its thread wrote last. Scopes cost two stores, and nest.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <tl/expected.hpp>
+
+#include "vpmu/hostperf/guest_callbacks.hpp"
+
+namespace vpmu::virt {
+
+/// A vCPU as a profiler sees it. Everything is called in signal context on the vCPU's thread, at
+/// any moment: no locks, no allocation, no system calls.
+class GuestContext {
+ public:
+  [[nodiscard]] virtual bool in_user_mode() const noexcept = 0;
+  /// Where the guest is, as exact as can be told between two of its instructions. While one runs,
+  /// what came last.
+  [[nodiscard]] virtual std::uint64_t instruction_pointer() const noexcept = 0;
+  /// The guest's own trace unit has interrupted it. Only called if guests own it (TraceOwner).
+  virtual void take_trace_interrupt() noexcept {}
+
+ protected:
+  ~GuestContext() = default;
+};
+
+enum class Phase : std::uint8_t {
+  kHost,       ///< nothing of a guest; also: a vCPU is loaded, but is not run
+  kInGuest,    ///< guest code runs
+  kEmulating,  ///< the hypervisor does something that an instruction of the guest asked for
+};
+
+/// Who has the CPUs' trace units while guests run (Intel PT: system mode, or host/guest mode).
+enum class TraceOwner : std::uint8_t { kHost, kGuest };
+
+/// Of the calling thread; async-signal-safe. Null: none is loaded.
+[[nodiscard]] const GuestContext* running_vcpu() noexcept;
+[[nodiscard]] Phase running_phase() noexcept;
+
+/// While it lives, the thread has that vCPU. Nests (the inner one counts).
+class RunningVcpu {
+ public:
+  explicit RunningVcpu(GuestContext& vcpu) noexcept;
+  ~RunningVcpu();
+  RunningVcpu(const RunningVcpu&) = delete;
+  RunningVcpu& operator=(const RunningVcpu&) = delete;
+
+ private:
+  GuestContext* before_;
+  Phase phase_before_;
+};
+
+/// While it lives, the thread is in that phase.
+class PhaseScope {
+ public:
+  explicit PhaseScope(Phase phase) noexcept;
+  ~PhaseScope();
+  PhaseScope(const PhaseScope&) = delete;
+  PhaseScope& operator=(const PhaseScope&) = delete;
+
+ private:
+  Phase before_;
+};
+
+/// The registration of the provider that all vCPUs of the process share: a guest is active in phase
+/// kInGuest, and not while the hypervisor works for it.
+class GuestProvider {
+ public:
+  /// The trace hook is there only if guests own the trace units. Registered until it is destroyed;
+  /// by then no vCPU runs.
+  static tl::expected<GuestProvider, hostperf::GuestCallbackError> add(TraceOwner trace);
+  GuestProvider(GuestProvider&& other) noexcept;
+  GuestProvider& operator=(GuestProvider&&) = delete;
+  ~GuestProvider();
+
+ private:
+  explicit GuestProvider(const hostperf::GuestCallbackTable* table) : table_{table} {}
+  const hostperf::GuestCallbackTable* table_;
+};
+
+}  // namespace vpmu::virt

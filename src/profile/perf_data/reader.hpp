@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads perf.data: files and directories of ours, and files by stock perf with the sample types in
+// `kReadable`. In order of time, as perf does, with memory for two rounds. What is malformed ends
+// reading with an error that names the file and the offset; nothing a file says makes it allocate
+// more than the file is long.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "profile/perf_data/format.hpp"
+#include "vpmu/base/result.hpp"
+
+namespace vpmu::profile::perf_data {
+
+struct FileEvent {
+  std::string name;
+  Attr attr;
+  std::vector<std::uint64_t> ids;
+};
+
+struct FileInfo {
+  std::vector<FileEvent> events;
+  std::string hostname, arch, version, cpu_description;
+  std::vector<std::string> command_line;
+  bool complete = true;  ///< false: the recording was cut short; what is there was read
+};
+
+struct Task {
+  std::uint32_t machine_pid = 0;  ///< of the VM; 0: the host, or a guest without a number
+  std::uint32_t pid = 0;
+  std::uint32_t tid = 0;
+  std::uint32_t vcpu = ~std::uint32_t{0};
+  CpuMode mode = CpuMode::kUnknown;
+};
+
+struct CommRecord {
+  Task task;
+  std::string_view name;
+};
+
+struct MappingRecord {
+  Task task;
+  std::uint64_t start = 0, length = 0, file_offset = 0;
+  std::string_view file;
+  std::span<const std::uint8_t> build_id;
+  bool executable = true;
+};
+
+struct BranchEntry {
+  std::uint64_t from = 0, to = 0;
+  std::uint64_t flags = 0;  ///< as in perf_branch_entry
+};
+
+struct SampleRecord {
+  std::uint32_t event = 0;  ///< index into FileInfo::events
+  Task task;
+  bool exact = false;
+  std::uint64_t ip = 0;
+  std::uint64_t time = 0;
+  std::uint32_t cpu = 0;
+  std::uint64_t period = 1;
+  std::span<const std::uint64_t> callchain;  ///< as in the file, markers included
+  std::span<const BranchEntry> branches;     ///< the newest first
+};
+
+class RecordVisitor {
+ public:
+  virtual void on_comm(const CommRecord&) {}
+  virtual void on_mapping(const MappingRecord&) {}
+  virtual void on_sample(const SampleRecord& sample) = 0;
+  virtual void on_lost(std::uint64_t /*samples*/) {}
+
+ protected:
+  ~RecordVisitor() = default;
+};
+
+class Reader {
+ public:
+  /// A file, or a directory with the file `data`.
+  static Result<std::unique_ptr<Reader>> open(const std::string& path);
+  ~Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  [[nodiscard]] const FileInfo& info() const;
+  /// Guest kernel symbols that came with a directory, as the text of a kallsyms file; may be empty.
+  [[nodiscard]] const std::string& guest_kallsyms() const;
+  /// Everything in it. Once.
+  Result<void> read(RecordVisitor& visitor);
+
+ private:
+  Reader();
+  struct Private;
+  std::unique_ptr<Private> private_;
+};
+
+}  // namespace vpmu::profile::perf_data
