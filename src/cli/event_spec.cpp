@@ -24,7 +24,8 @@ using silicon::x86::EventRow;
 using silicon::x86::EventSelect;
 using silicon::x86::EventSelector;
 
-constexpr std::string_view kModifiers = "u, k, G, H, D, e";
+constexpr std::string_view kModifiers = "u, k, G, H, D, e, p";
+constexpr unsigned kMostPrecise = 3;  ///< as perf has it
 
 struct GenericEvent {
   std::string_view name;
@@ -118,10 +119,11 @@ constexpr Term kNumbers[] = {
     {"in_tx_cp", 1},
     {"config", ~std::uint64_t{0}},
     {"period", ~std::uint64_t{0}},
+    {"freq", ~std::uint64_t{0}},
 };
 
-void set_term(std::string_view name, std::uint64_t value, const CpuModel& model,
-              hostperf::EventAttr& attr) {
+void set_term(std::string_view name, std::uint64_t value, const CpuModel& model, EventSpec& spec) {
+  hostperf::EventAttr& attr = spec.attr;
   EventSelect select{{attr.config}};
   if (name == "event") {
     attr.config = (attr.config & ~config_of({0xfff, 0}, model)) |
@@ -134,6 +136,10 @@ void set_term(std::string_view name, std::uint64_t value, const CpuModel& model,
   }
   if (name == "period") {
     attr.period = value;
+    return;
+  }
+  if (name == "freq") {
+    spec.frequency = value;
     return;
   }
   if (name == "umask") select.set(EventSelect::kUnitMask, value);
@@ -163,7 +169,7 @@ Result<void> parse_term(std::string_view text, bool first, const CpuModel& model
                                    : term.most;
     if (*value > most)
       return fail(fmt::format("'{}': at most {:#x} on {}", text, most, model.name));
-    set_term(name, *value, model, spec.attr);
+    set_term(name, *value, model, spec);
     return {};
   }
   if (first && equals == std::string_view::npos) {
@@ -178,15 +184,21 @@ Result<void> parse_terms(std::string_view text, const CpuModel& model, EventSpec
   for (bool first = true;; first = false) {
     const std::size_t comma = text.find(',');
     if (auto parsed = parse_term(text.substr(0, comma), first, model, spec); !parsed) return parsed;
-    if (comma == std::string_view::npos) return {};
+    if (comma == std::string_view::npos) break;
     text.remove_prefix(comma + 1);
   }
+  if (spec.attr.period != 0 && spec.frequency != 0) {
+    return fail("a period and a frequency exclude each other; give one of period, freq");
+  }
+  return {};
 }
 
 // ---- Modifiers ----------------------------------------------------------------------------------
 
-Result<void> apply_modifiers(std::string_view modifiers, hostperf::EventAttr& attr) {
+Result<void> apply_modifiers(std::string_view modifiers, EventSpec& spec) {
+  hostperf::EventAttr& attr = spec.attr;
   bool user = false, kernel = false, guest = false, host = false;
+  unsigned precise = 0;
   for (const char c : modifiers) {
     switch (c) {
       case 'u': user = true; break;
@@ -195,10 +207,16 @@ Result<void> apply_modifiers(std::string_view modifiers, hostperf::EventAttr& at
       case 'H': host = true; break;
       case 'D': attr.pinned = true; break;
       case 'e': attr.exclusive = true; break;
+      case 'p': ++precise; break;
       default:
         return fail(fmt::format("modifier '{}' is not known; give some of: {}", c, kModifiers));
     }
   }
+  if (precise > kMostPrecise) {
+    return fail(fmt::format("modifier 'p' is there {} times; give it at most {} times", precise,
+                            kMostPrecise));
+  }
+  spec.precise = precise != 0;
   // As in perf: naming one of a kind excludes those of the kind that are not named.
   if (user || kernel) {
     attr.exclude_user = !user;
@@ -250,7 +268,7 @@ Result<void> parse_parts(const Parts& parts, const CpuModel& model, EventSpec& s
   if (!parts.terms.empty()) {
     if (auto parsed = parse_terms(parts.terms, model, spec); !parsed) return parsed;
   }
-  return apply_modifiers(parts.modifiers, spec.attr);
+  return apply_modifiers(parts.modifiers, spec);
 }
 }  // namespace
 
@@ -261,12 +279,23 @@ Result<EventSpec> parse_event(std::string_view text, const CpuModel& model) {
   if (text.empty()) return fail("an event is empty");
   const auto parts = split(text);
   if (!parts) return tl::unexpected(in_context(parts.error()));
-  EventSpec spec{.name = std::string{text}, .attr = {}};
+  EventSpec spec;
+  spec.name = text;
   const auto parsed = parse_parts(*parts, model, spec);
   if (parsed) return spec;
   // An error about the whole need not say twice what it is about.
   if (parsed.error().message.starts_with("event '")) return tl::unexpected(parsed.error());
   return tl::unexpected(in_context(parsed.error()));
+}
+
+Result<EventSpec> parse_unsampled_event(std::string_view text, const CpuModel& model) {
+  auto spec = parse_event(text, model);
+  if (spec && (spec->precise || spec->frequency != 0)) {
+    return fail(
+        fmt::format("event '{}': {} is for samples, which `vpmu record` takes; leave it out", text,
+                    spec->precise ? "modifier 'p'" : "term 'freq'"));
+  }
+  return spec;
 }
 
 }  // namespace vpmu::cli

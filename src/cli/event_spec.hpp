@@ -7,12 +7,14 @@
 //   r01c4                             raw: event select bits, hexadecimal
 //   cpu/event=0xc4,umask=0x1,period=1000/
 //                                     terms: event, umask, cmask, inv, edge, in_tx, in_tx_cp,
-//                                     config, period, name; or one of the names above, then terms
+//                                     config, period, freq, name; or one of the names above, then
+//                                     terms
 //
 // and behind any of these `:` (or nothing, behind a slash) and modifiers: u user, k kernel, G
-// guests only, H host only, D pinned, e exclusive.
+// guests only, H host only, D pinned, e exclusive, p precise (up to three of them, all the same).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -25,10 +27,16 @@ namespace vpmu::cli {
 struct EventSpec {
   std::string name;  ///< as written, or as the term `name` says
   hostperf::EventAttr attr;
+  /// Samples in a second; 0: not given. Not together with attr.period.
+  std::uint64_t frequency = 0;
+  bool precise = false;  ///< a sample's address is that of the instruction that overflowed
 };
 
 /// An error is one line that names what was not understood, and where a name is unknown, names like
 /// it.
 Result<EventSpec> parse_event(std::string_view text, const silicon::x86::CpuModel& model);
+
+/// The same for an event that nobody samples: refuses what only samples have, `p` and `freq`.
+Result<EventSpec> parse_unsampled_event(std::string_view text, const silicon::x86::CpuModel& model);
 
 }  // namespace vpmu::cli

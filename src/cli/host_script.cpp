@@ -207,7 +207,7 @@ class ScriptReader {
   Result<void> read_event(const toml::node& value, Entry& entry) {
     std::string text;
     if (auto done = read_text(value, R"(event = "cycles:D")", text); !done) return done;
-    auto spec = parse_event(text, *machine_.model);
+    auto spec = parse_unsampled_event(text, *machine_.model);
     if (!spec) return wrong(place_of(value.source()), spec.error().message);
     entry.event.name = std::move(spec->name);
     entry.event.attr = spec->attr;

@@ -158,6 +158,50 @@ TEST(EventSpec, ModifiersExcludeWhatTheyDoNotName) {
   EXPECT_TRUE(parse_event("cpu/cycles/uD", intel())->attr.exclude_kernel);
 }
 
+TEST(EventSpec, SamplingIsPeriodOrFrequencyAndPreciseOrNot) {
+  struct Case {
+    const char* text;
+    std::uint64_t period, frequency;
+    bool precise, kernel;
+  };
+  const Case cases[] = {
+      {"cycles", 0, 0, false, true},
+      {"cycles:p", 0, 0, true, true},
+      {"cycles:pp", 0, 0, true, true},
+      {"cycles:upp", 0, 0, true, false},
+      {"cycles:pup", 0, 0, true, false},
+      {"cycles:ppp", 0, 0, true, true},
+      {"cpu/cycles,freq=4000/p", 0, 4000, true, true},
+      {"cpu/cycles,period=9000/u", 9000, 0, false, false},
+      {"cycles/freq=99,period=0/", 0, 99, false, true},
+  };
+  for (const Case& expected : cases) {
+    const auto spec = parse_event(expected.text, intel());
+    ASSERT_TRUE(spec.has_value()) << expected.text;
+    EXPECT_EQ(spec->attr.period, expected.period) << expected.text;
+    EXPECT_EQ(spec->frequency, expected.frequency) << expected.text;
+    EXPECT_EQ(spec->precise, expected.precise) << expected.text;
+    EXPECT_EQ(spec->attr.exclude_kernel, !expected.kernel) << expected.text;
+  }
+}
+
+TEST(EventSpec, WhatIsNotSampledIsNeitherPreciseNorHasAFrequency) {
+  EXPECT_TRUE(vpmu::cli::parse_unsampled_event("cpu/cycles,period=9000/uD", intel()).has_value());
+  struct Case {
+    const char* text;
+    const char* part;
+  };
+  const Case cases[] = {{"cycles:p", "modifier 'p' is for samples"},
+                        {"cycles:Dpp", "modifier 'p' is for samples"},
+                        {"cpu/cycles,freq=99/", "term 'freq' is for samples"},
+                        {"cycels", "names like it: cycles"}};
+  for (const Case& expected : cases) {
+    const auto spec = vpmu::cli::parse_unsampled_event(expected.text, intel());
+    ASSERT_FALSE(spec.has_value()) << expected.text;
+    EXPECT_NE(spec.error().message.find(expected.part), std::string::npos) << spec.error().message;
+  }
+}
+
 TEST(EventSpec, UnknownNamesGetTheNearestOnes) {
   EXPECT_NE(error("cycels").find("names like it: cycles"), std::string::npos);
   EXPECT_NE(error("br_inst_retired.cnd").find("BR_INST_RETIRED.COND"), std::string::npos);
@@ -176,6 +220,9 @@ TEST(EventSpec, ErrorsNameWhatIsWrong) {
       {"cycles:", "no modifiers"},
       {"cycles:x", "modifier 'x'"},
       {"cycles:u:k", "modifier ':'"},
+      {"cycles:pppp", "at most 3 times"},
+      {"cpu/cycles,period=5,freq=5/", "exclude each other"},
+      {"cpu/cycles,freq=often/", "give a number"},
       {"cpu", "'cpu' is not known"},
       {"cpu//", "'cpu' is not known"},
       {"cpu/event=0xc0", "second slash"},
