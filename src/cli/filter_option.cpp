@@ -29,7 +29,7 @@ Result<void> check_policy(const policy::FilterFile& file, const silicon::x86::Cp
       file.name, cpu, model.name, pmu.cpu_model.empty() ? "" : fmt::format("--cpu {}, or ", cpu)));
 }
 
-Result<void> check_pmu(const RunOptions& options, const machine::Machine& machine) {
+Result<void> check_pmu(const GuestOptions& options, const machine::Machine& machine) {
   if (machine.pmu_config().version != 0) return {};
   return fail(
       fmt::format("{}: the guest has no PMU (--pmu off), and so nothing to filter; leave out one "
@@ -38,7 +38,7 @@ Result<void> check_pmu(const RunOptions& options, const machine::Machine& machin
 }
 
 /// The stops that --filter-at asks for.
-Result<std::vector<Stop>> filter_stops(const RunOptions& options,
+Result<std::vector<Stop>> filter_stops(const GuestOptions& options,
                                        const silicon::x86::CpuModel& model) {
   std::vector<Stop> stops;
   for (const std::string& value : options.filter_at) {
@@ -85,7 +85,7 @@ Result<std::unique_ptr<const EventFilter>> load_filter(const std::string& file,
   return std::move(*filter);
 }
 
-Result<void> apply_filter_options(const RunOptions& options, machine::Machine& machine,
+Result<void> apply_filter_options(const GuestOptions& options, machine::Machine& machine,
                                   std::vector<Stop>& stops) {
   const bool now = options.given(kFilter);
   if (!now && options.filter_at.empty()) return {};

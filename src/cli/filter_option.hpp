@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// `vpmu run --filter FILE` and `--filter-at INSTRUCTIONS=FILE`: the guest's event filter from files
+// `--filter FILE` and `--filter-at INSTRUCTIONS=FILE`: the guest's event filter from files
 // (policy/filter_file.hpp says what may be in them), "none" for none.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/run_command.hpp"
+#include "cli/guest_options.hpp"
 #include "cli/stops.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/virt/x86/event_filter.hpp"
@@ -17,7 +17,7 @@ namespace vpmu::cli {
 
 /// Reads and checks every file, so that a bad one is known before the guest runs. Gives `machine`
 /// the filter of --filter at once, and adds the others to `stops`.
-Result<void> apply_filter_options(const RunOptions& options, machine::Machine& machine,
+Result<void> apply_filter_options(const GuestOptions& options, machine::Machine& machine,
                                   std::vector<Stop>& stops);
 
 /// Null for "none". For guests of that CPU; a policy must be one for it.

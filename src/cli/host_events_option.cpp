@@ -10,7 +10,7 @@
 
 namespace vpmu::cli {
 
-Result<std::vector<machine::HostEvent>> host_events(const RunOptions& options,
+Result<std::vector<machine::HostEvent>> host_events(const GuestOptions& options,
                                                     const HostScriptMachine& machine) {
   std::vector<machine::HostEvent> events;
   for (const std::string& text : options.host_events) {

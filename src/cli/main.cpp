@@ -13,78 +13,10 @@
 #include "cli/doctor/doctor_command.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/filter/filter_command.hpp"
-#include "cli/pmu_option.hpp"
 #include "cli/run_command.hpp"
 #include "cli/version.hpp"
 
 namespace {
-using vpmu::cli::RunOptions;
-
-void add_run_options(CLI::App& run, RunOptions& options) {
-  using vpmu::machine::MachineConfig;
-  CLI::Option* guest =
-      run.add_option("GUEST", options.guest, "Guest image: multiboot, PVH or freestanding ELF64");
-  run.add_option("--cpu", options.cpu, "CPU model; see `vpmu cpu list`")->capture_default_str();
-  run.add_option("--smp", options.smp, "Number of vCPUs")
-      ->check(CLI::Range(1u, MachineConfig::kMaxVcpus))
-      ->capture_default_str();
-  run.add_option("--mem,-m", options.memory, "Guest memory: a number with K, M, G or T")
-      ->capture_default_str();
-  CLI::Option* append =
-      run.add_option("--append", options.append, "Arguments for the guest's command line");
-  CLI::Option* initrd = run.add_option("--initrd", options.initrd,
-                                       "File to give to the guest as a module (repeatable)")
-                            ->allow_extra_args(false);
-  run.add_option("--pmu", options.pmu, vpmu::cli::kPmuOptionHelp)->capture_default_str();
-  run.add_option("--host-cpus", options.host_cpus,
-                 "Number of host CPUs that the vCPUs share; default: one for each vCPU")
-      ->check(CLI::Range(1u, MachineConfig::kMaxHostCpus));
-  run.add_option("--host-event", options.host_events,
-                 "Event that the host itself counts on each of its CPUs, which takes counters from "
-                 "the guest: in perf's notation, e.g. cycles:D for a pinned one (repeatable)")
-      ->allow_extra_args(false);
-  run.add_option("--host-script", options.host_script,
-                 "File with what the host does at which machine times and on which of its CPUs: "
-                 "events as [[event]] tables with event, branches, cpu, at, until, every, period, "
-                 "count, host_branches, and uses of the last branch records as [[trace]] tables "
-                 "(docs/host-script.md)");
-  run.add_option("--max-instructions", options.max_instructions,
-                 "End after so many instructions of all vCPUs together (status 124)")
-      ->check(CLI::PositiveNumber);
-  run.add_option("--timeout", options.timeout, "End after so many seconds (status 124)")
-      ->check(CLI::Range(0.000001, 1e9));
-  run.add_option("--quantum", options.quantum, "Instructions per turn of a vCPU")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  run.add_option("--json", options.json, "Write a report to this file, - for standard output");
-  run.add_flag("--host-times", options.host_times,
-               "Put seconds and MIPS into the report, which then differs from run to run");
-  run.add_option("--trace", options.trace, "Print msr, exit, irq (comma-separated) as they happen")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::IsMember({"msr", "exit", "irq"}));
-  run.add_option("--filter", options.filter,
-                 "File with the event filter of the guest's PMU: an image as KVM takes it, its "
-                 "hexadecimal digits, JSON or a policy; none: no filter");
-  run.add_option("--filter-at", options.filter_at,
-                 "INSTRUCTIONS=FILE: another event filter, from where all vCPUs together have "
-                 "retired so many (repeatable); INSTRUCTIONS=none lifts it")
-      ->allow_extra_args(false);
-  run.add_option("--save-at", options.save_at,
-                 "INSTRUCTIONS=FILE: save the guest when all its vCPUs together have retired so "
-                 "many, and go on (repeatable)")
-      ->allow_extra_args(false);
-  run.add_option("--restore", options.restore,
-                 "Go on with the guest saved in this file, instead of GUEST")
-      ->excludes(guest)
-      ->excludes(append)
-      ->excludes(initrd);
-  run.footer(
-      "Exit status: (value << 1) | 1 of what the guest wrote to the debug-exit port, 0 for "
-      "power-off "
-      "or\nreset, 124 at a limit, 125 for a crash, 2 for bad usage or input, 130 after Ctrl-C.");
-}
-
 int print(const std::string& text) {
   if (vpmu::cli::write_all(1, text) == 0) return 0;
   fmt::print(stderr, "vpmu: standard output cannot be written\n");
@@ -98,17 +30,6 @@ int show_cpu(const std::string& name, bool events) {
     return vpmu::cli::kStatusBadInput;
   }
   return print(events ? vpmu::cli::show_events(**model) : vpmu::cli::show_cpu(**model));
-}
-
-int run_guest(const CLI::App& run, RunOptions& options) {
-  if (options.guest.empty() && options.restore.empty()) {
-    fmt::print(stderr, "vpmu: GUEST is required; see `vpmu run --help`\n");
-    return vpmu::cli::kStatusBadInput;
-  }
-  for (const CLI::Option* option : run.get_options()) {
-    if (option->count() > 0) options.names.push_back(option->get_name());
-  }
-  return vpmu::cli::run_guest(options);
 }
 
 /// Says what is wrong with the command line, and which help to look at.
@@ -135,9 +56,7 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string{"vpmu "} + vpmu::cli::kVersion);
   app.require_subcommand(1);
 
-  RunOptions options;
-  CLI::App* run = app.add_subcommand("run", "Run a guest image");
-  add_run_options(*run, options);
+  const vpmu::cli::RunCommand run{app};
 
   CLI::App* cpu = app.add_subcommand("cpu", "The CPU models");
   cpu->require_subcommand(1);
@@ -168,7 +87,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return refuse(app, argc, argv, error);
   }
-  if (run->parsed()) return run_guest(*run, options);
+  if (run.parsed()) return run.run();
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (filter.parsed()) return filter.run();
   if (list->parsed()) return print(vpmu::cli::list_cpus());

@@ -59,7 +59,7 @@ class FileInput final : public snapshot::Input {
   std::size_t end_ = 0;
 };
 
-Result<void> check_pmu(const RunOptions& options, const snapshot::Header& header) {
+Result<void> check_pmu(const GuestOptions& options, const snapshot::Header& header) {
   const auto* model = silicon::x86::find_cpu_model(header.cpu_model);
   if (model == nullptr) return {};  // which the reader says better
   const auto pmu = pmu_config(*model, options.pmu);
@@ -68,7 +68,7 @@ Result<void> check_pmu(const RunOptions& options, const snapshot::Header& header
   return fail(fmt::format("its guest has another PMU than --pmu {}; leave --pmu out", options.pmu));
 }
 
-Result<void> check_host_options(const RunOptions& options, const snapshot::Header& header) {
+Result<void> check_host_options(const GuestOptions& options, const snapshot::Header& header) {
   const unsigned cpus = header.host_cpus == 0 ? header.vcpus : header.host_cpus;
   if (options.given("--host-cpus") && options.host_cpus != cpus) {
     return fail(fmt::format("its host has --host-cpus {}, not {}; leave --host-cpus out", cpus,
@@ -89,7 +89,7 @@ Result<void> check_host_options(const RunOptions& options, const snapshot::Heade
 }
 
 /// Refuses what was asked for on the command line and is not what the guest has.
-Result<void> check_options(const RunOptions& options, const snapshot::Header& header) {
+Result<void> check_options(const GuestOptions& options, const snapshot::Header& header) {
   const auto differs = [](const char* option, const auto& has, const auto& given) {
     return fail(
         fmt::format("its guest has {} {}, not {}; leave {} out", option, has, given, option));
@@ -116,7 +116,7 @@ Result<void> check_options(const RunOptions& options, const snapshot::Header& he
   return check_host_options(options, header);
 }
 
-Result<RestoredGuest> restore(const RunOptions& options, machine::Console& console,
+Result<RestoredGuest> restore(const GuestOptions& options, machine::Console& console,
                               machine::TraceSink* trace, virt::x86::LbrObserver& lbr_observer) {
   const int file = open(options.restore.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return fail(fmt::format("{}; give another file", std::strerror(errno)));
@@ -131,9 +131,10 @@ Result<RestoredGuest> restore(const RunOptions& options, machine::Console& conso
 }
 }  // namespace
 
-Result<std::vector<Stop>> save_stops(const RunOptions& options, const snapshot::Guest& guest) {
+Result<std::vector<Stop>> save_stops(const std::vector<std::string>& save_at,
+                                     const snapshot::Guest& guest) {
   std::vector<Stop> stops;
-  for (const std::string& value : options.save_at) {
+  for (const std::string& value : save_at) {
     const auto point = parse_instructions_and_file("--save-at", value, "guest.snapshot");
     if (!point) return tl::unexpected(point.error());
     stops.push_back({.instructions = point->instructions,
@@ -154,7 +155,7 @@ Result<void> save_guest(machine::Machine& machine, const snapshot::Guest& guest,
   return atomic->commit();
 }
 
-Result<RestoredGuest> restore_guest(const RunOptions& options, machine::Console& console,
+Result<RestoredGuest> restore_guest(const GuestOptions& options, machine::Console& console,
                                     machine::TraceSink* trace,
                                     virt::x86::LbrObserver& lbr_observer) {
   return restore(options, console, trace, lbr_observer).map_error([&options](Error error) {

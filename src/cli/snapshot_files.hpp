@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// `vpmu run --save-at INSTRUCTIONS=FILE` and `vpmu run --restore FILE`: snapshots in files, with
+// `vpmu run --save-at INSTRUCTIONS=FILE` and `--restore FILE`: snapshots in files, with
 // errors that name them.
 #pragma once
 
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/run_command.hpp"
+#include "cli/guest_options.hpp"
 #include "cli/stops.hpp"
 #include "machine/machine.hpp"
 #include "machine/snapshot/snapshot.hpp"
@@ -17,8 +17,8 @@
 
 namespace vpmu::cli {
 
-/// What --save-at asks for.
-Result<std::vector<Stop>> save_stops(const RunOptions& options,
+/// What the values of --save-at ask for.
+Result<std::vector<Stop>> save_stops(const std::vector<std::string>& save_at,
                                      const machine::snapshot::Guest& guest);
 
 /// The file appears whole or not at all.
@@ -32,7 +32,7 @@ struct RestoredGuest {
 
 /// From options.restore. Options that say what the machine is may be left out; those that are given
 /// must say what it was.
-Result<RestoredGuest> restore_guest(const RunOptions& options, machine::Console& console,
+Result<RestoredGuest> restore_guest(const GuestOptions& options, machine::Console& console,
                                     machine::TraceSink* trace,
                                     virt::x86::LbrObserver& lbr_observer);
 

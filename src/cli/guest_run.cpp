@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "cli/guest_run.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cli/counter_report.hpp"
+#include "cli/cpu_command.hpp"
+#include "cli/exit_status.hpp"
+#include "cli/filter_option.hpp"
+#include "cli/host_events_option.hpp"
+#include "cli/interruption.hpp"
+#include "cli/pmu_option.hpp"
+#include "cli/size_text.hpp"
+#include "cli/snapshot_files.hpp"
+#include "cli/terminal.hpp"
+#include "machine/pc/crash_report.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+Result<machine::MachineConfig> machine_config(const GuestOptions& options) {
+  const auto model = cpu_model(options.cpu);
+  if (!model) return tl::unexpected(model.error());
+  const auto memory = parse_size(options.memory);
+  if (!memory) return fail("--mem: " + memory.error().message);
+  machine::MachineConfig config;
+  config.model = *model;
+  config.vcpus = options.smp;
+  config.memory_bytes = *memory;
+  const auto pmu = pmu_config(**model, options.pmu);
+  if (!pmu) return tl::unexpected(pmu.error());
+  config.pmu = *pmu;
+  config.quantum = options.quantum;
+  config.host_cpus = options.host_cpus;
+  auto events =
+      host_events(options, {*model, options.host_cpus != 0 ? options.host_cpus : options.smp});
+  if (!events) return tl::unexpected(events.error());
+  config.host_events = std::move(*events);
+  return config;
+}
+}  // namespace
+
+Result<void> GuestRun::load(machine::TraceSink* trace) {
+  if (!options_.restore.empty()) {
+    auto restored = restore_guest(options_, console_, trace, lbr_warnings_);
+    if (!restored) return tl::unexpected(restored.error());
+    name_ = std::move(restored->guest);
+    machine_ = std::move(restored->machine);
+    return {};
+  }
+  auto config = machine_config(options_);
+  if (!config) return tl::unexpected(config.error());
+  config->trace = trace;
+  config->lbr_observer = &lbr_warnings_;
+  auto machine = machine::Machine::create(*config, console_);
+  if (!machine) return tl::unexpected(machine.error());
+  name_ = {options_.image, options_.append};
+  machine_ = std::move(*machine);
+  return machine_->load({options_.image, options_.append, options_.initrd});
+}
+
+Result<void> GuestRun::prepare(std::vector<Stop> stops) {
+  if (auto filters = apply_filter_options(options_, *machine_, stops_); !filters) return filters;
+  std::ranges::move(stops, std::back_inserter(stops_));
+  std::ranges::stable_sort(stops_, {}, &Stop::instructions);
+  return check_stops(stops_, *machine_);
+}
+
+Result<void> GuestRun::run() {
+  facts_.image = name_.image;
+  facts_.arguments = name_.arguments;
+  const TerminalMode terminal;
+  const Interruption interruption{*machine_, options_.timeout};
+  const auto begin = std::chrono::steady_clock::now();
+  auto stopped = run_with_stops(*machine_, stops_, {.instructions = options_.max_instructions},
+                                facts_.outcome);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  facts_.host_seconds = took.count();
+  // A guest that ended by itself did so, whatever came in at the same moment.
+  if (facts_.outcome.reason == machine::Outcome::Reason::kStopped) {
+    facts_.signal = Interruption::signal();
+  }
+  facts_.status = exit_status(facts_.outcome, facts_.signal);
+  return stopped;
+}
+
+std::string GuestRun::remarks() const {
+  std::string text;
+  if (facts_.outcome.reason == machine::Outcome::Reason::kCrash) {
+    text = crash_report(*machine_->vcpus()[facts_.outcome.value], machine_->board().memory);
+  }
+  return text + counter_troubles(*machine_) + suppressed_lbr_warnings(*machine_);
+}
+
+Result<void> GuestRun::console_error() const {
+  if (console_.error() == 0 || console_.error() == EPIPE) return {};
+  return fail(fmt::format("console: standard output: {}", std::strerror(console_.error())));
+}
+
+int bad_input(const Error& error) {
+  fmt::print(stderr, "vpmu: {}\n", error.message);
+  return kStatusBadInput;
+}
+
+}  // namespace vpmu::cli
