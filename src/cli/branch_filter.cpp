@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/user_text.hpp"
 #include "policy/nearest_names.hpp"
-#include "policy/user_text.hpp"
 #include "vpmu/hostperf/lbr_host.hpp"
 
 namespace vpmu::cli {
@@ -37,7 +37,7 @@ Result<std::uint32_t> parse_name(std::string_view text) {
   if (found != std::end(kNames)) return found->bit;
   std::vector<std::string_view> names;
   for (const BranchName& each : kNames) names.push_back(each.name);
-  return fail(fmt::format("branches {} are not known; names like it: {}", policy::in_quotes(text),
+  return fail(fmt::format("branches {} are not known; names like it: {}", in_quotes(text),
                           fmt::join(policy::nearest_names(text, names), ", ")));
 }
 }  // namespace

@@ -11,12 +11,12 @@
 #include <fmt/format.h>
 
 #include "base/read_all.hpp"
+#include "base/user_text.hpp"
 #include "cli/branch_filter.hpp"
 #include "cli/event_spec.hpp"
 #include "policy/nearest_names.hpp"
 #include "policy/number.hpp"
 #include "policy/toml_text.hpp"
-#include "policy/user_text.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"

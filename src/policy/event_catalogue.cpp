@@ -9,9 +9,9 @@
 
 #include <fmt/format.h>
 
+#include "base/user_text.hpp"
 #include "policy/nearest_names.hpp"
 #include "policy/pfm_events.hpp"
-#include "policy/user_text.hpp"
 
 namespace vpmu::policy {
 

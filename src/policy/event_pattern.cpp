@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "base/user_text.hpp"
 #include "policy/number.hpp"
-#include "policy/user_text.hpp"
 #include "vpmu/silicon/x86/event_selector.hpp"
 
 namespace vpmu::policy {

@@ -9,11 +9,11 @@
 
 #include <fmt/format.h>
 
+#include "base/user_text.hpp"
 #include "policy/event_pattern.hpp"
 #include "policy/nearest_names.hpp"
 #include "policy/policy_document.hpp"
 #include "policy/tiers.hpp"
-#include "policy/user_text.hpp"
 
 namespace vpmu::policy {
 

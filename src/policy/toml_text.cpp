@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "base/user_text.hpp"
 #include "policy/ascii_only.hpp"
 #include "policy/nearest_names.hpp"
-#include "policy/user_text.hpp"
 
 namespace vpmu::policy {
 

@@ -8,13 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "base/user_text.hpp"
 #include "cli/filter/event_text.hpp"
 #include "cli/filter/json_words.hpp"
 #include "cli/filter/loaded_filter.hpp"
 #include "cli/wrap.hpp"
 #include "policy/event_pattern.hpp"
 #include "policy/tiers.hpp"
-#include "policy/user_text.hpp"
 
 namespace vpmu::cli::filter {
 
@@ -39,7 +39,7 @@ Result<Events> events_of(const EventCatalogue& catalogue, const std::string& pat
   }
   if (events.empty()) {
     return fail(fmt::format("event {}: {} has no name for it; give a name or another code",
-                            policy::in_quotes(pattern), cpu_name(catalogue)));
+                            in_quotes(pattern), cpu_name(catalogue)));
   }
   return events;
 }

@@ -210,5 +210,12 @@ TEST(EventCatalogue, FindsTheNamesOfASelector) {
   EXPECT_TRUE(catalogue("skx").named({0xff, 0xff}).empty());
 }
 
+TEST(EventCatalogue, ShowsTheNameOfACpuThatIsNotKnownAsOneLine) {
+  const auto catalogue = EventCatalogue::of("e\riv%\n");
+  ASSERT_FALSE(catalogue);
+  EXPECT_NE(catalogue.error().message.find("CPU 'e?iv%?' is not known"), std::string::npos)
+      << catalogue.error().message;
+}
+
 }  // namespace
 }  // namespace vpmu::policy

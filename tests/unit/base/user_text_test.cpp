@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "policy/user_text.hpp"
+#include "base/user_text.hpp"
 
 #include <string>
 
 #include <gtest/gtest.h>
 
-#include "policy/event_catalogue.hpp"
-
-namespace vpmu::policy {
+namespace vpmu {
 namespace {
 
 TEST(UserText, IsOneLine) {
@@ -24,12 +22,5 @@ TEST(UserText, DoesNotCutALetterInTwo) {
   }
 }
 
-TEST(UserText, IsShownSoForACpuThatIsNotKnown) {
-  const auto catalogue = EventCatalogue::of("e\riv%\n");
-  ASSERT_FALSE(catalogue);
-  EXPECT_NE(catalogue.error().message.find("CPU 'e?iv%?' is not known"), std::string::npos)
-      << catalogue.error().message;
-}
-
 }  // namespace
-}  // namespace vpmu::policy
+}  // namespace vpmu
