@@ -11,6 +11,8 @@ namespace vpmu::profile::perf_data {
 inline constexpr char kMagic[8] = {'P', 'E', 'R', 'F', 'I', 'L', 'E', '2'};
 inline constexpr std::uint64_t kHeaderBytes = 104;
 inline constexpr std::uint32_t kAttrBytes = 128;
+/// The largest multiple of 8 that a record's size field holds.
+inline constexpr std::uint32_t kMostRecordBytes = 65528;
 
 /// perf_event_attr, all 128 bytes of it.
 struct Attr {
@@ -140,7 +142,8 @@ enum class CpuMode : std::uint16_t {
   kGuestUser = 5,
 };
 inline constexpr std::uint16_t kCpuModeMask = 7;
-inline constexpr std::uint16_t kMiscExactIp = 1 << 14;
+inline constexpr std::uint16_t kMiscExactIp = 1 << 14;  // of samples
+inline constexpr std::uint16_t kMiscBuildId = 1 << 14;  // of MMAP2
 
 /// Call-chain markers: what follows is of that mode.
 inline constexpr std::uint64_t kContextKernel = ~std::uint64_t{0} - 128 + 1;

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "profile/perf_data/layout.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "profile/perf_data/side_band.hpp"
+
+namespace vpmu::profile::perf_data {
+namespace {
+
+constexpr std::uint32_t kNobody = ~std::uint32_t{0};
+/// User and kernel, any branch.
+constexpr std::uint64_t kAllBranches = 1 << 0 | 1 << 1 | 1 << 3;
+constexpr std::uint16_t kMostFrames = 127;
+
+constexpr std::uint64_t flag(AttrFlag flag) {
+  return std::uint64_t{1} << static_cast<unsigned>(flag);
+}
+
+MappedCode code_of(const WrittenMapping& mapping) {
+  return {mapping.start, mapping.length, mapping.file_offset, mapping.file, mapping.build_id};
+}
+
+/// Code addresses of a kallsyms file, from the first up to the page after the last.
+struct Range {
+  std::uint64_t begin = ~std::uint64_t{0};
+  std::uint64_t end = 0;
+  [[nodiscard]] bool meets(const WrittenMapping& mapping) const {
+    return mapping.start < end && begin < mapping.start + mapping.length;
+  }
+};
+
+Range kernel_range(std::string_view kallsyms) {
+  constexpr std::uint64_t kPage = 4096;
+  Range range;
+  while (!kallsyms.empty()) {
+    const std::string_view line = kallsyms.substr(0, kallsyms.find('\n'));
+    kallsyms.remove_prefix(std::min(line.size() + 1, kallsyms.size()));
+    std::uint64_t address = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), address, 16);
+    const std::string_view rest = line.substr(static_cast<std::size_t>(end - line.data()));
+    if (error != std::errc{} || rest.size() < 2 || (rest[1] | 0x20) != 't') continue;
+    if (rest.find('[') != std::string_view::npos) continue;  // a module's
+    range.begin = std::min(range.begin, address);
+    range.end = std::max(range.end, address / kPage * kPage + kPage);
+  }
+  return range;
+}
+
+/// perf warns that it cannot resolve kernel samples unless it is told of the host's kernel, though
+/// there may be no sample of it. Where it usually is.
+MappedCode host_kernel() {
+  constexpr std::uint64_t kText = 0xffff'ffff'8100'0000, kLength = 0x100'0000;
+  return {kText, kLength, kText, "[kernel.kallsyms]_text", {}};
+}
+
+std::string host_threads(const WriterConfig& config, std::string_view process) {
+  const std::uint32_t pid = config.vm_pid;
+  std::string records = comm_record({pid, pid, CpuMode::kUser, 0}, process);
+  for (unsigned vcpu = 0; vcpu < config.vcpus; ++vcpu) {
+    records += comm_record({pid, host_thread(pid, vcpu), CpuMode::kUser, 0},
+                           fmt::format("CPU {}/KVM", vcpu));
+  }
+  return records;
+}
+
+std::string id_index(const WriterConfig& config, const SampleIds& ids) {
+  std::vector<IndexedId> entries;
+  for (std::size_t event = 0; event < config.events.size(); ++event) {
+    for (unsigned vcpu = 0; vcpu < config.vcpus; ++vcpu) {
+      entries.push_back({.id = ids.id(event, vcpu),
+                         .slot = vcpu,
+                         .tid = host_thread(config.vm_pid, vcpu),
+                         .machine_pid = config.vm_pid,
+                         .vcpu = vcpu});
+    }
+    entries.push_back({.id = ids.id(event, ids.host_slot()), .slot = ids.host_slot()});
+  }
+  return id_index_records(entries);
+}
+
+/// The guest's kernel. A kernel that is an image in a file is to perf what a module is: its path,
+/// and where it is mapped. With kallsyms it is the kernel itself.
+std::string guest_kernel(const WriterConfig& config, const Subject& kernel) {
+  std::string records;
+  const Range symbols = kernel_range(config.kallsyms);
+  if (symbols.begin < symbols.end) {
+    const std::string name = fmt::format("[guest.kernel.kallsyms.{}]_text", config.vm_pid);
+    records +=
+        mmap_record(kernel, {symbols.begin, symbols.end - symbols.begin, symbols.begin, name, {}});
+  }
+  for (const WrittenMapping& mapping : config.mappings) {
+    if (!symbols.meets(mapping)) records += mmap2_record(kernel, code_of(mapping));
+  }
+  return records;
+}
+
+/// The kernel's mappings come first: perf then takes the file for a module's in user mode, too, and
+/// its addresses for absolute ones. The other way round kernel samples have no symbols.
+std::string guest_records(const WriterConfig& config, const SampleIds& ids) {
+  const std::uint64_t id = ids.id(0, 0);
+  const Subject user{kGuestPid, kGuestPid, CpuMode::kGuestUser, id};
+  std::string records = id_index(config, ids);
+  records += mmap_record({kNobody, 0, CpuMode::kKernel, 0}, host_kernel());
+  records += host_threads(config, "vpmu");
+  records += guest_kernel(config, {kNobody, 0, CpuMode::kGuestKernel, id});
+  for (unsigned vcpu = 0; vcpu < config.vcpus; ++vcpu) {
+    records += comm_record({kGuestPid, guest_thread(vcpu), CpuMode::kGuestUser, ids.id(0, vcpu)},
+                           config.guest);
+  }
+  for (const WrittenMapping& mapping : config.mappings) {
+    records += mmap2_record(user, code_of(mapping));
+  }
+  records += bare_record(RecordType::kFinishedInit);
+  return records;
+}
+
+std::string process_records(const WriterConfig& config) {
+  std::string records = host_threads(config, config.guest);
+  for (const WrittenMapping& mapping : config.mappings) {
+    records += mmap2_record({config.vm_pid, config.vm_pid, CpuMode::kUser, 0}, code_of(mapping));
+  }
+  return records;
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> SampleIds::of_event(std::uint64_t event) const {
+  std::vector<std::uint64_t> ids;
+  for (std::uint64_t slot = 0; slot < slots_; ++slot) ids.push_back(id(event, slot));
+  return ids;
+}
+
+Attr attr_of(const WrittenEvent& event) {
+  Attr attr = event.attr;
+  attr.size = kAttrBytes;
+  attr.sample_type = kTrailerTypes | kSampleIp | kSamplePeriod;
+  attr.read_format = 0;
+  attr.flags |= flag(AttrFlag::kSampleIdAll) | flag(AttrFlag::kMmap) | flag(AttrFlag::kComm) |
+                flag(AttrFlag::kMmap2);
+  if (event.callchain) {
+    attr.sample_type |= kSampleCallchain;
+    attr.sample_max_stack = kMostFrames;
+  }
+  if (event.branches) {
+    attr.sample_type |= kSampleBranchStack;
+    if (attr.branch_sample_type == 0) attr.branch_sample_type = kAllBranches;
+  }
+  return attr;
+}
+
+std::string first_records(const WriterConfig& config, const SampleIds& ids) {
+  return config.layout == Layout::kGuest ? guest_records(config, ids) : process_records(config);
+}
+
+}  // namespace vpmu::profile::perf_data
