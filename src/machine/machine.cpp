@@ -8,6 +8,7 @@
 
 #include "machine/cannot_hold.hpp"
 #include "vpmu/base/ensure.hpp"
+#include "vpmu/hostperf/guest_callbacks.hpp"
 
 namespace vpmu::machine {
 
@@ -110,6 +111,7 @@ std::uint64_t Machine::instructions() const {
 }
 
 Outcome Machine::run(const RunLimits& limits) {
+  const hostperf::GuestCallbackReader reader;  // profilers ask on this thread
   outcome_.reset();
   while (!outcome_) run_round(limits);
   console_.flush();

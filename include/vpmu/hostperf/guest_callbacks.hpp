@@ -18,9 +18,12 @@
 // registered is one load and a branch.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include <tl/expected.hpp>
+
+#include "vpmu/hostperf/read_section.hpp"
 
 namespace vpmu::hostperf {
 
@@ -57,8 +60,14 @@ const char* name(GuestCallbackError error);
 /// The one place that a host has for them.
 class GuestCallbacks {
  public:
+  using WaitForReaders = void (*)();
+
   /// The process's.
   static GuestCallbacks& host();
+  /// Another one, for tests: of what remove() waits for, too.
+  explicit constexpr GuestCallbacks(WaitForReaders wait = &wait_for_readers) : wait_{wait} {}
+  GuestCallbacks(const GuestCallbacks&) = delete;
+  GuestCallbacks& operator=(const GuestCallbacks&) = delete;
 
   /// For hypervisors, from ordinary context. `table` must outlive its registration.
   tl::expected<void, GuestCallbackError> add(const GuestCallbackTable& table);
@@ -69,24 +78,76 @@ class GuestCallbacks {
   /// For profilers, async-signal-safe. 0 while nobody is registered, and on threads without a
   /// GuestCallbackReader.
   [[nodiscard]] unsigned state();
+  /// Behind a state() that was not 0 on the same thread; debug builds see to that.
   [[nodiscard]] std::uint64_t ip();
   [[nodiscard]] GuestSnapshot snapshot();
   /// 1: consumed for the guest. 0: the host's, also if nobody has such a hook.
   [[nodiscard]] unsigned trace_interrupt();
   /// Readings that came from threads without a GuestCallbackReader while a provider was registered.
-  [[nodiscard]] std::uint64_t dropped() const;
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  template <typename Answer, typename Question>
+  Answer ask(Question question);
+
+  static GuestCallbacks host_;
+
+  std::atomic<const GuestCallbackTable*> table_{nullptr};
+  const WaitForReaders wait_;
+  std::atomic<std::uint64_t> dropped_{0};
 };
 
 /// While it lives, its thread may read guest callbacks. Before the signal that reads is unblocked;
 /// not in a signal handler. Nests.
 class GuestCallbackReader {
  public:
-  GuestCallbackReader();
-  ~GuestCallbackReader();
+  GuestCallbackReader() : ok_{claim_reader_slot() != nullptr} {}
+  ~GuestCallbackReader() {
+    if (ok_) release_reader_slot();
+  }
   GuestCallbackReader(const GuestCallbackReader&) = delete;
   GuestCallbackReader& operator=(const GuestCallbackReader&) = delete;
   /// False: as many threads as there are places for are readers; this one reads "host".
-  [[nodiscard]] bool ok() const;
+  [[nodiscard]] bool ok() const { return ok_; }
+
+ private:
+  const bool ok_;
 };
+
+// ---- Reading, at the price of a load while nobody is registered --------------------------------
+
+inline constinit GuestCallbacks GuestCallbacks::host_;
+
+inline GuestCallbacks& GuestCallbacks::host() {
+  return host_;
+}
+
+template <typename Answer, typename Question>
+Answer GuestCallbacks::ask(Question question) {
+  if (table_.load(std::memory_order_relaxed) == nullptr) [[likely]]
+    return Answer{};
+  ReaderSlot* const slot = reader_slot;
+  if (slot == nullptr) [[unlikely]] {
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+    return Answer{};
+  }
+  const ReadSection reading{*slot};
+  // Once more, now that a writer waits for us.
+  const GuestCallbackTable* const table = table_.load(std::memory_order_seq_cst);
+  return table != nullptr ? question(*table, *slot) : Answer{};
+}
+
+inline unsigned GuestCallbacks::state() {
+  return ask<unsigned>([](const GuestCallbackTable& table, ReaderSlot& slot) {
+    const unsigned state = table.state();
+    slot.saw_guest = state != 0;
+    return state;
+  });
+}
+
+inline GuestSnapshot GuestCallbacks::snapshot() {
+  return ask<GuestSnapshot>(
+      [](const GuestCallbackTable& table, ReaderSlot& /*slot*/) { return table.snapshot(); });
+}
 
 }  // namespace vpmu::hostperf

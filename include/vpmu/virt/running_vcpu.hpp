@@ -14,8 +14,8 @@
 // what its thread wrote last. Scopes cost two stores, and nest.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <memory>
 
 #include <tl/expected.hpp>
 
@@ -47,33 +47,61 @@ enum class Phase : std::uint8_t {
 /// Who has the CPUs' trace units while guests run (Intel PT: system mode, or host/guest mode).
 enum class TraceOwner : std::uint8_t { kHost, kGuest };
 
-/// Of the calling thread; async-signal-safe. Null: none is loaded.
-[[nodiscard]] const GuestContext* running_vcpu() noexcept;
-[[nodiscard]] Phase running_phase() noexcept;
-
-/// While it lives, the thread has that vCPU. Nests (the inner one counts).
-class RunningVcpu {
- public:
-  explicit RunningVcpu(GuestContext& vcpu) noexcept;
-  ~RunningVcpu();
-  RunningVcpu(const RunningVcpu&) = delete;
-  RunningVcpu& operator=(const RunningVcpu&) = delete;
-
- private:
-  GuestContext* before_;
-  Phase phase_before_;
+/// What a thread does. Only the thread itself and its signal handlers look at it.
+struct RunningState {
+  GuestContext* vcpu = nullptr;
+  Phase phase = Phase::kHost;
 };
+/// Of the initial-exec model, since handlers may not be the first to touch a thread's dynamic
+/// storage.
+extern constinit thread_local RunningState running_state __attribute__((tls_model("initial-exec")));
+
+/// Of the calling thread; async-signal-safe. Null: none is loaded.
+[[nodiscard]] inline const GuestContext* running_vcpu() noexcept {
+  return running_state.vcpu;
+}
+[[nodiscard]] inline Phase running_phase() noexcept {
+  return running_state.phase;
+}
 
 /// While it lives, the thread is in that phase.
 class PhaseScope {
  public:
-  explicit PhaseScope(Phase phase) noexcept;
-  ~PhaseScope();
+  explicit PhaseScope(Phase phase) noexcept : before_{running_state.phase} { enter(phase); }
+  ~PhaseScope() { enter(before_); }
   PhaseScope(const PhaseScope&) = delete;
   PhaseScope& operator=(const PhaseScope&) = delete;
 
  private:
-  Phase before_;
+  /// Everything the compiler has before it stays there: a handler may look now.
+  static void enter(Phase phase) noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    running_state.phase = phase;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  const Phase before_;
+};
+
+/// While it lives, the thread has that vCPU, in phase kHost until a PhaseScope says otherwise.
+/// Nests (the inner one counts).
+class RunningVcpu {
+ public:
+  explicit RunningVcpu(GuestContext& vcpu) noexcept
+      : phase_before_{Phase::kHost}, before_{running_state.vcpu} {
+    load(&vcpu);
+  }
+  ~RunningVcpu() { load(before_); }
+  RunningVcpu(const RunningVcpu&) = delete;
+  RunningVcpu& operator=(const RunningVcpu&) = delete;
+
+ private:
+  static void load(GuestContext* vcpu) noexcept {
+    running_state.vcpu = vcpu;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  /// First in, last out: while the vCPU changes, the thread is in phase kHost.
+  const PhaseScope phase_before_;
+  GuestContext* const before_;
 };
 
 /// The registration of the provider that all vCPUs of the process share: a guest is active in phase

@@ -94,6 +94,7 @@ class Vcpu::Exit {
   Exit& operator=(const Exit&) = delete;
 
  private:
+  const virt::PhaseScope phase_{virt::Phase::kEmulating};
   Vcpu& vcpu_;
 };
 
@@ -102,13 +103,19 @@ bool Vcpu::runnable() {
   return cpu_.runnable();
 }
 
+x86::Cpu::Exit Vcpu::run_cpu(std::uint64_t instructions, std::uint64_t until) {
+  const virt::RunningVcpu running{*this};
+  const virt::PhaseScope guest{virt::Phase::kInGuest};
+  return cpu_.run(instructions, until);
+}
+
 x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool resumes) {
   enter(resumes);
   time_offset_ = board_.clock.now() - cpu_.cycles();
   until_ = until;
   board_.clock.set_source(this);
   running_ = true;
-  const x86::Cpu::Exit exit = cpu_.run(instructions, until);
+  const x86::Cpu::Exit exit = run_cpu(instructions, until);
   board_.clock.set_now(Vcpu::now());
   board_.clock.set_source(nullptr);
   running_ = false;

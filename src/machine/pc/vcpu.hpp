@@ -27,6 +27,7 @@
 #include "vpmu/silicon/retire_totals.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
 #include "vpmu/virt/exit_stats.hpp"
+#include "vpmu/virt/running_vcpu.hpp"
 #include "vpmu/virt/x86/event_filter_slot.hpp"
 #include "vpmu/virt/x86/lbr.hpp"
 #include "vpmu/virt/x86/pmu.hpp"
@@ -58,7 +59,8 @@ struct VcpuState {
 class Vcpu final : private x86::Environment,
                    private CpuSignals,
                    private TimeSource,
-                   private virt::x86::PmiSink {
+                   private virt::x86::PmiSink,
+                   private virt::GuestContext {
  public:
   struct Config {
     const silicon::x86::CpuModel* model;
@@ -149,6 +151,12 @@ class Vcpu final : private x86::Environment,
   virt::x86::PmiOutcome raise_pmi(virt::x86::LvtpcAfterPmi after) override;
   void request_entry_work() override {}  // before_entry() follows at the same boundary
 
+  // virt::GuestContext. Linear addresses.
+  [[nodiscard]] bool in_user_mode() const noexcept override { return cpu_.place().user; }
+  [[nodiscard]] std::uint64_t instruction_pointer() const noexcept override {
+    return cpu_.place().linear;
+  }
+
   /// What the guest does makes it leave. It enters again when this goes.
   class Exit;
 
@@ -159,6 +167,7 @@ class Vcpu final : private x86::Environment,
   /// A device may have armed a timer earlier than this turn's end.
   void after_device_access();
   void apply_signals();
+  x86::Cpu::Exit run_cpu(std::uint64_t instructions, std::uint64_t until);
   void enter_pmu();
   void enter(bool resumes);
   /// Of the host CPU that the vCPU is on.

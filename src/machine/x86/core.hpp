@@ -393,6 +393,7 @@ struct Core {
   Stop stop = Stop::kNone;
   Mode mode;
   std::uint8_t cpl = 0;
+  bool in_code = false;      ///< Ops of Core::block run, and `rip` is out of date
   std::uint64_t rflags = 2;  ///< without the arithmetic flags, which are in `lazy`
   /// Where the next branch is noted in Mode::kObserved.
   LoggedBranch* log_end = nullptr;

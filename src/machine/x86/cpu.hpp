@@ -40,6 +40,12 @@ struct ModelledSilicon {
   silicon::MemoryModel* memory = nullptr;          ///< null: its events stand still
 };
 
+/// Of code that runs.
+struct CodePlace {
+  std::uint64_t linear = 0;
+  bool user = false;  ///< privilege 1, 2 or 3
+};
+
 class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSource {
  public:
   /// Everything passed must outlive the CPU. `totals` gets this CPU as its source.
@@ -78,6 +84,10 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
 
   /// True if run() would make progress: not halted, or something to wake it is pending.
   [[nodiscard]] bool runnable();
+
+  /// The next instruction; while code runs, the first one of the block that was entered last.
+  /// Async-signal-safe on the thread that runs the CPU.
+  [[nodiscard]] CodePlace place() const noexcept;
 
   /// Cycles retired since construction, up to the current instruction boundary.
   [[nodiscard]] std::uint64_t cycles();

@@ -303,12 +303,14 @@ void Cpu::Private::link_to(Block* next) {
 /// Runs Ops until something stops them. The budget has been charged for the block.
 void Cpu::Private::run_from(Block* block) {
   core.block = block;
+  core.in_code = true;
 #if VPMU_TAIL_CALLS
   block->ops->run(core, block->ops);
 #else
   const Op* op = block->ops;
   while (op != nullptr) op = op->run(core, op);
 #endif
+  core.in_code = false;
 }
 
 void Cpu::Private::run_alone() {
@@ -750,6 +752,17 @@ bool Cpu::runnable() {
   if (!core_.halted) return true;
   if (core_.nmi_pending && !core_.nmi_blocked) return true;
   return (core_.rflags & kIf) != 0 && core_.environment->interrupt_waiting();
+}
+
+CodePlace Cpu::place() const noexcept {
+  const auto linear = [](std::uint64_t rip, std::uint64_t base, Mode mode) {
+    const bool legacy = (mode.bits & (Mode::kCode16 | Mode::kCode32)) != 0;
+    return legacy ? static_cast<std::uint32_t>(base + rip) : base + rip;
+  };
+  const Block* const block = core_.in_code ? core_.block : nullptr;
+  if (block == nullptr) return {linear(core_.rip, core_.code_base, core_.mode), core_.cpl != 0};
+  return {linear(block->rip, block->cs_base, block->mode),
+          privilege_of(block->mode) == Privilege::kUser};
 }
 
 std::uint64_t Cpu::cycles() {

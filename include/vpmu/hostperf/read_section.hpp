@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//
+// Read sections in signal handlers: asymmetric read-copy-update, for pointers that are read in any
+// context and taken back rarely.
+//
+//   reader (its thread has a slot)              writer, one at a time
+//     const ReadSection reading{slot};            pointer = null
+//     p = pointer; if (p) use *p                  wait_for_readers()
+//                                                 *p may be freed
+//
+// Each reading thread has a slot, a number of its own: odd while it is in a section, and another
+// one for each section. The writer makes all threads of the process pass a barrier
+// (membarrier), so that whoever may have seen the old pointer can be seen to be in a section, and
+// then waits until every odd number it finds has changed. Readers pay two stores and no barrier,
+// and share no cache line with anybody; without membarrier, an atomic exchange.
+//
+// A handler that interrupts a section of its thread finds it odd and leaves it alone. One that
+// interrupts between reading the number and writing it leaves it even again: the outer section then
+// begins with an odd number that has been used before, for which a writer may wait once more.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace vpmu::hostperf {
+
+/// A thread's place among the readers.
+struct alignas(64) ReaderSlot {
+  std::atomic<std::uint64_t> section{0};  ///< odd: in a section
+  std::atomic<bool> fenced{false};        ///< there is no membarrier
+  std::atomic<bool> taken{false};
+  /// The rest is its thread's alone.
+  bool saw_guest = false;  ///< what state() said last, see GuestCallbacks::ip()
+  std::uint32_t users = 0;
+};
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+/// The calling thread's; null: it has none. Of the initial-exec model, since handlers may not be
+/// the first to touch a thread's dynamic storage.
+extern constinit thread_local ReaderSlot* reader_slot __attribute__((tls_model("initial-exec")));
+
+/// For the calling thread: a slot, or null if all are taken. Not in signal handlers. Each call
+/// needs a release_reader_slot() on the same thread.
+ReaderSlot* claim_reader_slot();
+void release_reader_slot();
+inline constexpr unsigned kReaderSlots = 1024;
+
+/// In signal handlers, too; nests.
+class ReadSection {
+ public:
+  explicit ReadSection(ReaderSlot& mine) noexcept
+      : slot_{mine}, before_{mine.section.load(std::memory_order_relaxed)} {
+    if (nested()) return;
+    if (slot_.fenced.load(std::memory_order_relaxed)) [[unlikely]] {
+      slot_.section.exchange(before_ + 1, std::memory_order_seq_cst);
+    } else {
+      // Whoever sees this number knows that the sections before it are over.
+      slot_.section.store(before_ + 1, std::memory_order_release);
+    }
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  ~ReadSection() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (!nested()) slot_.section.store(before_ + 2, std::memory_order_release);
+  }
+  ReadSection(const ReadSection&) = delete;
+  ReadSection& operator=(const ReadSection&) = delete;
+
+ private:
+  [[nodiscard]] bool nested() const noexcept { return (before_ & 1) != 0; }
+
+  ReaderSlot& slot_;
+  const std::uint64_t before_;
+};
+
+/// The lock of all writers. It is free in a child of fork(), and no reader but the child is left.
+class WriterLock {
+ public:
+  WriterLock();
+  ~WriterLock();
+  WriterLock(const WriterLock&) = delete;
+  WriterLock& operator=(const WriterLock&) = delete;
+  /// The calling thread would wait for itself: it is in a section, or interrupts itself as a
+  /// writer.
+  static bool would_deadlock();
+};
+
+/// Behind a sequentially consistent store that took the pointer back, with the WriterLock held.
+/// Returns when everybody who may have read the pointer before has left its section.
+void wait_for_readers();
+
+}  // namespace vpmu::hostperf
