@@ -70,7 +70,7 @@ struct Image {
   CodeSet code = CodeSet::kOther;
   std::vector<ElfSegment> segments;
   std::vector<std::uint8_t> build_id;
-  SymbolTable symbols;
+  std::shared_ptr<const SymbolTable> symbols;  ///< never null; machines may share a kernel's
 };
 
 /// What there is at an address. Pointers are valid as long as the AddressSpaces.

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "profile/symbols/elf_image.hpp"
+
+#include <elfutils/libdwelf.h>
+#include <gelf.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#include "profile/symbols/elf_file.hpp"
+
+namespace vpmu::profile {
+
+namespace {
+CodeSet code_set(const GElf_Ehdr& header) {
+  switch (header.e_machine) {
+    case EM_X86_64: return CodeSet::kX86_64;
+    case EM_386: return CodeSet::kX86_32;
+    case EM_AARCH64: return CodeSet::kAArch64;
+    default: return CodeSet::kOther;
+  }
+}
+
+std::vector<std::uint8_t> build_id(Elf* elf) {
+  constexpr ssize_t kMost = 64;  // longer ones are made by nobody
+  const void* bytes = nullptr;
+  const ssize_t length = dwelf_elf_gnu_build_id(elf, &bytes);
+  if (length <= 0 || length > kMost) return {};
+  const auto* first = static_cast<const std::uint8_t*>(bytes);
+  return {first, first + length};
+}
+
+Result<ElfImage> image_of(const ElfFile& file) {
+  GElf_Ehdr header;
+  std::size_t count = 0;
+  if (gelf_getehdr(file.get(), &header) == nullptr || elf_getphdrnum(file.get(), &count) != 0) {
+    return file.broken("its header cannot be read");
+  }
+  ElfImage image{code_set(header), {}, build_id(file.get())};
+  for (std::size_t i = 0; i < count; ++i) {
+    GElf_Phdr segment;
+    if (gelf_getphdr(file.get(), static_cast<int>(i), &segment) == nullptr) {
+      return file.broken("its program headers are not in the file");
+    }
+    if (segment.p_type != PT_LOAD) continue;
+    if (segment.p_offset > file.size() || segment.p_filesz > file.size() - segment.p_offset) {
+      return file.broken("a segment ends behind the file's end");
+    }
+    if (segment.p_filesz > ~segment.p_vaddr) return file.broken("a segment's address overflows");
+    image.segments.push_back(
+        {segment.p_vaddr, segment.p_offset, segment.p_filesz, (segment.p_flags & PF_X) != 0});
+  }
+  return image;
+}
+}  // namespace
+
+Result<ElfImage> read_elf_image(const std::string& path) {
+  const auto file = ElfFile::open(path);
+  if (!file) return tl::unexpected{file.error()};
+  return image_of(*file);
+}
+
+Result<std::vector<std::uint8_t>> read_code(const std::string& path, std::uint64_t address,
+                                            std::uint64_t bytes) {
+  const auto file = ElfFile::open(path);
+  if (!file) return tl::unexpected{file.error()};
+  const auto image = image_of(*file);
+  if (!image) return tl::unexpected{image.error()};
+  for (const ElfSegment& segment : image->segments) {
+    if (address < segment.address || address - segment.address >= segment.file_bytes) continue;
+    const std::uint64_t into = address - segment.address;
+    const std::uint64_t length = std::min(bytes, segment.file_bytes - into);
+    const Elf_Data* data = elf_getdata_rawchunk(
+        file->get(), static_cast<std::int64_t>(segment.file_offset + into), length, ELF_T_BYTE);
+    if (data == nullptr) return file->broken("its code cannot be read");
+    const auto* first = static_cast<const std::uint8_t*>(data->d_buf);
+    return std::vector<std::uint8_t>(first, first + length);
+  }
+  return std::vector<std::uint8_t>{};
+}
+
+}  // namespace vpmu::profile

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// The source lines of one DWARF compilation unit.
+#pragma once
+
+#include <elfutils/libdw.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "profile/symbols/nested_ranges.hpp"
+#include "profile/symbols/source_lines.hpp"
+
+namespace vpmu::profile {
+
+class LineTable {
+ public:
+  /// A unit without lines, or whose lines cannot be read, has none. Keeps pointers into the unit's
+  /// Dwarf.
+  explicit LineTable(Dwarf_Die unit);
+
+  [[nodiscard]] std::optional<SourceLine> find(std::uint64_t address) const;
+
+ private:
+  struct Row {
+    const char* file;
+    unsigned line;
+  };
+  std::vector<Row> rows_;
+  NestedRanges ranges_;  ///< row i is range i
+};
+
+}  // namespace vpmu::profile
