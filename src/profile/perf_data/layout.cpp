@@ -89,9 +89,10 @@ std::string guest_kernel(const WriterConfig& config, const Subject& kernel) {
   std::string records;
   const Range symbols = kernel_range(config.kallsyms);
   if (symbols.begin < symbols.end) {
+    // Where that symbol is, is left out: perf would look for it in kallsyms, and without it for
+    // no other either.
     const std::string name = fmt::format("[guest.kernel.kallsyms.{}]_text", config.vm_pid);
-    records +=
-        mmap_record(kernel, {symbols.begin, symbols.end - symbols.begin, symbols.begin, name, {}});
+    records += mmap_record(kernel, {symbols.begin, symbols.end - symbols.begin, 0, name, {}});
   }
   for (const WrittenMapping& mapping : config.mappings) {
     if (!symbols.meets(mapping)) records += mmap2_record(kernel, code_of(mapping));
@@ -120,7 +121,8 @@ std::string guest_records(const WriterConfig& config, const SampleIds& ids) {
 }
 
 std::string process_records(const WriterConfig& config) {
-  std::string records = host_threads(config, config.guest);
+  std::string records = mmap_record({kNobody, 0, CpuMode::kKernel, 0}, host_kernel());
+  records += host_threads(config, config.guest);
   for (const WrittenMapping& mapping : config.mappings) {
     records += mmap2_record({config.vm_pid, config.vm_pid, CpuMode::kUser, 0}, code_of(mapping));
   }
