@@ -17,7 +17,7 @@ namespace {
 unsigned state() noexcept {
   const RunningState& running = running_state;
   if (running.phase != Phase::kInGuest || running.vcpu == nullptr) return 0;
-  return hostperf::kGuestActive | (running.vcpu->in_user_mode() ? hostperf::kGuestUser : 0U);
+  return hostperf::kGuestActive | (running.vcpu->in_user_mode() ? hostperf::kGuestUserMode : 0U);
 }
 
 std::uint64_t ip() noexcept {

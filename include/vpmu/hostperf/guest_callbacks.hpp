@@ -27,9 +27,9 @@
 
 namespace vpmu::hostperf {
 
-/// What a guest's state is made of; 0: no guest was running. kGuestUser never comes alone.
+/// What a guest's state is made of; 0: no guest was running. kGuestUserMode never comes alone.
 inline constexpr unsigned kGuestActive = 1;
-inline constexpr unsigned kGuestUser = 2;  ///< less privileged than the guest's kernel
+inline constexpr unsigned kGuestUserMode = 2;  ///< less privileged than the guest's kernel
 
 struct GuestSnapshot {
   unsigned state = 0;

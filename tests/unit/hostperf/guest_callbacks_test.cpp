@@ -83,13 +83,13 @@ TEST_F(GuestCallbacksTest, WithoutProviderEverythingIsTheHosts) {
 
 TEST_F(GuestCallbacksTest, TheProviderIsAsked) {
   ASSERT_TRUE(host.add(kTable));
-  guest.state = kGuestActive | kGuestUser;
+  guest.state = kGuestActive | kGuestUserMode;
   guest.ip = 0x401000;
-  EXPECT_EQ(host.state(), kGuestActive | kGuestUser);
+  EXPECT_EQ(host.state(), kGuestActive | kGuestUserMode);
   EXPECT_EQ(host.ip(), 0x401000u);
   EXPECT_EQ(guest.calls, 2u);
   const GuestSnapshot both = host.snapshot();
-  EXPECT_EQ(both.state, kGuestActive | kGuestUser);
+  EXPECT_EQ(both.state, kGuestActive | kGuestUserMode);
   EXPECT_EQ(both.ip, 0x401000u);
   EXPECT_EQ(guest.calls, 3u) << "a snapshot is one call";
   ASSERT_TRUE(host.remove(kTable));

@@ -14,7 +14,7 @@ using hostperf::GuestCallbackError;
 using hostperf::GuestCallbackReader;
 using hostperf::GuestCallbacks;
 using hostperf::kGuestActive;
-using hostperf::kGuestUser;
+using hostperf::kGuestUserMode;
 
 class SomeVcpu final : public GuestContext {
  public:
@@ -103,7 +103,7 @@ TEST_F(GuestProviderTest, ASnapshotHasTheModeAndTheAddress) {
   const RunningVcpu running{in_user};
   const PhaseScope guest{Phase::kInGuest};
   const auto snapshot = host.snapshot();
-  EXPECT_EQ(snapshot.state, kGuestActive | kGuestUser);
+  EXPECT_EQ(snapshot.state, kGuestActive | kGuestUserMode);
   EXPECT_EQ(snapshot.ip, 0x2000u);
 }
 
