@@ -90,6 +90,14 @@ void ModelledHostPerf::switch_out(VcpuIndex vcpu) {
   task.cpu()->switch_to(nullptr);
 }
 
+std::optional<VcpuIndex> ModelledHostPerf::vcpu_on(HostCpu cpu) const {
+  const Context* const task = cpu_of(cpu).task();
+  for (std::size_t n = 0; n < vcpus_; ++n) {
+    if (task == contexts_[n].get()) return static_cast<VcpuIndex>(n);
+  }
+  return std::nullopt;
+}
+
 void ModelledHostPerf::tick(HostCpu cpu) {
   Cpu& ticking = cpu_of(cpu);
   if (!ticking.anybody_waits()) return;
@@ -299,9 +307,7 @@ const LbrSwitches& ModelledHostPerf::lbr_switches(HostCpu cpu) const {
 HostCpuState ModelledHostPerf::save(HostCpu cpu) const {
   Cpu& saved = cpu_of(cpu);
   HostCpuState state;
-  for (std::size_t n = 0; n < vcpus_; ++n) {
-    if (saved.task() == contexts_[n].get()) state.vcpu = static_cast<VcpuIndex>(n);
-  }
+  state.vcpu = vcpu_on(cpu);
   saved.own().save_rotation(state);
   return state;
 }

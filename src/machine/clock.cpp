@@ -12,7 +12,7 @@ std::uint64_t scale(std::uint64_t count, std::uint64_t to, std::uint64_t from) {
 }
 }  // namespace
 
-Timer::Timer(Clock& clock) : clock_{clock} {
+Timer::Timer(Clock& clock, Wakes wakes) : clock_{clock}, wakes_{wakes} {
   clock.timers_.push_back(this);
 }
 
@@ -23,6 +23,14 @@ Timer::~Timer() {
 std::uint64_t Clock::next_due() const {
   std::uint64_t next = Timer::kNever;
   for (const Timer* timer : timers_) next = std::min(next, timer->due());
+  return next;
+}
+
+std::uint64_t Clock::next_wake() const {
+  std::uint64_t next = Timer::kNever;
+  for (const Timer* timer : timers_) {
+    if (timer->wakes() == Wakes::kGuest) next = std::min(next, timer->due());
+  }
   return next;
 }
 

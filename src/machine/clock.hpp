@@ -14,10 +14,15 @@ namespace vpmu::machine {
 
 class Clock;
 
+/// Whom a timer is for: a guest that sleeps may wake at it, or somebody just looks on.
+enum class Wakes : std::uint8_t { kGuest, kNobody };
+
 /// Something that happens at a given machine time. Created at set-up, armed and disarmed at will.
 class Timer {
  public:
-  explicit Timer(Clock& clock);
+  /// With Wakes::kNobody, on_timer() changes nothing that the guest could notice. While everybody
+  /// sleeps it waits until time goes on.
+  explicit Timer(Clock& clock, Wakes wakes = Wakes::kGuest);
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
@@ -26,6 +31,7 @@ class Timer {
   void disarm() { due_ = kNever; }
   [[nodiscard]] bool armed() const { return due_ != kNever; }
   [[nodiscard]] std::uint64_t due() const { return due_; }
+  [[nodiscard]] Wakes wakes() const { return wakes_; }
 
   /// Called by the clock, disarmed, at the first instruction boundary at or after the deadline.
   virtual void on_timer() = 0;
@@ -37,6 +43,7 @@ class Timer {
 
  private:
   Clock& clock_;
+  const Wakes wakes_;
   std::uint64_t due_ = kNever;
 };
 
@@ -66,6 +73,8 @@ class Clock {
 
   /// The earliest armed timer's cycle; Timer::kNever if none is armed.
   [[nodiscard]] std::uint64_t next_due() const;
+  /// The same of those that may wake the guest.
+  [[nodiscard]] std::uint64_t next_wake() const;
   /// Fires all timers that are due.
   void run_due();
 

@@ -160,8 +160,10 @@ void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
                                          limits.instructions - others - mine - schedule_.stalled,
                                          limits.pause_at - others - mine});
     const std::uint64_t until = std::min(board_.clock.next_due(), schedule_.turn_end);
+    // Where somebody only looks on, it is as if there had been no stop.
+    const std::uint64_t guests = std::min(board_.clock.next_wake(), schedule_.turn_end);
     const x86::Cpu::Exit exit = vcpu.run(left, until, schedule_.cut);
-    schedule_.cut = exit == x86::Cpu::Exit::kBudget && board_.clock.now() < until &&
+    schedule_.cut = exit == x86::Cpu::Exit::kBudget && board_.clock.now() < guests &&
                     vcpu.instructions() - schedule_.turn_begin < config_.quantum;
     if (exit == x86::Cpu::Exit::kShutdown) end(Outcome::Reason::kCrash, vcpu.index());
     if (exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting) {
@@ -193,7 +195,7 @@ std::uint64_t Machine::longest_turn() const {
 
 void Machine::idle() {
   console_.flush();
-  const std::uint64_t next = board_.clock.next_due();
+  const std::uint64_t next = board_.clock.next_wake();
   if (next != Timer::kNever && ++schedule_.idle_timers <= kIdleTimers) {
     board_.clock.set_now(std::max(next, board_.clock.now()));
     board_.clock.run_due();

@@ -109,6 +109,8 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   void switch_in(VcpuIndex vcpu, HostCpu cpu);
   /// The vCPU leaves its host CPU, if it is on one. As switch_in().
   void switch_out(VcpuIndex vcpu);
+  /// The vCPU that is on that host CPU, halted or not.
+  [[nodiscard]] std::optional<VcpuIndex> vcpu_on(HostCpu cpu) const;
   /// The timer tick of a host CPU: rotates flexible events if an interval has begun since the last
   /// time and some wait. Costs next to nothing otherwise. As switch_in().
   void tick(HostCpu cpu);

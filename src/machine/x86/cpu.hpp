@@ -89,6 +89,12 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
   /// Async-signal-safe on the thread that runs the CPU.
   [[nodiscard]] CodePlace place() const noexcept;
 
+  /// The instruction that retired last. For listeners of deadlines, and between runs. If events
+  /// have been counted since for something else it is what that is for: the first instruction of
+  /// the handler of an interrupt or exception that was delivered, a string instruction that is in
+  /// the middle.
+  [[nodiscard]] CodePlace last_retired() const;
+
   /// Cycles retired since construction, up to the current instruction boundary.
   [[nodiscard]] std::uint64_t cycles();
 
@@ -106,6 +112,9 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
   /// Reads guest memory at a linear address with the guest's own page tables, changing nothing (no
   /// accessed bits); false if unmapped or not RAM. For crash reports, profilers and debuggers.
   bool peek(std::uint64_t linear, void* to, std::size_t bytes) const;
+  /// Where the host has the page of 4 KiB that `linear` lies in, on the same conditions; null
+  /// instead of false. Valid while the guest does not run.
+  [[nodiscard]] const std::uint8_t* peek_page(std::uint64_t linear) const;
 
   /// From now on, at an instruction boundary, branches are recorded in that unit, whose source this
   /// CPU becomes; null: nowhere. Cheap if nothing changes. The unit must outlive its use here.

@@ -754,15 +754,27 @@ bool Cpu::runnable() {
   return (core_.rflags & kIf) != 0 && core_.environment->interrupt_waiting();
 }
 
+namespace {
+std::uint64_t linear_address(std::uint64_t rip, std::uint64_t base, Mode mode) {
+  const bool legacy = (mode.bits & (Mode::kCode16 | Mode::kCode32)) != 0;
+  return legacy ? static_cast<std::uint32_t>(base + rip) : base + rip;
+}
+}  // namespace
+
 CodePlace Cpu::place() const noexcept {
-  const auto linear = [](std::uint64_t rip, std::uint64_t base, Mode mode) {
-    const bool legacy = (mode.bits & (Mode::kCode16 | Mode::kCode32)) != 0;
-    return legacy ? static_cast<std::uint32_t>(base + rip) : base + rip;
-  };
   const Block* const block = core_.in_code ? core_.block : nullptr;
-  if (block == nullptr) return {linear(core_.rip, core_.code_base, core_.mode), core_.cpl != 0};
-  return {linear(block->rip, block->cs_base, block->mode),
+  if (block == nullptr)
+    return {linear_address(core_.rip, core_.code_base, core_.mode), core_.cpl != 0};
+  return {linear_address(block->rip, block->cs_base, block->mode),
           privilege_of(block->mode) == Privilege::kUser};
+}
+
+CodePlace Cpu::last_retired() const {
+  const bool unfinished = core_.stop == Stop::kAgain || core_.stop == Stop::kAlone;
+  if (private_->delivered || unfinished || core_.block == nullptr) return place();
+  const Block& block = *core_.block;
+  return {linear_address(block.rip + block.branch_offset, block.cs_base, block.mode),
+          privilege_of(block.mode) == Privilege::kUser};
 }
 
 std::uint64_t Cpu::cycles() {
@@ -772,6 +784,7 @@ std::uint64_t Cpu::cycles() {
 
 void Cpu::state_changed() {
   hand_over_edges(core_);
+  core_.block = nullptr;
   core_.gpr[kZeroRegister] = 0;
   flush_tlb(core_);
   update_mode(core_);
@@ -796,15 +809,20 @@ Result<void> Cpu::restore(const CpuState& state) {
   return {};
 }
 
+const std::uint8_t* Cpu::peek_page(std::uint64_t linear) const {
+  constexpr std::uint64_t kOffset = 0xfff;
+  std::uint64_t physical = 0;
+  if (!look_up(core_, linear & ~kOffset, physical)) return nullptr;
+  return core_.memory->host(physical, kOffset + 1);
+}
+
 bool Cpu::peek(std::uint64_t linear, void* to, std::size_t bytes) const {
   auto* out = static_cast<std::uint8_t*>(to);
   while (bytes != 0) {
     const std::size_t piece = std::min<std::size_t>(bytes, 4096 - (linear & 0xfff));
-    std::uint64_t physical = 0;
-    if (!look_up(core_, linear, physical)) return false;
-    const std::uint8_t* host = core_.memory->host(physical, piece);
-    if (host == nullptr) return false;
-    std::memcpy(out, host, piece);
+    const std::uint8_t* page = peek_page(linear);
+    if (page == nullptr) return false;
+    std::memcpy(out, page + (linear & 0xfff), piece);
     linear += piece;
     out += piece;
     bytes -= piece;
