@@ -28,7 +28,8 @@ struct FileInfo {
   std::vector<FileEvent> events;
   std::string hostname, arch, version, cpu_description;
   std::vector<std::string> command_line;
-  bool complete = true;  ///< false: the recording was cut short; what is there was read
+  /// False: the recording was cut short; what is there is read. Sure once it was read.
+  bool complete = true;
 };
 
 struct Task {
@@ -42,6 +43,14 @@ struct Task {
 struct CommRecord {
   Task task;
   std::string_view name;
+  bool exec = false;  ///< the process runs another program now: its mappings are gone
+};
+
+/// A process or thread begins; a process has its parent's mappings.
+struct ForkRecord {
+  Task task;
+  std::uint32_t parent_pid = 0;
+  std::uint32_t parent_tid = 0;
 };
 
 struct MappingRecord {
@@ -73,6 +82,7 @@ class RecordVisitor {
  public:
   virtual void on_comm(const CommRecord&) {}
   virtual void on_mapping(const MappingRecord&) {}
+  virtual void on_fork(const ForkRecord&) {}
   virtual void on_sample(const SampleRecord& sample) = 0;
   virtual void on_lost(std::uint64_t /*samples*/) {}
 
@@ -91,8 +101,11 @@ class Reader {
   [[nodiscard]] const FileInfo& info() const;
   /// Guest kernel symbols that came with a directory, as the text of a kallsyms file; may be empty.
   [[nodiscard]] const std::string& guest_kallsyms() const;
-  /// Everything in it. Once.
+  /// Everything in it. Once. Texts and spans that the visitor is given are valid during the call
+  /// only.
   Result<void> read(RecordVisitor& visitor);
+  /// Records of types that nobody knew when this was written; read() passes them over.
+  [[nodiscard]] std::uint64_t unknown_records() const;
 
  private:
   Reader();
