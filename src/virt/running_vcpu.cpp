@@ -12,6 +12,11 @@ using hostperf::GuestSnapshot;
 
 constinit thread_local RunningState running_state;
 
+std::uint32_t running_vcpu_index() noexcept {
+  const GuestContext* const vcpu = running_vcpu();
+  return vcpu != nullptr ? vcpu->vcpu_index() : GuestContext::kNoVcpu;
+}
+
 namespace {
 
 unsigned state() noexcept {

@@ -31,6 +31,9 @@ class GuestContext {
   /// Where the guest is, as exact as can be told between two of its instructions. While one runs,
   /// what came last.
   [[nodiscard]] virtual std::uint64_t instruction_pointer() const noexcept = 0;
+  /// By which reports call it; kNoVcpu: by none.
+  [[nodiscard]] virtual std::uint32_t vcpu_index() const noexcept { return kNoVcpu; }
+  static constexpr std::uint32_t kNoVcpu = ~std::uint32_t{0};
   /// The guest's own trace unit has interrupted it. Only called if guests own it (TraceOwner).
   virtual void take_trace_interrupt() noexcept {}
 
@@ -60,6 +63,8 @@ extern constinit thread_local RunningState running_state __attribute__((tls_mode
 [[nodiscard]] inline const GuestContext* running_vcpu() noexcept {
   return running_state.vcpu;
 }
+/// Of the vCPU that is loaded; GuestContext::kNoVcpu: none is.
+[[nodiscard]] std::uint32_t running_vcpu_index() noexcept;
 [[nodiscard]] inline Phase running_phase() noexcept {
   return running_state.phase;
 }

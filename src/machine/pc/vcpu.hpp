@@ -156,6 +156,7 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] std::uint64_t instruction_pointer() const noexcept override {
     return cpu_.place().linear;
   }
+  [[nodiscard]] std::uint32_t vcpu_index() const noexcept override { return index(); }
 
   /// What the guest does makes it leave. It enters again when this goes.
   class Exit;
