@@ -98,10 +98,9 @@ struct AddressSpaces::Private {
       const auto& [guest, kernel, machine_pid, pid] = key;
       if (guest != is_guest(owner.mode) || kernel || machine_pid != owner.machine_pid) continue;
       Mapped* file = mapped_at(candidate, address);
-      if (file != nullptr &&
-          !open(AddressOwner{owner.mode, machine_pid, pid}, *file, address).image.path.empty()) {
-        return file->image->image.path;
-      }
+      if (file == nullptr || is_kernel_name(file->file)) continue;
+      const std::string& path = open({owner.mode, machine_pid, pid}, *file, address).image.path;
+      if (!path.empty()) return path;
     }
     return {};
   }

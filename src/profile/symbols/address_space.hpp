@@ -50,16 +50,16 @@ struct CodeMapping {
 struct SymbolSources {
   /// An image to read in place of others: of those with the same file name, of those that cannot
   /// be opened where the profile says they are, and as the guest's kernel. Empty: none.
-  std::string image;
+  std::string image{};
   /// File with symbols (SymbolTable::from_file) that go before all others, by addresses as they
   /// were sampled. Empty: none.
-  std::string symbols;
+  std::string symbols{};
   /// File with the guest kernels' symbols, as /proc/kallsyms in the guest. Empty: none.
-  std::string guest_kallsyms;
+  std::string guest_kallsyms{};
   /// The text of one that came with the profile, where guest_kallsyms is empty.
-  std::string recorded_guest_kallsyms;
+  std::string recorded_guest_kallsyms{};
   /// File with the host kernel's symbols, for samples of it. Empty: they have no symbols.
-  std::string host_kallsyms;
+  std::string host_kallsyms{};
 };
 
 /// Code from one file, or the kernel.

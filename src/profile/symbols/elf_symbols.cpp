@@ -61,21 +61,26 @@ struct Sections {
 
 Result<Sections> sections_of(const ElfFile& file) {
   std::size_t count = 0;
-  if (elf_getshdrnum(file.get(), &count) != 0) return file.broken("its sections cannot be counted");
+  GElf_Ehdr header;
+  if (gelf_getehdr(file.get(), &header) == nullptr || elf_getshdrnum(file.get(), &count) != 0) {
+    return file.broken("its sections cannot be counted");
+  }
+  // What libelf makes of a file that was cut short.
+  if (count < header.e_shnum) return file.broken("its section headers are not in the file");
   Sections sections;
   Elf_Scn* dynamic = nullptr;
   for (std::size_t i = 0; i < count; ++i) {
     Elf_Scn* section = elf_getscn(file.get(), i);
-    GElf_Shdr header;
-    if (section == nullptr || gelf_getshdr(section, &header) == nullptr) {
+    GElf_Shdr says;
+    if (section == nullptr || gelf_getshdr(section, &says) == nullptr) {
       return file.broken("its section headers are not in the file");
     }
-    const bool loaded = (header.sh_flags & SHF_ALLOC) != 0;
+    const bool loaded = (says.sh_flags & SHF_ALLOC) != 0;
     const std::uint64_t end =
-        header.sh_addr + std::min(header.sh_size, ~std::uint64_t{0} - header.sh_addr);
-    sections.all.push_back({header.sh_addr, end, loaded && (header.sh_flags & SHF_EXECINSTR) != 0});
-    if (header.sh_type == SHT_SYMTAB) sections.symbols = section;
-    if (header.sh_type == SHT_DYNSYM) dynamic = section;
+        says.sh_addr + std::min(says.sh_size, ~std::uint64_t{0} - says.sh_addr);
+    sections.all.push_back({says.sh_addr, end, loaded && (says.sh_flags & SHF_EXECINSTR) != 0});
+    if (says.sh_type == SHT_SYMTAB) sections.symbols = section;
+    if (says.sh_type == SHT_DYNSYM) dynamic = section;
   }
   if (sections.symbols == nullptr) sections.symbols = dynamic;
   return sections;

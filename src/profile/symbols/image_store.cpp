@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -44,14 +45,19 @@ void index_segments(OpenImage& open) {
   open.code_by_offset = NestedRanges{code};
 }
 
-/// How far a kernel runs from where its image is linked, by a symbol that both have.
+/// How far a kernel runs from where its image is linked: as far as most of the names that both have
+/// are apart.
 std::uint64_t distance(const SymbolTable& running, const SymbolTable& linked) {
-  for (const char* name : {"_stext", "_text"}) {
-    const Symbol* a = running.find_name(name);
-    const Symbol* b = linked.find_name(name);
-    if (a != nullptr && b != nullptr) return a->start - b->start;
+  std::unordered_map<std::string_view, std::uint64_t> starts;
+  for (const Symbol& symbol : linked.symbols()) starts.emplace(symbol.linkage_name, symbol.start);
+  std::map<std::uint64_t, std::size_t> votes;
+  for (const Symbol& symbol : running.symbols()) {
+    const auto twin = starts.find(symbol.linkage_name);
+    if (twin != starts.end()) ++votes[symbol.start - twin->second];
   }
-  return 0;
+  const auto most =
+      std::ranges::max_element(votes, {}, [](const auto& vote) { return vote.second; });
+  return most == votes.end() ? 0 : most->first;
 }
 
 /// The kernel's own symbols, which have no sizes, with those of its image.
