@@ -80,9 +80,10 @@ Result<void> InputFile::read_kallsyms() {
   }
   if (candidates.empty()) return {};
   const fs::path& first = *std::min_element(candidates.begin(), candidates.end());
-  auto text = read_all(first, kMostKallsyms);
+  const std::uintmax_t size = fs::file_size(first, error);
+  if (error || size > kMostKallsyms) return failure("kallsyms: more than 256 MiB; remove it");
+  auto text = read_all(first, size);
   if (!text) return failure("kallsyms: " + text.error().message);
-  if (text->size() > kMostKallsyms) return failure("kallsyms: more than 256 MiB; remove it");
   kallsyms_ = std::move(*text);
   return {};
 }

@@ -83,6 +83,13 @@ std::string id_index(const WriterConfig& config, const SampleIds& ids) {
   return id_index_records(entries);
 }
 
+/// The same file for the kernel: "/a/./b" for "/a/b". perf 6.1 writes behind the end of a user's
+/// mapping if it is of a file that it knows as a kernel's.
+std::string kernel_spelling(const std::string& file) {
+  const std::size_t slash = file.rfind('/');
+  return slash == std::string::npos ? file : file.substr(0, slash) + "/." + file.substr(slash);
+}
+
 /// The guest's kernel. A kernel that is an image in a file is to perf what a module is: its path,
 /// and where it is mapped. With kallsyms it is the kernel itself.
 std::string guest_kernel(const WriterConfig& config, const Subject& kernel) {
@@ -95,13 +102,15 @@ std::string guest_kernel(const WriterConfig& config, const Subject& kernel) {
     records += mmap_record(kernel, {symbols.begin, symbols.end - symbols.begin, 0, name, {}});
   }
   for (const WrittenMapping& mapping : config.mappings) {
-    if (!symbols.meets(mapping)) records += mmap2_record(kernel, code_of(mapping));
+    if (symbols.meets(mapping)) continue;
+    const std::string file = kernel_spelling(mapping.file);
+    MappedCode code = code_of(mapping);
+    code.file = file;
+    records += mmap2_record(kernel, code);
   }
   return records;
 }
 
-/// The kernel's mappings come first: perf then takes the file for a module's in user mode, too, and
-/// its addresses for absolute ones. The other way round kernel samples have no symbols.
 std::string guest_records(const WriterConfig& config, const SampleIds& ids) {
   const std::uint64_t id = ids.id(0, 0);
   const Subject user{kGuestPid, kGuestPid, CpuMode::kGuestUser, id};

@@ -133,6 +133,8 @@ struct Reader::Private {
   void take_event_update(ByteSpan bytes);
   void set_guest(const RecordHeader& record, Words body, Task& task);
   Words without_trailer(const RecordHeader& record, Words body);
+  std::string_view as_one_file(std::string_view name);
+  std::string file_name;
 };
 
 /// The records that stand in a pipe for what a file has in its header. They come before all others.
@@ -429,6 +431,16 @@ bool Reader::Private::deliver_fork(const RecordHeader& record, Words body) {
   return true;
 }
 
+/// Without the "/." with which the writer tells a kernel's file from a user's that is the same.
+std::string_view Reader::Private::as_one_file(std::string_view name) {
+  constexpr std::string_view kHere = "/./";
+  const std::size_t at = name.rfind(kHere);
+  if (at == std::string_view::npos) return name;
+  file_name = name.substr(0, at);
+  file_name += name.substr(at + kHere.size() - 1);
+  return file_name;
+}
+
 bool Reader::Private::deliver_mapping(const RecordHeader& record, Words body) {
   constexpr unsigned kData = 1u << 13, kExecutable = 4;
   MappingRecord mapping;
@@ -450,7 +462,7 @@ bool Reader::Private::deliver_mapping(const RecordHeader& record, Words body) {
     }
   }
   if (!reader.ok()) return false;
-  mapping.file = reader.take_text(reader.left());
+  mapping.file = as_one_file(reader.take_text(reader.left()));
   if (mapping.build_id.empty()) {
     const auto found = header.build_ids.find(mapping.file);
     if (found != header.build_ids.end()) mapping.build_id = found->second;
