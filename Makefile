@@ -12,7 +12,7 @@ help:
 	@echo 'make demo      build, and run the guest that programs its own performance counters'
 	@echo 'make test      build, and run the tests'
 	@echo 'make build     the command build/release/vpmu, the benchmarks, the guests'
-	@echo 'make test-all  the tests, the long ones too'
+	@echo 'make test-all  the tests, the long ones too, and those with perf, BOLT and others that read profiles'
 	@echo 'make bench     run the benchmarks and print the tables of docs/performance.md'
 	@echo 'make deps      install the packages all this needs'
 	@echo 'make clean     remove everything that was built'
@@ -27,10 +27,11 @@ build: deps $(BUILD)/build.ninja
 	@cmake --build $(BUILD) --parallel $(JOBS)
 
 test: build
-	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) --label-exclude 'long|nightly'
+	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) --label-exclude 'long|nightly|consumers'
 
 test-all: build
-	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
+	@tools/install-deps consumers
+	VPMU_CONSUMERS=required ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
 
 demo: deps $(BUILD)/build.ninja
 	@cmake --build $(BUILD) --parallel $(JOBS) --target vpmu guests_x86

@@ -3,8 +3,10 @@
 #
 # Runs the commands of a howto and compares what they print with what the howto says:
 #
-#   run_howto.py HOWTO.md --vpmu VPMU --guests FOLDER --source FOLDER
+#   run_howto.py HOWTO.md --vpmu VPMU --guests FOLDER --source FOLDER [--needs TOOL]...
 #
+# Without a tool that it needs it ends with status 77, or fails if VPMU_CONSUMERS=required is in the
+# environment.
 # * A ```sh block whose lines start with `build/release/vpmu`: each line is run by a shell, in a folder
 #   where build/release is what it is in a built tree. It must end with status 0 or 1 (what a guest that
 #   has passed ends with), or with N if the line ends with `# status N`.
@@ -16,6 +18,7 @@ import argparse
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,7 +88,13 @@ def main():
     parser.add_argument("--vpmu", type=pathlib.Path, required=True)
     parser.add_argument("--guests", type=pathlib.Path, required=True)
     parser.add_argument("--source", type=pathlib.Path, required=True)
+    parser.add_argument("--needs", action="append", default=[])
     arguments = parser.parse_args()
+    for tool in arguments.needs:
+        if shutil.which(tool) is None:
+            print(f"SKIPPED: {tool} is not there; tools/install-deps consumers installs it",
+                  file=sys.stderr)
+            sys.exit(1 if os.environ.get("VPMU_CONSUMERS") == "required" else 77)
 
     sources = [normal(path.read_text()) for folder in ("guests", "examples")
                for path in (arguments.source / folder).rglob("*.[ch]")]

@@ -6,6 +6,7 @@
 // innermost first:
 //
 //   work::tenth  leaf  branch  kernel_work  part  run_parts  guest_main  runtime_start
+//       start64
 //   work::fifth  Tree::descend (depth + 1 times)  branch  kernel_work  ... (as above)
 //   user::most   inner  middle (depth + 1 times)  user_work  user_begin
 //

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+#
+# Stock perf reads our recordings: guest samples as guest, names, stacks, branches, counts, and not
+# one warning. What is expected of `profiled` is said in guests/x86/profile/profiled.c.
+import json
+import re
+import subprocess
+
+from consumer import ConsumerTest, find_tool, main
+
+PERIOD = 1009
+# Of 1,000 instructions.
+SHARES = {"[g] work::tenth": 100, "[g] work::fifth": 200, "[u] user::most": 700}
+STACKS = {
+    "user::most": ["user::inner"] + ["user::middle"] * 4 + ["user_work", "user_begin"],
+    "work::fifth": ["work::Tree::descend"] * 4 + ["work::branch", "kernel_work", "part",
+                                                  "run_parts", "guest_main", "runtime_start", "start64"],
+}
+
+
+def short(symbol):
+    """Without the namespaces that have no name, and without what follows the name."""
+    return re.sub(r"\(.*?\)$", "", symbol.replace("(anonymous namespace)::", "")).strip()
+
+
+class PerfTest(ConsumerTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.perf = find_tool("perf")
+        event = ["-e", "instructions:p", "-c", PERIOD, "--append", "depth=3"]
+        cls.stacks = cls.record("profiled", *event, "-g", output="stacks")
+        cls.branches = cls.record("profiled", *event, "-b", output="branches")
+        cls.two_vcpus = cls.record("profiled", *event, "--smp", 2, output="two_vcpus")
+        cls.vpmu("run", cls.guest("profiled"), "--append", "depth=3", "--json", "run.json",
+                 status=(1,))
+        report = json.loads((cls.folder / "run.json").read_text())
+        cls.instructions = report["vcpus"][0]["retired"]["instructions"]["total"]
+
+    def perf_on(self, recording, command, *words):
+        """What perf prints. It does not demangle kernel symbols."""
+        text = self.read(self.perf, command, "-i", recording, *words)
+        return subprocess.run(["c++filt"], input=text, stdout=subprocess.PIPE, text=True,
+                              check=True).stdout
+
+    def samples_by_symbol(self, recording):
+        table = self.perf_on(recording, "report", "--stdio", "--no-children", "-g", "none",
+                             "-F", "sample,sym")
+        return {short(match[2]): int(match[1])
+                for match in re.finditer(r"^ +(\d+) +(\[.\] \S.*?) *$", table, re.MULTILINE)}
+
+    def samples_by_statistics(self, recording):
+        statistics = self.perf_on(recording, "report", "--stats")
+        return int(re.search(r"SAMPLE events: +(\d+)", statistics)[1])
+
+    def test_there_is_a_sample_for_every_period_of_instructions(self):
+        self.assertEqual(self.samples_by_statistics(self.stacks), self.instructions // PERIOD)
+        self.assertEqual(self.samples_by_statistics(self.branches), self.instructions // PERIOD)
+
+    def test_guest_samples_are_shown_as_the_guests_with_their_symbols_and_shares(self):
+        samples = self.samples_by_symbol(self.stacks)
+        total = sum(samples.values())
+        self.assertEqual(total, self.instructions // PERIOD)
+        for symbol, share in SHARES.items():
+            self.assertAlmostEqual(samples.get(symbol, 0) * 1000 / total, share, delta=5, msg=symbol)
+        hosts = [symbol for symbol in samples if symbol[:3] not in ("[g]", "[u]")]
+        self.assertEqual(hosts, [])
+
+    def test_call_stacks_are_whole(self):
+        text = self.perf_on(self.stacks, "script", "-F", "ip,sym")
+        stacks = {}
+        for sample in text.strip().split("\n\n"):
+            frames = [short(line.split(None, 1)[1]) for line in sample.strip().split("\n")]
+            stacks.setdefault(frames[0], []).append(frames)
+        for leaf, callers in STACKS.items():
+            # While a function makes its frame, or takes it down, its caller is missing.
+            whole = stacks[leaf].count([leaf] + callers)
+            self.assertGreater(whole / len(stacks[leaf]), 0.99, stacks[leaf][:2])
+
+    def test_branch_stacks_are_of_the_guest(self):
+        addresses = self.perf_on(self.branches, "script", "-F", "ip,sym,brstack")
+        names = self.perf_on(self.branches, "script", "-F", "ip,brstacksym")
+        for text in (addresses, names):
+            self.assertEqual(len(text.strip().split("\n")), self.instructions // PERIOD)
+            self.assertNotIn("[unknown]", text)
+        # The loop of user::most(): three bytes of DEC and two of JNZ, behind four of its frame.
+        self.expect(r" 0x(\w+)7/0x\1[4]/P/-/-/\d+/", addresses)
+        self.expect(r"user::most(\(.*?\))?\+0x7/user::most(\(.*?\))?\+0x4/P/", names)
+
+    def test_callers_of_branches_are_indented(self):
+        text = self.perf_on(self.branches, "script", "-F", "ip,sym,callindent")
+        self.assertEqual(len(text.strip().split("\n")), self.instructions // PERIOD)
+
+    def test_branch_history_names_functions(self):
+        text = self.perf_on(self.branches, "report", "--stdio", "--branch-history")
+        for symbol in SHARES:
+            self.expect(re.escape(symbol), text)
+
+    def test_the_branch_view_is_the_default_for_branches(self):
+        text = self.perf_on(self.branches, "report", "--stdio")
+        self.expect("Source Symbol +Target Symbol", text)
+        self.expect(r"\] user::most +\[.\] user::most", text)
+
+    def test_the_event_is_described(self):
+        text = self.perf_on(self.stacks, "evlist", "-v")
+        self.assertTrue(text.startswith("instructions:p"), text)
+        for part in (f"sample_freq }}: {PERIOD}", "CALLCHAIN", "precise_ip: ", "exclude_host: 1"):
+            self.assertIn(part, text)
+        text = self.perf_on(self.branches, "evlist", "-v")
+        self.assertIn("BRANCH_STACK", text)
+
+    def test_two_vcpus_are_told_apart(self):
+        # The second has half of the work.
+        text = self.perf_on(self.two_vcpus, "script", "-F", "cpu,ip,sym")
+        by_cpu = [text.count(f"[{cpu:03}]") for cpu in (0, 1)]
+        self.assertEqual(sum(by_cpu), self.samples_by_statistics(self.two_vcpus))
+        self.assertAlmostEqual(by_cpu[1] / sum(by_cpu), 0.5, delta=0.01)
+
+
+if __name__ == "__main__":
+    main()
