@@ -141,7 +141,7 @@ void RealTimeSampler::Private::interrupted(std::uint64_t periods, std::uint64_t 
                    .vcpu = config.vcpu != nullptr ? config.vcpu() : Sample::kNoVcpu,
                    .mode = SampledMode::kHostUser};
   if (guest.state != 0) {
-    const bool user = (guest.state & kGuestUser) != 0;
+    const bool user = (guest.state & kGuestUserMode) != 0;
     now.mode = user ? SampledMode::kGuestUser : SampledMode::kGuestKernel;
     now.ip = guest.ip;
   }
