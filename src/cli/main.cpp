@@ -14,6 +14,7 @@
 #include "cli/exit_status.hpp"
 #include "cli/filter/filter_command.hpp"
 #include "cli/run_command.hpp"
+#include "cli/stat/stat_command.hpp"
 #include "cli/version.hpp"
 
 namespace {
@@ -57,6 +58,7 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
 
   const vpmu::cli::RunCommand run{app};
+  const vpmu::cli::stat::StatCommand stat{app};
 
   CLI::App* cpu = app.add_subcommand("cpu", "The CPU models");
   cpu->require_subcommand(1);
@@ -88,6 +90,7 @@ int run_command_line(int argc, char** argv) {
     return refuse(app, argc, argv, error);
   }
   if (run.parsed()) return run.run();
+  if (stat.parsed()) return stat.run();
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (filter.parsed()) return filter.run();
   if (list->parsed()) return print(vpmu::cli::list_cpus());

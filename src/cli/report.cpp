@@ -27,15 +27,6 @@ std::string reason(const RunFacts& facts) {
   return facts.signal == 0 ? "stopped" : "interrupted";
 }
 
-Json outcome(const machine::Machine& machine, const RunFacts& facts) {
-  Json json{{"reason", reason(facts)}, {"status", facts.status}};
-  if (facts.outcome.reason == Outcome::Reason::kDebugExit) json["value"] = facts.outcome.value;
-  if (facts.outcome.reason == Outcome::Reason::kCrash) json["vcpu"] = facts.outcome.value;
-  json["cycles"] = machine.now();
-  json["instructions"] = machine.instructions();
-  return json;
-}
-
 /// What the guest is offered of last branch records; null: none.
 Json lbr(const machine::Machine& machine) {
   if (!offers_lbr(machine)) return nullptr;
@@ -143,6 +134,15 @@ double mips(const machine::Machine& machine, const RunFacts& facts) {
 }
 }  // namespace
 
+Json outcome_json(const machine::Machine& machine, const RunFacts& facts) {
+  Json json{{"reason", reason(facts)}, {"status", facts.status}};
+  if (facts.outcome.reason == Outcome::Reason::kDebugExit) json["value"] = facts.outcome.value;
+  if (facts.outcome.reason == Outcome::Reason::kCrash) json["vcpu"] = facts.outcome.value;
+  json["cycles"] = machine.now();
+  json["instructions"] = machine.instructions();
+  return json;
+}
+
 Json report(const machine::Machine& machine, const RunFacts& facts, bool host_times) {
   const machine::MachineConfig& config = machine.config();
   Json json{
@@ -159,7 +159,7 @@ Json report(const machine::Machine& machine, const RunFacts& facts, bool host_ti
         {"quantum", config.quantum}}},
       {"cpu", {{"model", config.model->name}, {"hz", config.model->hz}}},
       {"pmu", pmu(machine.pmu_config())},
-      {"outcome", outcome(machine, facts)},
+      {"outcome", outcome_json(machine, facts)},
       {"vcpus", Json::array()},
   };
   json["pmu"]["lbr"] = lbr(machine);

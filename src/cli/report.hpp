@@ -29,6 +29,9 @@ inline constexpr int kReportVersion = 1;
 nlohmann::ordered_json report(const machine::Machine& machine, const RunFacts& facts,
                               bool host_times);
 
+/// The field `outcome` of a report: how the run ended, and how far it came.
+nlohmann::ordered_json outcome_json(const machine::Machine& machine, const RunFacts& facts);
+
 /// Lines, each ending with a newline.
 std::string summary(const machine::Machine& machine, const RunFacts& facts);
 
