@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "unit/hostperf/deny_membarrier.hpp"
+
 namespace vpmu::hostperf {
 namespace {
 
@@ -397,6 +399,26 @@ TEST_F(GuestCallbacksTest, AChildMadeWhileSomebodyAddsAndRemovesCanDoSo) {
   }
   over = true;
   writer.join();
+}
+
+// ---- Without membarrier -------------------------------------------------------------------------
+
+TEST_F(GuestCallbacksTest, MembarrierMayBeTakenAwayWhenThereAreReaders) {
+  constexpr int kCannotDeny = 77;
+  ASSERT_TRUE(host.add(kTable));
+  const int status = in_child([&] {
+    alarm(20);
+    guest.state = kGuestActive;
+    if (!test::deny_membarrier()) return kCannotDeny;
+    if (!host.remove(kTable)) return 1;
+    if (host.state() != 0) return 2;
+    if (!host.add(kTable)) return 3;
+    if (host.state() != kGuestActive) return 4;
+    return host.remove(kTable) ? 0 : 5;
+  });
+  if (status == kCannotDeny) GTEST_SKIP() << "system calls cannot be denied here";
+  EXPECT_EQ(status, 0);
+  ASSERT_TRUE(host.remove(kTable));
 }
 
 // ---- State first, then ip -----------------------------------------------------------------------
