@@ -770,8 +770,8 @@ CodePlace Cpu::place() const noexcept {
 }
 
 CodePlace Cpu::last_retired() const {
-  const bool unfinished = core_.stop == Stop::kAgain || core_.stop == Stop::kAlone;
-  if (private_->delivered || unfinished || core_.block == nullptr) return place();
+  if (private_->delivered || core_.block == nullptr) return place();
+  // What stops in the middle of a block (a string instruction that goes on) is its last one.
   const Block& block = *core_.block;
   return {linear_address(block.rip + block.branch_offset, block.cs_base, block.mode),
           privilege_of(block.mode) == Privilege::kUser};

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "unit/machine/machine_fixture.hpp"
+#include "vpmu/virt/x86/pmu_request.hpp"
 
 namespace vpmu::test {
 namespace {
@@ -112,6 +113,27 @@ TEST_F(EventCountsTest, AGuestThatSleepsForEverEndsAsIfNobodyLooked) {
     return machine->now();
   };
   EXPECT_EQ(end(10), end(0));
+}
+
+TEST_F(EventCountsTest, AGuestThatRecordsBranchesEntersNoMoreOftenThanIfNobodyLooked) {
+  const auto pmu = virt::x86::restrict_pmu(*config.model, {.lbr = true});
+  ASSERT_TRUE(pmu.has_value());
+  config.pmu = *pmu;
+  constexpr std::uint32_t kTos = 0x1c9, kDebugControl = 0x1d9;
+  const Code guest = wrmsr(kDebugControl, 1) + rdmsr(kTos) + forever();
+  const auto state = [&](bool looked_at) {
+    counts.reset();
+    load(guest);
+    Intervals intervals;
+    if (looked_at) attach({{"cycles", {.config = kCycles}}}, 1'000, &intervals);
+    machine->run({.instructions = 100'000});
+    EXPECT_EQ(intervals.readings.size() > 50, looked_at);
+    counts.reset();
+    return machine->save();
+  };
+  const machine::MachineState alone = state(false);
+  EXPECT_GT(alone.vcpus[0].lbr.statistics.entries_passed_through, 0u);
+  EXPECT_TRUE(state(true) == alone);
 }
 
 TEST_F(EventCountsTest, SharesCountersWhenThereAreNotEnough) {
