@@ -107,10 +107,12 @@ Result<void> read_features(const InputFile& file, const HeaderFields& fields, Fi
   for (unsigned feature = 0; feature < kFeatureBits; ++feature) {
     if ((fields.features[feature / 64] >> feature % 64 & 1) == 0) continue;
     const auto entry = within(file.bytes(), {table, sizeof(Section)});
-    if (!entry) return file.malformed(table, "the table of features is cut short");
-    const auto section = ByteReader{*entry}.take<Section>();
+    const Section section = entry ? ByteReader{*entry}.take<Section>() : Section{};
     const auto content = within(file.bytes(), section);
-    if (!content) return file.malformed(table, "a feature is not in the file");
+    if (!entry || !content) {
+      header.info.complete = false;
+      return {};
+    }
     if (!take_feature(feature, *content, header)) {
       return file.malformed(section.offset, fmt::format("feature {} makes no sense", feature));
     }
