@@ -42,6 +42,7 @@ class GuestRun {
 
   [[nodiscard]] machine::Machine& machine() { return *machine_; }
   [[nodiscard]] const machine::Machine& machine() const { return *machine_; }
+  [[nodiscard]] StdioConsole& console() { return console_; }
   [[nodiscard]] const machine::snapshot::Guest& name() const { return name_; }
   [[nodiscard]] const RunFacts& facts() const { return facts_; }
 

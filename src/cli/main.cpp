@@ -13,6 +13,7 @@
 #include "cli/doctor/doctor_command.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/filter/filter_command.hpp"
+#include "cli/record/record_command.hpp"
 #include "cli/run_command.hpp"
 #include "cli/stat/stat_command.hpp"
 #include "cli/version.hpp"
@@ -59,6 +60,7 @@ int run_command_line(int argc, char** argv) {
 
   const vpmu::cli::RunCommand run{app};
   const vpmu::cli::stat::StatCommand stat{app};
+  const vpmu::cli::record::RecordCommand record{app};
 
   CLI::App* cpu = app.add_subcommand("cpu", "The CPU models");
   cpu->require_subcommand(1);
@@ -91,6 +93,7 @@ int run_command_line(int argc, char** argv) {
   }
   if (run.parsed()) return run.run();
   if (stat.parsed()) return stat.run();
+  if (record.parsed()) return record.run();
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (filter.parsed()) return filter.run();
   if (list->parsed()) return print(vpmu::cli::list_cpus());

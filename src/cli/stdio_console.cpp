@@ -29,7 +29,11 @@ void StdioConsole::put(std::uint8_t byte) {
 }
 
 void StdioConsole::flush() {
-  if (error_ == 0 && !output_.empty()) error_ = write_all(STDOUT_FILENO, output_);
+  if (error_ == 0 && !output_.empty()) {
+    if (before_output_) before_output_();
+    error_ = write_all(STDOUT_FILENO, output_);
+    at_line_start_ = output_.back() == '\n';
+  }
   output_.clear();
 }
 

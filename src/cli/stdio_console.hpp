@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "machine/pc/console.hpp"
 
@@ -21,6 +23,10 @@ class StdioConsole final : public machine::Console {
   bool wait_for_input() override;
   void flush() override;
 
+  /// To be called before anything is written: somebody else uses the same terminal.
+  void before_output(std::function<void()> hook) { before_output_ = std::move(hook); }
+  /// Whether what was written last ended a line; so it does before the first write.
+  [[nodiscard]] bool at_line_start() const { return at_line_start_; }
   /// The errno of the first write that failed; 0 if none did. What comes after it is dropped.
   [[nodiscard]] int error() const { return error_; }
 
@@ -30,6 +36,8 @@ class StdioConsole final : public machine::Console {
 
   std::string output_;
   int error_ = 0;
+  bool at_line_start_ = true;
+  std::function<void()> before_output_;
 
   bool input_open_;
   std::uint8_t input_[256];
