@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/annotate/annotate_command.hpp"
 #include "cli/atomic_file.hpp"
 #include "cli/cpu_command.hpp"
 #include "cli/doctor/doctor_command.hpp"
@@ -81,6 +82,7 @@ int run_command_line(int argc, char** argv) {
   doctor->footer("Exit status: 0 if guests run here, whatever else is missing; 1 if they do not.");
 
   const vpmu::cli::filter::FilterCommand filter{app};
+  const vpmu::cli::annotate::AnnotateCommand annotate{app};
 
   try {
     app.parse(argc, argv);
@@ -96,6 +98,7 @@ int run_command_line(int argc, char** argv) {
   if (record.parsed()) return record.run();
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (filter.parsed()) return filter.run();
+  if (annotate.parsed()) return annotate.run();
   if (list->parsed()) return print(vpmu::cli::list_cpus());
   if (show->parsed()) return show_cpu(model, events);
   return vpmu::cli::kStatusBadInput;

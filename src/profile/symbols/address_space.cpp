@@ -182,6 +182,11 @@ void AddressSpaces::map(const CodeMapping& mapping) {
                           {mapping.build_id.begin(), mapping.build_id.end()}};
 }
 
+void AddressSpaces::unmap(const AddressOwner& owner) {
+  const auto found = private_->spaces.find(key_of(owner));
+  if (found != private_->spaces.end()) found->second.clear();
+}
+
 void AddressSpaces::fork(const AddressOwner& parent, const AddressOwner& child) {
   const auto found = private_->spaces.find(key_of(parent));
   if (found == private_->spaces.end() || key_of(parent) == key_of(child)) return;

@@ -93,6 +93,8 @@ class AddressSpaces {
 
   /// From now on; replaces what was mapped there.
   void map(const CodeMapping& mapping);
+  /// A process runs another program: nothing is mapped for it any more.
+  void unmap(const AddressOwner& owner);
   /// A process begins with the mappings of another one.
   void fork(const AddressOwner& parent, const AddressOwner& child);
 

@@ -127,6 +127,15 @@ TEST(AddressSpaces, AForkedProcessHasItsParentsMappings) {
   EXPECT_EQ(name_of(spaces.find(child, kLinked)), "first");
 }
 
+TEST(AddressSpaces, AProcessThatRunsAnotherProgramHasNothingMapped) {
+  AddressSpaces spaces = spaces_with();
+  spaces.map({kUser, 0x1000, 32, 0, "[old]", {}});
+  spaces.map({kKernel, 0x8000, 32, 0, "[kernel]", {}});
+  spaces.unmap(kUser);
+  EXPECT_EQ(spaces.find(kUser, 0x1000).image, nullptr);
+  EXPECT_NE(spaces.find(kUser, 0x8000).image, nullptr);
+}
+
 TEST(AddressSpaces, GuestKernelsHaveTheSymbolsThatCameWithTheProfile) {
   AddressSpaces spaces =
       spaces_with({.recorded_guest_kallsyms = "ffffffff81000000 T _stext\nffffffff81000100 t f\n"});
