@@ -16,29 +16,35 @@ inline constexpr unsigned kCyclesShift = 4, kTypeShift = 20;
 inline constexpr std::uint64_t kCyclesMask = 0xffff, kTypeMask = 0xf;
 }  // namespace branch_flag
 
-/// PERF_BR_*. Far branches, interrupts and exceptions are one type to the LBR: unknown.
-constexpr std::uint64_t branch_type(silicon::x86::BranchType type) {
+/// PERF_BR_* by BranchType, four bits each. Far branches, interrupts and exceptions are one type to
+/// the LBR: unknown, 0.
+inline constexpr std::uint64_t kBranchTypes = [] {
   using silicon::x86::BranchType;
-  switch (type) {
-    case BranchType::kConditional: return 1;
-    case BranchType::kDirectJump: return 2;
-    case BranchType::kIndirectJump: return 3;
-    case BranchType::kDirectCall: return 4;
-    case BranchType::kIndirectCall: return 5;
-    case BranchType::kReturn: return 6;
-    case BranchType::kOther: break;
-  }
-  return 0;
-}
+  std::uint64_t types = 0;
+  const auto add = [&types](BranchType type, std::uint64_t perf_type) {
+    types |= perf_type << 4 * static_cast<unsigned>(type);
+  };
+  add(BranchType::kConditional, 1);
+  add(BranchType::kDirectJump, 2);
+  add(BranchType::kIndirectJump, 3);
+  add(BranchType::kDirectCall, 4);
+  add(BranchType::kIndirectCall, 5);
+  add(BranchType::kReturn, 6);
+  return types;
+}();
 
-/// What the format of the record does not say is 0: unknown.
+/// What the format of the record does not say is 0: unknown. Without a branch, since there are
+/// dozens of records in a sample.
 constexpr std::uint64_t branch_flags(const silicon::x86::LbrStack::Decoded& branch) {
-  std::uint64_t flags = branch.mispredicted ? branch_flag::kMispredicted : branch_flag::kPredicted;
-  if (branch.in_transaction) flags |= branch_flag::kInTransaction;
-  if (branch.aborted) flags |= branch_flag::kAborted;
-  flags |= std::uint64_t{branch.cycles.value_or(0)} << branch_flag::kCyclesShift;
-  if (branch.type) flags |= branch_type(*branch.type) << branch_flag::kTypeShift;
-  return flags;
+  using silicon::x86::BranchType;
+  const std::uint64_t cycles = branch.cycles.value_or(std::uint16_t{0});
+  const auto type = static_cast<unsigned>(branch.type.value_or(BranchType::kOther));
+  return std::uint64_t{branch.mispredicted} * branch_flag::kMispredicted |
+         std::uint64_t{!branch.mispredicted} * branch_flag::kPredicted |
+         std::uint64_t{branch.in_transaction} * branch_flag::kInTransaction |
+         std::uint64_t{branch.aborted} * branch_flag::kAborted |
+         cycles << branch_flag::kCyclesShift |
+         (kBranchTypes >> 4 * type & branch_flag::kTypeMask) << branch_flag::kTypeShift;
 }
 
 }  // namespace vpmu::profile::perf_data
