@@ -15,6 +15,7 @@
 #include "cli/exit_status.hpp"
 #include "cli/filter/filter_command.hpp"
 #include "cli/record/record_command.hpp"
+#include "cli/report/profile_commands.hpp"
 #include "cli/run_command.hpp"
 #include "cli/stat/stat_command.hpp"
 #include "cli/version.hpp"
@@ -83,6 +84,7 @@ int run_command_line(int argc, char** argv) {
 
   const vpmu::cli::filter::FilterCommand filter{app};
   const vpmu::cli::annotate::AnnotateCommand annotate{app};
+  const vpmu::cli::report::ProfileCommands profile{app};
 
   try {
     app.parse(argc, argv);
@@ -99,6 +101,7 @@ int run_command_line(int argc, char** argv) {
   if (doctor->parsed()) return vpmu::cli::doctor::run_doctor(as_json);
   if (filter.parsed()) return filter.run();
   if (annotate.parsed()) return annotate.run();
+  if (profile.parsed()) return profile.run();
   if (list->parsed()) return print(vpmu::cli::list_cpus());
   if (show->parsed()) return show_cpu(model, events);
   return vpmu::cli::kStatusBadInput;
