@@ -82,7 +82,10 @@ class PerfTest(ConsumerTest):
         names = self.perf_on(self.branches, "script", "-F", "ip,brstacksym")
         for text in (addresses, names):
             self.assertEqual(len(text.strip().split("\n")), self.instructions // PERIOD)
-            self.assertNotIn("[unknown]", text)
+        self.assertEqual(addresses.count("[unknown]"), 0)
+        # perf looks up all of a stack as of the mode that was sampled: right behind a change of mode
+        # there are branches from before that it does not find.
+        self.assertLess(names.count("[unknown]"), names.count("/-/-/") / 1000)
         # The loop of user::most(): three bytes of DEC and two of JNZ, behind four of its frame.
         self.expect(r" 0x(\w+)7/0x\1[4]/P/-/-/\d+/", addresses)
         self.expect(r"user::most(\(.*?\))?\+0x7/user::most(\(.*?\))?\+0x4/P/", names)

@@ -33,7 +33,8 @@ std::vector<perf_data::WrittenMapping> mappings(const profile::ElfImage& image,
                       .length = segment.file_bytes,
                       .file_offset = segment.file_offset,
                       .file = path,
-                      .build_id = image.build_id});
+                      .build_id = image.build_id,
+                      .text = image.text});
   }
   return result;
 }

@@ -90,6 +90,18 @@ std::string kernel_spelling(const std::string& file) {
   return slash == std::string::npos ? file : file.substr(0, slash) + "/." + file.substr(slash);
 }
 
+/// Without what lies in front of the section .text, if that is in the mapping: perf believes that
+/// files of a kernel's are mapped from there on.
+MappedCode from_text_on(const WrittenMapping& mapping) {
+  MappedCode code = code_of(mapping);
+  if (mapping.text < code.start || mapping.text - code.start >= code.length) return code;
+  const std::uint64_t skipped = mapping.text - code.start;
+  code.start += skipped;
+  code.length -= skipped;
+  code.file_offset += skipped;
+  return code;
+}
+
 /// The guest's kernel. A kernel that is an image in a file is to perf what a module is: its path,
 /// and where it is mapped. With kallsyms it is the kernel itself.
 std::string guest_kernel(const WriterConfig& config, const Subject& kernel) {
@@ -104,7 +116,7 @@ std::string guest_kernel(const WriterConfig& config, const Subject& kernel) {
   for (const WrittenMapping& mapping : config.mappings) {
     if (symbols.meets(mapping)) continue;
     const std::string file = kernel_spelling(mapping.file);
-    MappedCode code = code_of(mapping);
+    MappedCode code = from_text_on(mapping);
     code.file = file;
     records += mmap2_record(kernel, code);
   }

@@ -43,6 +43,7 @@ struct WrittenMapping {
   std::uint64_t file_offset = 0;
   std::string file;                    ///< path of the image, or a name in brackets
   std::vector<std::uint8_t> build_id;  ///< empty: none
+  std::uint64_t text = 0;              ///< linear address of the file's section .text; 0: not known
 };
 
 struct WriterConfig {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string_view>
 
 #include "profile/symbols/elf_file.hpp"
 
@@ -30,13 +31,27 @@ std::vector<std::uint8_t> build_id(Elf* elf) {
   return {first, first + length};
 }
 
+/// 0 also if the sections are broken: only segments matter for what is loaded.
+std::uint64_t text_address(Elf* elf) {
+  std::size_t names = 0;
+  if (elf_getshdrstrndx(elf, &names) != 0) return 0;
+  for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr;
+       section = elf_nextscn(elf, section)) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr) continue;
+    const char* name = elf_strptr(elf, names, header.sh_name);
+    if (name != nullptr && std::string_view{name} == ".text") return header.sh_addr;
+  }
+  return 0;
+}
+
 Result<ElfImage> image_of(const ElfFile& file) {
   GElf_Ehdr header;
   std::size_t count = 0;
   if (gelf_getehdr(file.get(), &header) == nullptr || elf_getphdrnum(file.get(), &count) != 0) {
     return file.broken("its header cannot be read");
   }
-  ElfImage image{code_set(header), {}, build_id(file.get())};
+  ElfImage image{code_set(header), {}, build_id(file.get()), text_address(file.get())};
   for (std::size_t i = 0; i < count; ++i) {
     GElf_Phdr segment;
     if (gelf_getphdr(file.get(), static_cast<int>(i), &segment) == nullptr) {

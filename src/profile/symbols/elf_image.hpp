@@ -25,6 +25,7 @@ struct ElfImage {
   CodeSet code = CodeSet::kOther;
   std::vector<ElfSegment> segments;    ///< that are loaded
   std::vector<std::uint8_t> build_id;  ///< empty: none
+  std::uint64_t text = 0;              ///< address of the section .text; 0: there is none
 };
 
 Result<ElfImage> read_elf_image(const std::string& path);

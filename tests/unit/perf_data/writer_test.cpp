@@ -245,6 +245,33 @@ TEST(Writer, WithKernelSymbolsMakesADirectoryWithThem) {
   EXPECT_EQ(kernel->length, 0x2000u);
 }
 
+/// perf takes the file for a module's, and believes that those are mapped from .text on.
+TEST(Writer, MapsAKernelsFileFromItsTextOn) {
+  struct Case {
+    std::uint64_t text, start, length, file_offset;
+  };
+  for (const Case c : {Case{0x101010, 0x101010, 0x1ff0, 0x1010}, Case{0, 0x101000, 0x2000, 0x1000},
+                       Case{0x103000, 0x101000, 0x2000, 0x1000}}) {
+    const TestPath path;
+    WriterConfig config = small_config(Layout::kGuest);
+    config.mappings[0].text = c.text;
+    record(path.str(), config, 2);
+    const Everything all = read_everything(path.str());
+    const auto mapping_of = [&all](CpuMode mode) {
+      return *std::find_if(all.mappings.begin(), all.mappings.end(), [mode](const ReadMapping& m) {
+        return m.task.mode == mode && m.file == "/guests/sort.elf";
+      });
+    };
+    const ReadMapping kernel = mapping_of(CpuMode::kGuestKernel);
+    EXPECT_EQ(kernel.start, c.start);
+    EXPECT_EQ(kernel.length, c.length);
+    EXPECT_EQ(kernel.file_offset, c.file_offset);
+    const ReadMapping user = mapping_of(CpuMode::kGuestUser);
+    EXPECT_EQ(user.start, 0x101000u);
+    EXPECT_EQ(user.length, 0x2000u);
+  }
+}
+
 TEST(Writer, ReplacesRecordingsWhateverFormTheyHave) {
   const TestPath path;
   WriterConfig file = small_config(Layout::kGuest), directory = file;

@@ -222,6 +222,17 @@ TEST(ElfImage, ASegmentBehindTheFilesEndIsAnError) {
   EXPECT_FALSE(read_code(file.path(), kBase, 1));
 }
 
+TEST(ElfImage, TellsWhereTheSectionTextBegins) {
+  SymbolElf64 elf{EM_X86_64, kBase, kCode, {}};
+  const TemporaryFile unnamed{elf.file()};
+  EXPECT_EQ(read_elf_image(unnamed.path()).value().text, 0u);
+  const std::string guest = std::string{VPMU_GUESTS} + "/hello.elf";
+  const auto image = read_elf_image(guest);
+  ASSERT_TRUE(image) << image.error().message;
+  // Behind the multiboot header's twelve bytes, and aligned (guests/x86/guest.ld).
+  EXPECT_EQ(image->text, 0x100010u);
+}
+
 /// Guests that are built here: the same program as ELF64 and, for multiboot, as ELF32.
 TEST(ElfSymbols, AGuestHasTheSameOnesInBothOfItsFormats) {
   const std::string name = std::string{VPMU_GUESTS} + "/hello";
