@@ -194,18 +194,19 @@ void Profiler::Private::locate(const x86::Cpu& cpu, const SamplingEvent& event, 
   const bool user = (guest.state & hostperf::kGuestUserMode) != 0;
   sample.mode = guest_mode(user);
   sample.ip = guest.ip;
-  bool stack_of_mode = true;
-  if (event.precise) {
-    const x86::CodePlace last = cpu.last_retired();
-    sample.mode = guest_mode(last.user);
-    sample.ip = last.linear;
-    sample.exact = true;
-    // Between the two, the guest has changed its privilege and may have changed its stack.
-    stack_of_mode = last.user == user;
+  const std::span<std::uint64_t> room{chain.data(), config.callchain_depth};
+  if (!event.precise) {
+    if (!room.empty()) sample.callchain = room.first(call_chain(cpu, room));
+    return;
   }
-  if (config.callchain_depth == 0) return;
-  const std::span<std::uint64_t> room{chain.data(), stack_of_mode ? config.callchain_depth : 1};
-  sample.callchain = room.first(call_chain(cpu, sample.ip, room));
+  const x86::Cpu::Retired last = cpu.last_retired();
+  sample.mode = guest_mode(last.place.user);
+  sample.ip = last.place.linear;
+  sample.exact = true;
+  if (room.empty()) return;
+  // With its privilege the guest may have changed its stack.
+  chain[0] = sample.ip;
+  sample.callchain = room.first(last.place.user == user ? call_chain(cpu, last, room) : 1);
 }
 
 void Profiler::Private::record_branches(const Opened& each, Sample& sample) {

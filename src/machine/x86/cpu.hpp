@@ -89,11 +89,17 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
   /// Async-signal-safe on the thread that runs the CPU.
   [[nodiscard]] CodePlace place() const noexcept;
 
+  /// An instruction that has retired.
+  struct Retired {
+    CodePlace place;
+    bool calls = false;  ///< near calls and returns only
+    bool returns = false;
+  };
   /// The instruction that retired last. For listeners of deadlines, and between runs. If events
   /// have been counted since for something else it is what that is for: the first instruction of
   /// the handler of an interrupt or exception that was delivered, a string instruction that is in
   /// the middle.
-  [[nodiscard]] CodePlace last_retired() const;
+  [[nodiscard]] Retired last_retired() const;
 
   /// Cycles retired since construction, up to the current instruction boundary.
   [[nodiscard]] std::uint64_t cycles();

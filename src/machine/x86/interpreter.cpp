@@ -769,12 +769,14 @@ CodePlace Cpu::place() const noexcept {
           privilege_of(block->mode) == Privilege::kUser};
 }
 
-CodePlace Cpu::last_retired() const {
-  if (private_->delivered || core_.block == nullptr) return place();
+Cpu::Retired Cpu::last_retired() const {
+  if (private_->delivered || core_.block == nullptr) return {place()};
   // What stops in the middle of a block (a string instruction that goes on) is its last one.
   const Block& block = *core_.block;
-  return {linear_address(block.rip + block.branch_offset, block.cs_base, block.mode),
-          privilege_of(block.mode) == Privilege::kUser};
+  return {.place = {linear_address(block.rip + block.branch_offset, block.cs_base, block.mode),
+                    privilege_of(block.mode) == Privilege::kUser},
+          .calls = block.branch == BranchKind::kCall || block.branch == BranchKind::kIndirectCall,
+          .returns = block.branch == BranchKind::kReturn};
 }
 
 std::uint64_t Cpu::cycles() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/profiler/guest_stack.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
@@ -41,7 +42,7 @@ class GuestStackTest : public MachineTest {
   }
   Addresses chain(std::size_t depth = 127) {
     Addresses found(depth);
-    found.resize(machine::call_chain(cpu(), kEntry, found));
+    found.resize(machine::call_chain(cpu(), found));
     return found;
   }
   /// 32-bit code, without paging.
@@ -152,7 +153,7 @@ TEST_F(GuestStackTest, SegmentsHaveBases) {
   frame(kStack, kStack - 0x1000 + 12, 0x101000, 4);
   frame(kStack + 12, 0, 0xffff'f000 - 0x2000, 4);
   point_at(kStack - 0x1000);
-  EXPECT_EQ(chain(), (Addresses{kEntry, 0x111000, 0xd000}));
+  EXPECT_EQ(chain(), (Addresses{kEntry + 0x10000, 0x111000, 0xd000}));
 }
 
 TEST_F(GuestStackTest, FramesOf32BitCodeDoNotWrap) {
@@ -173,6 +174,98 @@ TEST_F(GuestStackTest, SixteenBitCodeHasNoFrames) {
   frame(kStack, 0, 0x101000, 4);
   point_at(kStack);
   EXPECT_EQ(chain(), (Addresses{kEntry}));
+}
+
+// ---- Functions that have no frame yet, or no more
+// -------------------------------------------------
+
+class EveryStackTest : public GuestStackTest, public testing::WithParamInterface<bool> {
+ protected:
+  const bool code64 = GetParam();
+
+  static Code call(int bytes) {
+    return Code{0xe8} + little_endian(static_cast<std::uint32_t>(bytes), 4);
+  }
+  [[nodiscard]] Code rex() const { return code64 ? Code{0x48} : Code{}; }
+  [[nodiscard]] Code mov_rbp_rsp() const { return rex() + Code{0x89, 0xe5}; }
+  /// Calls inner() at kEntry + 0x100 twice, once by way of a jump at kEntry + 0x180.
+  [[nodiscard]] Code outer() const {
+    Code code = Code{0xf3, 0x0f, 0x1e, 0xfa, 0x55} + mov_rbp_rsp();  // ENDBR64; PUSH RBP
+    const auto call_to = [&](int offset) {
+      const int next = 0x80 + static_cast<int>(code.size()) + 5;
+      code = code + call(offset - next);
+    };
+    call_to(0x100);
+    call_to(0x180);
+    return code + Code{0x5d, 0xc3};  // POP RBP; RET
+  }
+  /// For ever: calls outer() at kEntry + 0x80.
+  [[nodiscard]] Code program() const {
+    const auto at = [](Code code, std::size_t offset, const Code& what) {
+      code.resize(offset, 0x90);
+      return code + what;
+    };
+    Code code = Code{0x31, 0xed, 0x90};  // XOR EBP, EBP
+    code = code + call(0x80 - 8) + Code{0xeb, 0xf9};
+    code = at(code, 0x80, outer());
+    // PUSH RBP; XOR EAX, EAX; MOV RBP, RSP would leave one instruction out: compilers do it rarely.
+    code = at(code, 0x100, Code{0x55} + mov_rbp_rsp() + Code{0x31, 0xc0, 0x90, 0xc9, 0xf3, 0xc3});
+    return at(code, 0x180, Code{0xe9} + little_endian(static_cast<std::uint32_t>(-0x85), 4));
+  }
+  [[nodiscard]] Addresses precise_chain() {
+    Addresses found(127);
+    found.resize(machine::call_chain(cpu(), cpu().last_retired(), found));
+    return found;
+  }
+  /// Innermost first.
+  static Addresses with(std::uint64_t ip, const Addresses& returns) {
+    Addresses all{ip};
+    all.insert(all.end(), returns.rbegin(), returns.rend());
+    return all;
+  }
+};
+
+TEST_P(EveryStackTest, IsWhatCallsAndReturnsSay) {
+  load(program());
+  if (!code64) {
+    protected_mode(0, 0);
+    cpu().core().gpr[kRsp] = kStack;
+  }
+  Addresses returns;  // the innermost last
+  std::size_t deepest = 0;
+  for (std::uint64_t n = 0; n < 200; ++n) {
+    const Addresses before = returns;
+    machine->run({.pause_at = n + 1});
+    const auto last = cpu().last_retired();
+    if (last.calls) {
+      std::uint64_t back = 0;
+      ASSERT_TRUE(cpu().peek(cpu().core().gpr[kRsp], &back, code64 ? 8 : 4));
+      returns.push_back(back);
+    }
+    if (last.returns) returns.pop_back();
+    const std::uint64_t next = cpu().place().linear;
+    // Nothing tells of the jump that it is a function without frame.
+    if (next != kEntry + 0x180) {
+      ASSERT_EQ(chain(), with(next, returns)) << "before " << std::hex << next;
+    }
+    ASSERT_EQ(precise_chain(), with(last.place.linear, before)) << "before " << std::hex << next;
+    deepest = std::max(deepest, returns.size());
+  }
+  EXPECT_EQ(deepest, 2u);
+}
+
+INSTANTIATE_TEST_SUITE_P(CodeOf, EveryStackTest, testing::Values(true, false),
+                         [](const auto& of64) { return of64.param ? "64Bits" : "32Bits"; });
+
+TEST_F(GuestStackTest, TheTopOfTheStackMayBeNoMemory) {
+  load(Code{0xc3});
+  frame(kStack, 0, 0x101000);
+  for (const std::uint64_t hostile :
+       {std::uint64_t{0xfee00000}, std::uint64_t{1} << 40, ~std::uint64_t{0}}) {
+    cpu().core().gpr[kRsp] = hostile;
+    cpu().core().gpr[kRbp] = kStack;
+    EXPECT_EQ(chain(), (Addresses{kEntry})) << std::hex << hostile;
+  }
 }
 
 }  // namespace
