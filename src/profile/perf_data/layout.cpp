@@ -90,11 +90,24 @@ std::string kernel_spelling(const std::string& file) {
   return slash == std::string::npos ? file : file.substr(0, slash) + "/." + file.substr(slash);
 }
 
+bool has_text(const WrittenMapping& mapping) {
+  return mapping.text >= mapping.start && mapping.text - mapping.start < mapping.length;
+}
+
+/// A kernel's file is to perf what is mapped where its .text is. Other parts of it have no mapping
+/// in its view: it makes them when it reads the file's symbols, and one of ours would hide them.
+bool hides_another(const WriterConfig& config, const WrittenMapping& mapping) {
+  return !has_text(mapping) && std::any_of(config.mappings.begin(), config.mappings.end(),
+                                           [&mapping](const WrittenMapping& other) {
+                                             return other.file == mapping.file && has_text(other);
+                                           });
+}
+
 /// Without what lies in front of the section .text, if that is in the mapping: perf believes that
 /// files of a kernel's are mapped from there on.
 MappedCode from_text_on(const WrittenMapping& mapping) {
   MappedCode code = code_of(mapping);
-  if (mapping.text < code.start || mapping.text - code.start >= code.length) return code;
+  if (!has_text(mapping)) return code;
   const std::uint64_t skipped = mapping.text - code.start;
   code.start += skipped;
   code.length -= skipped;
@@ -114,7 +127,7 @@ std::string guest_kernel(const WriterConfig& config, const Subject& kernel) {
     records += mmap_record(kernel, {symbols.begin, symbols.end - symbols.begin, 0, name, {}});
   }
   for (const WrittenMapping& mapping : config.mappings) {
-    if (symbols.meets(mapping)) continue;
+    if (symbols.meets(mapping) || hides_another(config, mapping)) continue;
     const std::string file = kernel_spelling(mapping.file);
     MappedCode code = from_text_on(mapping);
     code.file = file;

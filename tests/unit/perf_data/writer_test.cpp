@@ -272,6 +272,26 @@ TEST(Writer, MapsAKernelsFileFromItsTextOn) {
   }
 }
 
+/// perf makes mappings of a module's other sections when it reads the file, unless one is there.
+TEST(Writer, MapsOfAKernelsFileOnlyWhatHasItsText) {
+  const TestPath path;
+  WriterConfig config = small_config(Layout::kGuest);
+  config.mappings[0].text = 0x101010;
+  WrittenMapping second = config.mappings[0], another = config.mappings[0];
+  second.start = 0x600000;
+  another.start = 0x800000;
+  another.file = "/guests/another.elf";
+  config.mappings = {second, config.mappings[0], another};
+  record(path.str(), config, 1);
+  std::vector<std::uint64_t> kernel, user;
+  for (const ReadMapping& mapping : read_everything(path.str()).mappings) {
+    if (mapping.task.mode == CpuMode::kGuestKernel) kernel.push_back(mapping.start);
+    if (mapping.task.mode == CpuMode::kGuestUser) user.push_back(mapping.start);
+  }
+  EXPECT_EQ(kernel, (std::vector<std::uint64_t>{0x101010, 0x800000}));
+  EXPECT_EQ(user, (std::vector<std::uint64_t>{0x600000, 0x101000, 0x800000}));
+}
+
 TEST(Writer, ReplacesRecordingsWhateverFormTheyHave) {
   const TestPath path;
   WriterConfig file = small_config(Layout::kGuest), directory = file;
