@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "profile/symbols/printable_name.hpp"
+#include "profile/symbols/source_paths.hpp"
 #include "profile/symbols/symbol_table.hpp"
 
 namespace vpmu::profile {
@@ -134,7 +135,7 @@ InlinedCall InlinedCalls::describe(Dwarf_Die entry) const {
   const Dwarf_Word file = number(DW_AT_call_file);
   if (dwarf_getsrcfiles(&unit, &files, &count) == 0 && file < count) {
     if (const char* path = dwarf_filesrc(files, file, nullptr, nullptr)) {
-      call.called_at.file = printable_name(path);
+      call.called_at.file = SourcePaths{unit_}.of(path);
     }
   }
   return call;

@@ -2,8 +2,9 @@
 #include "profile/symbols/line_table.hpp"
 
 #include <cstddef>
+#include <map>
 
-#include "profile/symbols/printable_name.hpp"
+#include "profile/symbols/source_paths.hpp"
 
 namespace vpmu::profile {
 
@@ -11,6 +12,8 @@ LineTable::LineTable(Dwarf_Die unit) {
   Dwarf_Lines* lines = nullptr;
   std::size_t count = 0;
   if (dwarf_getsrclines(&unit, &lines, &count) != 0) return;  // by address
+  const SourcePaths paths{unit};
+  std::map<const char*, std::uint32_t> known;  // libdw has each file's name once
   std::vector<AddressRange> ranges;
   for (std::size_t i = 0; i + 1 < count; ++i) {
     Dwarf_Line* row = dwarf_onesrcline(lines, i);
@@ -23,7 +26,12 @@ LineTable::LineTable(Dwarf_Die unit) {
         dwarf_lineno(row, &line) != 0 || end <= start) {
       continue;
     }
-    rows_.push_back({dwarf_linesrc(row, nullptr, nullptr), static_cast<unsigned>(line)});
+    const char* file = dwarf_linesrc(row, nullptr, nullptr);
+    // Line 0: code that the compiler made for no line of its own.
+    if (file == nullptr || line <= 0) continue;
+    const auto [at, added] = known.try_emplace(file, static_cast<std::uint32_t>(files_.size()));
+    if (added) files_.push_back(paths.of(file));
+    rows_.push_back({at->second, static_cast<unsigned>(line)});
     ranges.push_back({start, end});
   }
   ranges_ = NestedRanges{ranges};
@@ -32,10 +40,7 @@ LineTable::LineTable(Dwarf_Die unit) {
 std::optional<SourceLine> LineTable::find(std::uint64_t address) const {
   const std::uint32_t found = ranges_.find(address);
   if (found == NestedRanges::kNone) return std::nullopt;
-  const Row& row = rows_[found];
-  // Line 0: code that the compiler made for no line of its own.
-  if (row.file == nullptr || row.line == 0) return std::nullopt;
-  return SourceLine{printable_name(row.file), row.line};
+  return SourceLine{files_[rows_[found].file], rows_[found].line};
 }
 
 }  // namespace vpmu::profile

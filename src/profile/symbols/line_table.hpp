@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "profile/symbols/nested_ranges.hpp"
@@ -16,17 +17,17 @@ namespace vpmu::profile {
 
 class LineTable {
  public:
-  /// A unit without lines, or whose lines cannot be read, has none. Keeps pointers into the unit's
-  /// Dwarf.
+  /// A unit without lines, or whose lines cannot be read, has none.
   explicit LineTable(Dwarf_Die unit);
 
   [[nodiscard]] std::optional<SourceLine> find(std::uint64_t address) const;
 
  private:
   struct Row {
-    const char* file;
+    std::uint32_t file;
     unsigned line;
   };
+  std::vector<std::string> files_;
   std::vector<Row> rows_;
   NestedRanges ranges_;  ///< row i is range i
 };

@@ -14,7 +14,7 @@
 namespace vpmu::profile {
 
 struct SourceLine {
-  std::string file;  ///< as the compiler was given it
+  std::string file;  ///< absolute where the image says in which folder it was compiled
   unsigned line = 0;
   friend bool operator==(const SourceLine&, const SourceLine&) = default;
 };
