@@ -30,6 +30,7 @@ void take(const char* piece, std::size_t length, void* opaque) {
   if (++output.calls > kMostCalls || length > sizeof output.text - output.length) {
     std::longjmp(output.too_long, 1);  // NOLINT(cert-err52-cpp): through C only
   }
+  if (length == 0) return;
   std::memcpy(output.text + output.length, piece, length);
   output.length += length;
 }

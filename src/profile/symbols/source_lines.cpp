@@ -31,7 +31,7 @@ struct UnitRange {
 
 struct SourceLines::Private {
   struct Close {
-    void operator()(Dwarf* dwarf) const { dwarf_end(dwarf); }
+    void operator()(Dwarf* opened) const { dwarf_end(opened); }
   };
 
   explicit Private(ElfFile elf)

@@ -29,8 +29,9 @@ std::string in_one_word(std::string name) {
 
 SymbolTable::SymbolTable(std::vector<Symbol> symbols) : symbols_{std::move(symbols)} {
   std::ranges::sort(symbols_, before);
-  const auto same_start = std::ranges::unique(symbols_, {}, &Symbol::start);
-  symbols_.erase(same_start.begin(), same_start.end());
+  symbols_.erase(std::unique(symbols_.begin(), symbols_.end(),
+                             [](const Symbol& a, const Symbol& b) { return a.start == b.start; }),
+                 symbols_.end());
 
   std::vector<AddressRange> ranges;
   ranges.reserve(symbols_.size());

@@ -46,9 +46,9 @@ class SourceLinesOf : public testing::TestWithParam<const char*> {
     if (outer == nullptr) return 0;
     const auto code = read_code(path, outer->start, outer->size).value();
     const std::uint8_t bytes[] = {0x0f, 0x18, 0x80, number, 0x00, 0x5a, 0x00};
-    const auto found = std::ranges::search(code, bytes);
-    EXPECT_FALSE(found.empty());
-    return outer->start + static_cast<std::uint64_t>(found.begin() - code.begin());
+    const auto found = std::search(code.begin(), code.end(), std::begin(bytes), std::end(bytes));
+    EXPECT_NE(found, code.end());
+    return outer->start + static_cast<std::uint64_t>(found - code.begin());
   }
 };
 
