@@ -24,7 +24,6 @@ using profile::AddressInfo;
 using profile::AddressMode;
 using profile::AddressOwner;
 using profile::AddressSpaces;
-using profile::Symbol;
 using namespace profile::perf_data;
 
 AddressOwner owner_of(const Task& task) {

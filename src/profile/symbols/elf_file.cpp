@@ -3,10 +3,11 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -14,27 +15,58 @@
 
 namespace vpmu::profile {
 
-ElfFile::ElfFile(std::unique_ptr<Descriptor> file, std::unique_ptr<Elf, Close> elf,
-                 std::string path, std::uint64_t size)
-    : file_{std::move(file)}, elf_{std::move(elf)}, path_{std::move(path)}, size_{size} {}
-
-Result<ElfFile> ElfFile::open(const std::string& path) {
+Result<void> ElfFile::open_file() {
   // Without waiting: for a pipe there may be nobody to write it.
-  auto file = std::make_unique<Descriptor>(
-      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  file_ = std::make_unique<Descriptor>(
+      ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct stat status {};
-  if (file->number() < 0 || fstat(file->number(), &status) != 0) {
-    return fail(fmt::format("image {}: {}; check the path", in_quotes(path), std::strerror(errno)));
+  if (file_->number() < 0 || fstat(file_->number(), &status) != 0) {
+    return fail(
+        fmt::format("image {}: {}; check the path", in_quotes(path_), std::strerror(errno)));
   }
   if (!S_ISREG(status.st_mode)) {
-    return fail(fmt::format("image {} is no regular file; name an ELF file", in_quotes(path)));
+    return fail(fmt::format("image {} is no regular file; name an ELF file", in_quotes(path_)));
   }
+  size_ = static_cast<std::uint64_t>(status.st_size);
   elf_version(EV_CURRENT);
-  std::unique_ptr<Elf, Close> elf{elf_begin(file->number(), ELF_C_READ, nullptr)};
-  if (elf == nullptr || elf_kind(elf.get()) != ELF_K_ELF) {
-    return fail(fmt::format("image {} is no ELF file; name an ELF file", in_quotes(path)));
+  return {};
+}
+
+Result<void> ElfFile::take(Elf* elf) {
+  elf_.reset(elf);
+  if (elf != nullptr && elf_kind(elf) == ELF_K_ELF) return {};
+  return fail(fmt::format("image {} is no ELF file; name an ELF file", in_quotes(path_)));
+}
+
+Result<ElfFile> ElfFile::open(const std::string& path) {
+  ElfFile file{path};
+  if (auto opened = file.open_file(); !opened) return tl::unexpected{opened.error()};
+  auto taken = file.take(elf_begin(file.file_->number(), ELF_C_READ, nullptr));
+  if (!taken) return tl::unexpected{taken.error()};
+  return file;
+}
+
+Result<ElfFile> ElfFile::open_in_memory(const std::string& path) {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{4} << 30;
+  constexpr std::size_t kZeros = 4096;
+  ElfFile file{path};
+  if (auto opened = file.open_file(); !opened) return tl::unexpected{opened.error()};
+  if (file.size_ > kMostBytes) {
+    return fail(fmt::format("image {} has more than {} GiB; name one with less debug information",
+                            in_quotes(path), kMostBytes >> 30));
   }
-  return ElfFile{std::move(file), std::move(elf), path, static_cast<std::uint64_t>(status.st_size)};
+  file.content_ = std::make_unique_for_overwrite<char[]>(file.size_ + kZeros);
+  std::size_t have = 0;
+  while (have < file.size_) {
+    const ssize_t got = read(file.file_->number(), &file.content_[have], file.size_ - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fail(fmt::format("image {} cannot be read; check it", in_quotes(path)));
+    have += static_cast<std::size_t>(got);
+  }
+  std::memset(&file.content_[have], 0, kZeros);
+  auto taken = file.take(elf_memory(file.content_.get(), file.size_));
+  if (!taken) return tl::unexpected{taken.error()};
+  return file;
 }
 
 tl::unexpected<Error> ElfFile::broken(const char* what) const {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/descriptor.hpp"
 #include "vpmu/base/result.hpp"
@@ -20,6 +21,10 @@ class ElfFile {
  public:
   /// Only regular files: a profile may name anything. An error names the file and the remedy.
   static Result<ElfFile> open(const std::string& path);
+  /// The same with all of the file in memory, and zeros behind it, for libdw: of broken files it
+  /// looks for the ends of strings behind the sections that they are in (0.188 does). Sections that
+  /// are compressed have no such zeros.
+  static Result<ElfFile> open_in_memory(const std::string& path);
 
   [[nodiscard]] Elf* get() const { return elf_.get(); }
   /// Bytes.
@@ -31,13 +36,15 @@ class ElfFile {
   struct Close {
     void operator()(Elf* elf) const { elf_end(elf); }
   };
-  ElfFile(std::unique_ptr<Descriptor> file, std::unique_ptr<Elf, Close> elf, std::string path,
-          std::uint64_t size);
+  explicit ElfFile(std::string path) : path_{std::move(path)} {}
+  Result<void> open_file();
+  Result<void> take(Elf* elf);
 
-  std::unique_ptr<Descriptor> file_;
-  std::unique_ptr<Elf, Close> elf_;
   std::string path_;
-  std::uint64_t size_;
+  std::uint64_t size_ = 0;
+  std::unique_ptr<Descriptor> file_;
+  std::unique_ptr<char[]> content_;  ///< null: is read from the file
+  std::unique_ptr<Elf, Close> elf_;  ///< before those it reads
 };
 
 }  // namespace vpmu::profile

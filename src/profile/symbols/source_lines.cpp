@@ -93,7 +93,7 @@ SourceLines& SourceLines::operator=(SourceLines&&) noexcept = default;
 SourceLines::~SourceLines() = default;
 
 Result<SourceLines> SourceLines::open(const std::string& path) {
-  auto file = ElfFile::open(path);
+  auto file = ElfFile::open_in_memory(path);
   if (!file) return tl::unexpected{file.error()};
   SourceLines lines;
   lines.private_ = std::make_unique<Private>(std::move(*file));
