@@ -19,6 +19,7 @@
 
 namespace vpmu::hostperf {
 
+constinit ReaderEpoch reader_epoch;
 constinit thread_local ReaderSlot* reader_slot = nullptr;
 
 namespace {
@@ -104,10 +105,14 @@ void go_on_without_barriers() {
 }
 
 /// The reader's thread may need this CPU, or a priority that the writer does not leave it.
-void wait_for_change(const std::atomic<std::uint64_t>& section, std::uint64_t from) {
+void wait_for_older(const std::atomic<std::uint64_t>& section, std::uint64_t epoch) {
   constexpr unsigned kYields = 1000;
   constexpr std::chrono::microseconds kPause{50};
-  for (unsigned n = 0; section.load(std::memory_order_acquire) == from; ++n) {
+  const auto is_older = [&] {
+    const std::uint64_t began = section.load(std::memory_order_seq_cst);
+    return began != 0 && began < epoch;
+  };
+  for (unsigned n = 0; is_older(); ++n) {
     if (n < kYields) {
       std::this_thread::yield();
     } else {
@@ -153,17 +158,16 @@ WriterLock::~WriterLock() {
 }
 
 bool WriterLock::would_deadlock() {
-  return is_writer || (reader_slot != nullptr &&
-                       (reader_slot->section.load(std::memory_order_relaxed) & 1) != 0);
+  return is_writer ||
+         (reader_slot != nullptr && reader_slot->section.load(std::memory_order_relaxed) != 0);
 }
 
 void wait_for_readers() {
   set_up_once();
   if (!readers_are_fenced() && !barrier_on_all_threads()) go_on_without_barriers();
-  for (const ReaderSlot& slot : used_slots()) {
-    const std::uint64_t section = slot.section.load(std::memory_order_seq_cst);
-    if ((section & 1) != 0) wait_for_change(slot.section, section);
-  }
+  const std::uint64_t epoch = reader_epoch.now.load(std::memory_order_relaxed) + 1;
+  reader_epoch.now.store(epoch, std::memory_order_seq_cst);
+  for (const ReaderSlot& slot : used_slots()) wait_for_older(slot.section, epoch);
 }
 
 }  // namespace vpmu::hostperf

@@ -8,15 +8,15 @@
 //     p = pointer; if (p) use *p                  wait_for_readers()
 //                                                 *p may be freed
 //
-// Each reading thread has a slot, a number of its own: odd while it is in a section, and another
-// one for each section. The writer makes all threads of the process pass a barrier
-// (membarrier), so that whoever may have seen the old pointer can be seen to be in a section, and
-// then waits until every odd number it finds has changed. Readers pay two stores and no barrier,
-// and share no cache line with anybody; without membarrier, an atomic exchange.
+// Each reading thread has a slot: 0, or the epoch in which its section began. The writer makes all
+// threads of the process pass a barrier (membarrier), so that whoever may have seen the old pointer
+// can be seen to be in a section, begins a new epoch, and waits for all sections of older ones.
+// Those that begin meanwhile do not keep it waiting. Readers pay two stores and no barrier; without
+// membarrier, an atomic exchange.
 //
-// A handler that interrupts a section of its thread finds it odd and leaves it alone. One that
-// interrupts between reading the number and writing it leaves it even again: the outer section then
-// begins with an odd number that has been used before, for which a writer may wait once more.
+// A handler that interrupts a section of its thread finds it and leaves it alone. One that
+// interrupts between the look at the slot and the store leaves it 0 again; the outer section then
+// begins in an epoch that may be over, for which a writer waits nevertheless.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,7 @@ namespace vpmu::hostperf {
 
 /// A thread's place among the readers.
 struct alignas(64) ReaderSlot {
-  std::atomic<std::uint64_t> section{0};  ///< odd: in a section
+  std::atomic<std::uint64_t> section{0};  ///< epoch in which the section began; 0: in none
   std::atomic<bool> fenced{false};        ///< there is no membarrier
   std::atomic<bool> taken{false};
   /// The rest is its thread's alone.
@@ -36,6 +36,14 @@ struct alignas(64) ReaderSlot {
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+inline constexpr unsigned kReaderSlots = 1024;
+
+/// Alone in its cache line, which readers share and writers change.
+struct alignas(64) ReaderEpoch {
+  std::atomic<std::uint64_t> now{1};
+};
+extern ReaderEpoch reader_epoch;
+
 /// The calling thread's; null: it has none. Of the initial-exec model, since handlers may not be
 /// the first to touch a thread's dynamic storage.
 extern constinit thread_local ReaderSlot* reader_slot __attribute__((tls_model("initial-exec")));
@@ -44,34 +52,34 @@ extern constinit thread_local ReaderSlot* reader_slot __attribute__((tls_model("
 /// needs a release_reader_slot() on the same thread.
 ReaderSlot* claim_reader_slot();
 void release_reader_slot();
-inline constexpr unsigned kReaderSlots = 1024;
 
 /// In signal handlers, too; nests.
 class ReadSection {
  public:
   explicit ReadSection(ReaderSlot& mine) noexcept
-      : slot_{mine}, before_{mine.section.load(std::memory_order_relaxed)} {
-    if (nested()) return;
+      : slot_{mine}, nested_{mine.section.load(std::memory_order_relaxed) != 0} {
+    if (nested_) [[unlikely]]
+      return;
+    const std::uint64_t epoch = reader_epoch.now.load(std::memory_order_acquire);
     if (slot_.fenced.load(std::memory_order_relaxed)) [[unlikely]] {
-      slot_.section.exchange(before_ + 1, std::memory_order_seq_cst);
+      slot_.section.exchange(epoch, std::memory_order_seq_cst);
     } else {
-      // Whoever sees this number knows that the sections before it are over.
-      slot_.section.store(before_ + 1, std::memory_order_release);
+      // Released: whoever sees that this section has begun sees that the ones before are over.
+      slot_.section.store(epoch, std::memory_order_release);
     }
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   ~ReadSection() {
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (!nested()) slot_.section.store(before_ + 2, std::memory_order_release);
+    if (!nested_) [[likely]]
+      slot_.section.store(0, std::memory_order_release);
   }
   ReadSection(const ReadSection&) = delete;
   ReadSection& operator=(const ReadSection&) = delete;
 
  private:
-  [[nodiscard]] bool nested() const noexcept { return (before_ & 1) != 0; }
-
   ReaderSlot& slot_;
-  const std::uint64_t before_;
+  const bool nested_;
 };
 
 /// The lock of all writers. It is free in a child of fork(), and no reader but the child is left.

@@ -45,10 +45,11 @@ constexpr std::uint64_t kIp = 0x5eed;
 std::atomic<std::uint64_t> generation{0};
 std::atomic<std::uint64_t> violations{0};
 
-/// What a callback does: it must be wanted all the time.
+/// What a callback does: it must be wanted all the time, which is long enough for a remove() that
+/// has not seen it to return.
 void be_called() {
   const std::uint64_t begin = generation.load(std::memory_order_relaxed);
-  for (int n = 0; n < 10; ++n) std::atomic_signal_fence(std::memory_order_seq_cst);
+  for (int n = 0; n < 300; ++n) std::atomic_signal_fence(std::memory_order_seq_cst);
   const std::uint64_t end = generation.load(std::memory_order_relaxed);
   if ((begin & 1) == 0 || begin != end) violations.fetch_add(1, std::memory_order_relaxed);
 }
@@ -142,10 +143,16 @@ class GuestCallbacksRace : public testing::Test {
  protected:
   void SetUp() override { violations = guests_in_loops = guests_in_handlers = generation = 0; }
 
-  /// For as long as it takes to find a provider, and now and then some signals longer.
+  /// Every other time until a reader has met the provider, so that it leaves while they ask (but
+  /// not for ever: all may be off their CPUs); otherwise for a moment, so that it leaves while they
+  /// begin to.
   static void stay(unsigned cycle) {
-    const unsigned turns = cycle % 64 == 0 ? 100'000 : cycle * 7 % 2'000;
-    for (unsigned n = 0; n < turns; ++n) std::atomic_signal_fence(std::memory_order_seq_cst);
+    constexpr unsigned kPatience = 20'000;
+    const std::uint64_t met = guests_in_loops.load(std::memory_order_relaxed);
+    const unsigned steps = cycle % 2 == 0 ? kPatience : cycle * 7 % 1'009;
+    for (unsigned n = 0; n < steps; ++n) {
+      if (guests_in_loops.load(std::memory_order_relaxed) != met && steps == kPatience) break;
+    }
   }
 
   /// The provider comes and goes until `enough` says so. Gives how often.
@@ -170,8 +177,8 @@ class GuestCallbacksRace : public testing::Test {
 
 TEST_F(GuestCallbacksRace, NoCallbackRunsOnceItsProviderIsGone) {
   // Everybody has to have met the provider. (Under the thread sanitizer signals wait.)
-  constexpr unsigned kMeetings = 100;
-  constexpr unsigned kMeetingsInHandlers = VPMU_THREAD_SANITIZER ? 0 : 100;
+  constexpr unsigned kMeetings = kCycles / 10;
+  constexpr unsigned kMeetingsInHandlers = VPMU_THREAD_SANITIZER ? 0 : 1'000;
   GuestCallbacks callbacks;
   come_and_go(callbacks, [](unsigned cycles) {
     return cycles >= kCycles && guests_in_loops >= kMeetings &&
