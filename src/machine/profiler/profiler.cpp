@@ -195,7 +195,10 @@ void Profiler::Private::locate(const x86::Cpu& cpu, const SamplingEvent& event, 
   sample.mode = guest_mode(user);
   sample.ip = guest.ip;
   const std::span<std::uint64_t> room{chain.data(), config.callchain_depth};
-  if (!event.precise) {
+  // An event that has counted the last instruction of one privilege is not of the other one, in
+  // which the next instruction is.
+  const bool excluded = user ? event.attr.exclude_user : event.attr.exclude_kernel;
+  if (!event.precise && !excluded) {
     if (!room.empty()) sample.callchain = room.first(call_chain(cpu, room));
     return;
   }

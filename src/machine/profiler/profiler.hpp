@@ -32,7 +32,8 @@ struct SamplingEvent {
   std::string name;          ///< for messages
   hostperf::EventAttr attr;  ///< `period`: counts between samples; `branch_type` for branch stacks
   std::uint64_t frequency = 0;  ///< samples in a second of machine time, adaptive; 0: by period
-  /// Sample::ip is the instruction that overflowed, not the next one.
+  /// Sample::ip is the instruction that overflowed, not the next one. So it is, anyway, if the next
+  /// one is of a privilege that `attr` excludes.
   bool precise = false;
 };
 

@@ -2,6 +2,7 @@
 #include "machine/profiler/profiler.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <string>
@@ -113,6 +114,28 @@ TEST_F(ProfiledGuestTest, UserAndKernelAreToldApart) {
   EXPECT_NEAR(static_cast<double>(found[1][SampledMode::kGuestKernel]), 62, 2);
   EXPECT_NEAR(static_cast<double>(found[2][SampledMode::kGuestUser]), 140, 1);
   EXPECT_NEAR(static_cast<double>(found[2][SampledMode::kGuestKernel]), 62, 2);
+}
+
+TEST_F(ProfiledGuestTest, NoSampleIsOfAPrivilegeThatItsEventExcludes) {
+  machine::SamplingEvent user = every(1), kernel = every(1);
+  user.attr.exclude_kernel = true;
+  kernel.attr.exclude_user = true;
+  load_guest("privilege");
+  attach({.events = {user, kernel}, .callchain_depth = 8});
+  machine->run({});
+  std::array<std::uint64_t, 2> exact{};
+  for (const auto& sample : sink.samples) {
+    ASSERT_EQ(sample.mode, sample.event == 0 ? SampledMode::kGuestUser : SampledMode::kGuestKernel);
+    if (sample.exact) ++exact[sample.event];
+  }
+  const auto totals = profiler->totals();
+  EXPECT_EQ(totals[0].samples, totals[0].count);
+  EXPECT_EQ(totals[1].samples, totals[1].count);
+  // The last instruction before each change.
+  EXPECT_GT(exact[0], 0u);
+  EXPECT_LT(exact[0], totals[0].count / 2);
+  EXPECT_GT(exact[1], 0u);
+  EXPECT_LT(exact[1], totals[1].count / 100);
 }
 
 TEST_F(ProfiledGuestTest, CallStacksReachTheOutermostFrameInUserAndKernelMode) {
