@@ -16,24 +16,18 @@
 #include "base/user_text.hpp"
 #include "policy/nearest_names.hpp"
 #include "profile/perf_data/reader.hpp"
+#include "profile/views/call_chain.hpp"
 
 namespace vpmu::cli::annotate {
 
 namespace {
 using profile::AddressInfo;
-using profile::AddressMode;
 using profile::AddressOwner;
 using profile::AddressSpaces;
 using namespace profile::perf_data;
 
 AddressOwner owner_of(const Task& task) {
-  AddressMode mode = AddressMode::kHostUser;
-  if (task.mode == CpuMode::kKernel || task.mode == CpuMode::kHypervisor) {
-    mode = AddressMode::kHostKernel;
-  }
-  if (task.mode == CpuMode::kGuestKernel) mode = AddressMode::kGuestKernel;
-  if (task.mode == CpuMode::kGuestUser) mode = AddressMode::kGuestUser;
-  return {mode, task.machine_pid, task.pid};
+  return profile::owner_of(task, task.mode);
 }
 
 /// Of code that a symbol file names, and that nothing is mapped at.
@@ -58,15 +52,12 @@ class Counter final : public RecordVisitor {
     places_.clear();
   }
   void on_fork(const ForkRecord& fork) override {
-    AddressOwner parent = owner_of(fork.task);
-    parent.pid = fork.parent_pid;
-    spaces_.fork(parent, owner_of(fork.task));
+    profile::share_mappings(fork, spaces_);
     places_.clear();
   }
   void on_mapping(const MappingRecord& mapping) override {
     if (!mapping.executable) return;
-    spaces_.map({owner_of(mapping.task), mapping.start, mapping.length, mapping.file_offset,
-                 mapping.file, mapping.build_id});
+    spaces_.map(profile::code_of(mapping));
     places_.clear();
   }
   void on_sample(const SampleRecord& sample) override {
