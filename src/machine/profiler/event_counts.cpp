@@ -39,6 +39,7 @@ struct EventCounts::Private final : Timer, hostperf::OverflowHandler {
 };
 
 Result<void> EventCounts::Private::open(const std::vector<CountedEvent>& events) {
+  if (auto checked = check_number(events.size()); !checked) return checked;
   for (const CountedEvent& event : events) {
     EventAttr attr = event.attr;
     attr.period = 0;

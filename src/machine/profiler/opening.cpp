@@ -20,13 +20,18 @@ std::string why(OpenError error, const EventAttr& attr, std::string_view model) 
                "` says which it can";
       }
       return std::string{model} + " cannot count it; " + show + " --events` lists what it can";
-    case OpenError::kNoSpace: return "too many events are open; give fewer";
+    case OpenError::kNoSpace: return "too many other events are open; give fewer";
     case OpenError::kBusy: return "the branch records are used for a trace; leave one of them out";
     case OpenError::kNoSuchTarget: return "there is no such CPU";
   }
   return "it cannot be opened";
 }
 }  // namespace
+
+Result<void> check_number(std::size_t events) {
+  if (events <= kMostEvents) return {};
+  return fail(std::to_string(events) + " events: give at most " + std::to_string(kMostEvents));
+}
 
 Result<hostperf::EventId> open_event(Machine& machine, const std::string& name,
                                      const EventAttr& attr, Target target,

@@ -90,6 +90,7 @@ struct Profiler::Private final : Timer, hostperf::OverflowHandler {
 namespace {
 Result<void> check(const ProfilerConfig& config) {
   if (config.events.empty()) return fail("there is no event to sample; give one");
+  if (auto checked = check_number(config.events.size()); !checked) return checked;
   if (config.callchain_depth > ProfilerConfig::kDeepest) {
     return fail("call chains of " + std::to_string(config.callchain_depth) +
                 " addresses: give at most " + std::to_string(ProfilerConfig::kDeepest));

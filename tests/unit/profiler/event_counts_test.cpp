@@ -162,9 +162,9 @@ TEST_F(EventCountsTest, ErrorsNameTheEventAndWhatToDo) {
             "event 'no such thing': icelake-server cannot count it; `vpmu cpu show icelake-server "
             "--events` lists what it can");
   const auto many = EventCounts::attach(
-      *machine, std::vector<CountedEvent>(33, {"branches", {.config = kBranches}}));
+      *machine, std::vector<CountedEvent>(17, {"branches", {.config = kBranches}}));
   ASSERT_FALSE(many.has_value());
-  EXPECT_NE(many.error().message.find("give fewer"), std::string::npos);
+  EXPECT_EQ(many.error().message, "17 events: give at most 16");
 }
 
 TEST_F(EventCountsTest, GivesItsCountersBack) {
