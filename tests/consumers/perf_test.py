@@ -112,6 +112,27 @@ class PerfTest(ConsumerTest):
         text = self.perf_on(self.branches, "evlist", "-v")
         self.assertIn("BRANCH_STACK", text)
 
+    def test_whatever_is_recorded_is_read_without_a_complaint(self):
+        image = self.guest("profiled")
+        recordings = {
+            "events": ["-e", "cycles:p,instructions:u,BR_INST_RETIRED.NEAR_TAKEN:k", "-c", 10007],
+            "all": ["-c", 10007, "-g", "-b", "--smp", 2],
+            "frequency": ["-F", 50000, "-a"],
+            "calls": ["-c", 10007, "-j", "any_call,u"],
+            "symbols": ["-c", 10007, "-g", "--symbols", image],
+            "process": ["-c", 10007, "-g", "--layout", "process"],
+            "branches_process": ["-c", 10007, "-b", "--layout", "process"],
+            "two_events_process": ["-e", "cycles:k,instructions:p", "-c", 10007, "--layout", "process"],
+        }
+        for name, options in recordings.items():
+            with self.subTest(recording=name):
+                recording = self.record("profiled", *options, output=name)
+                for words in (["report", "--stdio"], ["report", "--stats"], ["report", "--header-only"],
+                              ["report", "--stdio", "--sort", "sym,cpu", "--no-children"],
+                              ["script", "-F", "comm,tid,cpu,time,event,ip,sym,dso"],
+                              ["evlist", "-v"], ["buildid-list"]):
+                    self.perf_on(recording, *words)
+
     def test_two_vcpus_are_told_apart(self):
         # The second has half of the work.
         text = self.perf_on(self.two_vcpus, "script", "-F", "cpu,ip,sym")
