@@ -11,6 +11,8 @@ from consumer import ConsumerTest, find_tool, main
 
 KILLS = 60
 SMALLEST, LARGEST = 1, 12 << 20  # bytes
+# A file, a file for optimizers, a directory.
+FORMS = ("--layout guest", "--layout process", "--symbols")
 # What may be missing at its end, and what a sample takes at most.
 UNFINISHED, SAMPLE = 1 << 20, 2048
 
@@ -41,10 +43,12 @@ class KilledTest(ConsumerTest):
         perf = find_tool("perf")
         sizes = random.Random(20240607)
         for kill in range(KILLS):
-            size = sizes.choice((sizes.randint(SMALLEST, 4096), sizes.randint(SMALLEST, LARGEST)))
-            layout = ("guest", "process")[kill % 2]
-            with self.subTest(size=size, layout=layout):
-                recording = self.kill_at(size, f"killed{kill}", "--layout", layout)
+            size = sizes.choice((SMALLEST, sizes.randint(SMALLEST, 4096),
+                                 sizes.randint(SMALLEST, LARGEST)))
+            form = FORMS[kill % len(FORMS)]
+            with self.subTest(size=size, form=form):
+                recording = self.kill_at(size, f"killed{kill}", *form.split(),
+                                         *[self.guest("profiled")] * form.endswith("--symbols"))
                 statistics = self.read(perf, "report", "-i", recording, "--stats")
                 read = sum(map(int, re.findall(r"SAMPLE events: +(\d+)", statistics)))
                 self.assertGreaterEqual(read, (size_of(recording) - UNFINISHED) // SAMPLE)

@@ -45,6 +45,23 @@ int create(const std::string& path) {
   return open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 }
 
+/// By which a nameless file can be given a name.
+std::string name_of(int descriptor) {
+  return fmt::format("/proc/self/fd/{}", descriptor);
+}
+
+/// A file on the file system of `path`, where nothing may be yet. Negative: that cannot be done.
+int create_nameless(const std::string& path) {
+  struct stat there {};
+  if (path.empty() || lstat(path.c_str(), &there) == 0) return -1;
+  const fs::path folder = fs::path{path}.parent_path();
+  const int file =
+      open(folder.empty() ? "." : folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  if (file < 0 || access(name_of(file).c_str(), F_OK) == 0) return file;
+  close(file);  // without /proc
+  return -1;
+}
+
 bool is_perf_data(const fs::path& file) {
   const Descriptor data{open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
   std::array<char, sizeof kMagic> magic{};
@@ -111,7 +128,10 @@ tl::unexpected<Error> profile_error(const std::string& path, int error, std::str
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
-    : descriptor_{std::exchange(other.descriptor_, -1)}, path_{std::move(other.path_)} {}
+    : descriptor_{std::exchange(other.descriptor_, -1)},
+      path_{std::move(other.path_)},
+      hidden_{std::move(other.hidden_)},
+      nameless_{other.nameless_} {}
 
 OutputFile::~OutputFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -119,6 +139,11 @@ OutputFile::~OutputFile() {
 
 Result<OutputFile> OutputFile::create_file(const std::string& path) {
   if (auto cleared = clear(path); !cleared) return tl::unexpected(cleared.error());
+  if (const int nameless = create_nameless(path); nameless >= 0) {
+    OutputFile file{nameless, path};
+    file.nameless_ = true;
+    return file;
+  }
   const int file = create(path);
   if (file < 0) return profile_error(path, errno, kElsewhere);
   return OutputFile{file, path};
@@ -127,18 +152,28 @@ Result<OutputFile> OutputFile::create_file(const std::string& path) {
 Result<OutputFile> OutputFile::create_directory(const std::string& path, std::uint32_t vm_pid,
                                                 std::string_view kallsyms) {
   if (auto cleared = clear(path); !cleared) return tl::unexpected(cleared.error());
-  const std::string symbols = fmt::format("{}/kcore_dir__{}", path, vm_pid);
-  // A file that could not be removed is in the way here.
-  if (mkdir(path.c_str(), 0777) != 0) return profile_error(path, errno, kElsewhere);
+  const std::string hidden = fmt::format("{}.{}", path, getpid());
+  const std::string symbols = fmt::format("{}/kcore_dir__{}", hidden, vm_pid);
+  // A file that could not be removed is in the way.
+  if (access(path.c_str(), F_OK) == 0) return profile_error(path, EEXIST, kElsewhere);
+  if (mkdir(hidden.c_str(), 0777) != 0) return profile_error(path, errno, kElsewhere);
   if (mkdir(symbols.c_str(), 0777) != 0) return profile_error(path, errno, kElsewhere);
   const Descriptor file{create(symbols + "/kallsyms")};
   if (file.number() < 0) return profile_error(path, errno, kElsewhere);
   if (const int error = write_all_at(file.number(), 0, kallsyms)) {
     return profile_error(path, error, kElsewhere);
   }
-  const int data = create(path + "/" + kData);
+  const int data = create(hidden + "/" + kData);
   if (data < 0) return profile_error(path, errno, kElsewhere);
-  return OutputFile{data, path};
+  return OutputFile{data, path, hidden};
+}
+
+int OutputFile::publish() {
+  if (!hidden_.empty()) return rename(hidden_.c_str(), path_.c_str()) == 0 ? 0 : errno;
+  if (!nameless_) return 0;
+  const std::string name = name_of(descriptor_);
+  return linkat(AT_FDCWD, name.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0
+                                                                                         : errno;
 }
 
 int OutputFile::write_at(std::uint64_t offset, std::string_view bytes) {

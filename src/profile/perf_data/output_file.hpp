@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The file that a recording goes to, or the directory with it. Errors are kept as errno, since what
-// is to be said depends on how much has been written.
+// The file that a recording goes to, or the directory with it. It is not there for anybody before
+// publish(), so that nobody finds a beginning that cannot be read, however the process ends; where
+// the file system cannot do that, or a link or a file that may not be removed is in the way, it is
+// there from the start. Errors are kept as errno, since what is to be said depends on how much has
+// been written.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +28,8 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();
 
+  /// Once, before anything is read from it; errno or 0.
+  int publish();
   /// All of it at `offset`; the errno of what went wrong, or 0.
   int write_at(std::uint64_t offset, std::string_view bytes);
   /// Nothing is behind `size` any more; errno or 0.
@@ -36,10 +41,13 @@ class OutputFile {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  OutputFile(int descriptor, std::string path) : descriptor_{descriptor}, path_{std::move(path)} {}
+  OutputFile(int descriptor, std::string path, std::string hidden = {})
+      : descriptor_{descriptor}, path_{std::move(path)}, hidden_{std::move(hidden)} {}
 
   int descriptor_;
   std::string path_;
+  std::string hidden_;     ///< the directory's name until it is published
+  bool nameless_ = false;  ///< a file without a name, until it is published
 };
 
 /// "profile 'PATH': REASON; REMEDY", on one line.

@@ -126,17 +126,17 @@ void Writer::Private::describe_events(Bytes& head) {
   data_offset = kHeaderBytes + head.size();
 }
 
-/// A header that says that there are no records, before there are any.
+/// The file appears with its first round in it: perf opens none without.
 void Writer::Private::begin() {
   Bytes head;
   describe_events(head);
+  const std::string records = first_records(config, ids) + bare_record(RecordType::kFinishedRound);
   const std::string header =
-      file_header(attrs_offset, data_offset - attrs_offset, data_offset, 0, 0);
-  error = file.write_at(0, header + head.bytes());
-  written = data_offset;
+      file_header(attrs_offset, data_offset - attrs_offset, data_offset, records.size(), 0);
+  error = file.write_at(0, header + head.bytes() + records);
+  if (error == 0) error = file.publish();
+  written = data_offset + records.size();
   flushed_at = coarse_seconds();
-  add_records(first_records(config, ids));
-  end_round();
 }
 
 void Writer::Private::add_records(std::string_view records) {
