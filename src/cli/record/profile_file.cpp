@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/record/profile_file.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -24,11 +25,13 @@ std::string absolute_path(const std::string& path) {
   return error ? path : found.string();
 }
 
+/// Of code. An image may leave it to its reader which of its segments have any.
 std::vector<perf_data::WrittenMapping> mappings(const profile::ElfImage& image,
                                                 const std::string& path) {
   std::vector<perf_data::WrittenMapping> result;
+  const bool told = std::ranges::any_of(image.segments, &profile::ElfSegment::executable);
   for (const profile::ElfSegment& segment : image.segments) {
-    if (!segment.executable || segment.file_bytes == 0) continue;
+    if (segment.executable != told || segment.file_bytes == 0) continue;
     result.push_back({.start = segment.address,
                       .length = segment.file_bytes,
                       .file_offset = segment.file_offset,

@@ -54,6 +54,7 @@ class RecordedRun {
   int run();
 
  private:
+  [[nodiscard]] Result<void> check_frequency() const;
   Result<void> attach();
   Result<void> create_file(std::vector<std::string> command_line);
   [[nodiscard]] std::vector<RecordedTotals> totals() const;
@@ -68,6 +69,13 @@ class RecordedRun {
   std::unique_ptr<machine::Profiler> profiler_;
   std::unique_ptr<RealTimeRecording> real_time_;
 };
+
+Result<void> RecordedRun::check_frequency() const {
+  constexpr std::uint64_t kMost = hostperf::RealTimeConfig::kMostHz;
+  if (!options_.real_time || options_.frequency <= kMost) return {};
+  return fail(fmt::format("-F {}: at most {} with --real-time; give a smaller number",
+                          options_.frequency, kMost));
+}
 
 Result<void> RecordedRun::attach() {
   auto provider = virt::GuestProvider::add(virt::TraceOwner::kHost);
@@ -110,6 +118,7 @@ Result<void> RecordedRun::create_file(std::vector<std::string> command_line) {
 }
 
 Result<void> RecordedRun::prepare(std::vector<std::string> command_line) {
+  if (auto checked = check_frequency(); !checked) return checked;
   if (auto loaded = run_.load(); !loaded) return loaded;
   if (auto prepared = run_.prepare(); !prepared) return prepared;
   if (auto attached = attach(); !attached) return attached;
