@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc)
 .PHONY: help deps build test test-all demo bench clean
 
 help:
-	@echo 'make demo      build, and run the guest that programs its own performance counters'
+	@echo 'make demo      build, run the guest that programs its own performance counters, and profile it'
 	@echo 'make test      build, and run the tests'
 	@echo 'make build     the command build/release/vpmu, the benchmarks, the guests'
 	@echo 'make test-all  the tests, the long ones too, and those with perf, BOLT and others that read profiles'
@@ -35,7 +35,8 @@ test-all: build
 
 demo: deps $(BUILD)/build.ninja
 	@cmake --build $(BUILD) --parallel $(JOBS) --target vpmu guests_x86
-	@cmake -DVPMU=$(BUILD)/vpmu -DGUEST=$(BUILD)/guests/x86/demo.elf -P guests/demo.cmake
+	@cmake -DVPMU=$(BUILD)/vpmu -DGUEST=$(BUILD)/guests/x86/demo.elf -DPROFILE=$(BUILD)/demo \
+	  -P guests/demo.cmake
 
 bench: build
 	@bench/measure --bench $(BUILD)/vpmu_bench

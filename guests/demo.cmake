@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 #
 # Runs the demo and puts side by side what the guest read with RDPMC when it ended and what the
-# machine says it retired:
+# machine says it retired. Then profiles it from outside:
 #
-#   cmake -DVPMU=build/release/vpmu -DGUEST=build/release/guests/x86/demo.elf [-DCPU=model] -P guests/demo.cmake
+#   cmake -DVPMU=build/release/vpmu -DGUEST=build/release/guests/x86/demo.elf [-DCPU=model]
+#     [-DPROFILE=folder] -P guests/demo.cmake
 #
-# Ends with an error if the two differ.
+# Ends with an error if the two differ. Recording and flame graph go to PROFILE.
 cmake_minimum_required(VERSION 3.23)
 
 # The guest's last lines are "NAME   NUMBER"; RETIRED is the report's name for the same event.
@@ -73,6 +74,34 @@ foreach(name event IN ZIP_LISTS names retired)
   string(APPEND text "  ${name}${guest_text}${machine_text}   ${verdict}\n")
 endforeach()
 string(APPEND text "\n${summary}")
+
+# ---- From outside ------------------------------------------------------------------------------------------
+if(NOT PROFILE)
+  set(PROFILE ${folder}/demo.${CPU})
+endif()
+file(MAKE_DIRECTORY ${PROFILE})
+
+# profiling(OUT status arguments...): what vpmu prints, on whichever stream.
+function(profiling out wanted)
+  execute_process(COMMAND ${VPMU} ${ARGN} OUTPUT_VARIABLE output ERROR_VARIABLE errors RESULT_VARIABLE status)
+  if(NOT status EQUAL wanted)
+    message(FATAL_ERROR "${output}${errors}demo: vpmu ${ARGN}: status ${status}")
+  endif()
+  set(${out} "${output}" PARENT_SCOPE)
+endfunction()
+profiling(unused 1 record ${GUEST} --cpu ${CPU} -c 10007 -g -o ${PROFILE}/perf.data)
+profiling(report 0 report ${PROFILE}/perf.data --limit 6 --width 79)
+profiling(unused 0 flamegraph ${PROFILE}/perf.data -o ${PROFILE}/flamegraph.svg)
+# Its table only.
+string(FIND "${report}" "         self  " begin)
+string(SUBSTRING "${report}" ${begin} -1 report)
+string(REGEX REPLACE "\n\n[0-9]+ more rows[^\n]*\n*" "\n" report "${report}")
+string(APPEND text "
+The same guest again, profiled from outside (vpmu record -c 10007 -g):
+${report}
+  ${PROFILE}/perf.data        perf report -i ${PROFILE}/perf.data
+  ${PROFILE}/flamegraph.svg   in a browser: click zooms, / searches
+")
 execute_process(COMMAND ${CMAKE_COMMAND} -E echo_append "${text}")
 if(differences GREATER 0)
   message(FATAL_ERROR "demo: ${differences} counts differ")
