@@ -83,8 +83,8 @@ int run_command_line(int argc, char** argv) {
   doctor->footer("Exit status: 0 if guests run here, whatever else is missing; 1 if they do not.");
 
   const vpmu::cli::filter::FilterCommand filter{app};
-  const vpmu::cli::annotate::AnnotateCommand annotate{app};
   const vpmu::cli::report::ProfileCommands profile{app};
+  const vpmu::cli::annotate::AnnotateCommand annotate{app};
 
   try {
     app.parse(argc, argv);

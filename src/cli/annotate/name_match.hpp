@@ -14,7 +14,7 @@ namespace vpmu::cli::annotate {
 enum class NameMatch : std::uint8_t {
   kNone,
   kLastParts,          ///< "Table::find" or "find" of "ns::Table::find(int)"
-  kWithoutParameters,  ///< "ns::Table::find"
+  kWithoutParameters,  ///< "ns::Table::find", or "f" of "f.isra.0"
   kWhole,              ///< all of it, or the linkage name
 };
 

@@ -26,6 +26,10 @@ TEST(NameMatch, TheMoreWasWrittenTheBetter) {
       {"f(void (*)(int), g(char))", "f", NameMatch::kWithoutParameters},
       {"ns::Table::find(int) const", "Table::find", NameMatch::kLastParts},
       {"ns::Table::find(int) const", "find", NameMatch::kLastParts},
+      {"hash.constprop.0", "hash", NameMatch::kWithoutParameters},
+      {"f.isra.0.constprop.12", "f", NameMatch::kWithoutParameters},
+      {"ns::f(int) [clone .isra.0]", "f", NameMatch::kLastParts},
+      {"f(int) [clone .isra.0] [clone .constprop.1]", "f", NameMatch::kWithoutParameters},
       {"core::fmt::pad", "pad", NameMatch::kLastParts},
   };
   for (const Case& c : cases) EXPECT_EQ(match(c.name, c.wanted), c.match) << c.wanted;
@@ -37,6 +41,11 @@ TEST(NameMatch, OtherFunctionsAreNotMeant) {
   EXPECT_EQ(match("main", ""), NameMatch::kNone);
   EXPECT_EQ(match("ns::Table::find(int)", "able::find"), NameMatch::kNone);
   EXPECT_EQ(match("f(int) [clone .cold]", "f"), NameMatch::kNone);
+  EXPECT_EQ(match("f.cold", "f"), NameMatch::kNone);
+  EXPECT_EQ(match("f.part.0", "f"), NameMatch::kNone);
+  EXPECT_EQ(match("f(int) [clone .cold] [clone .isra.0]", "f"), NameMatch::kNone);
+  EXPECT_EQ(match("f.0", "f"), NameMatch::kNone);
+  EXPECT_EQ(match("0", "f"), NameMatch::kNone);
   EXPECT_EQ(match("f)", "g"), NameMatch::kNone);
 }
 }  // namespace
