@@ -97,6 +97,7 @@ Result<void> clear(const std::string& path) {
   const fs::file_status status = fs::symlink_status(path, error);
   switch (status.type()) {
     case fs::file_type::not_found: return {};
+    case fs::file_type::none: return profile_error(path, error.value(), kElsewhere);
     case fs::file_type::regular:
       fs::remove(path, error);  // if that is not allowed, it is overwritten
       return {};

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -57,6 +58,27 @@ void expect_numbered(const Everything& all) {
   }
 }
 
+/// perf is stricter than our reader: what the header says is there must be there, whole records to
+/// the last byte.
+void expect_whole_records(const std::string& path) {
+  const std::string bytes = content_of(path);
+  const auto word_at = [&bytes](std::uint64_t offset) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + offset, 8);
+    return word;
+  };
+  ASSERT_GE(bytes.size(), 104u);
+  std::uint64_t at = word_at(40);
+  const std::uint64_t end = at + word_at(48);
+  ASSERT_LE(end, bytes.size());
+  while (at < end) {
+    const std::uint64_t size = word_at(at) >> 48;
+    ASSERT_GE(size, 8u);
+    at += size;
+  }
+  EXPECT_EQ(at, end);
+}
+
 std::uint64_t file_size(const std::string& path) {
   std::error_code none;
   const auto size = std::filesystem::file_size(path, none);
@@ -90,6 +112,7 @@ TEST(KilledRecording, IsABeginning) {
     // Before the header there is a file without it.
     if (at_least == 0 && all.error != "") continue;
     expect_numbered(all);
+    expect_whole_records(path.str());
     EXPECT_FALSE(all.info.complete);
     // All but the round that was on its way, of samples of at most 900 bytes.
     EXPECT_GE((all.samples.size() + 1) * 900 + (std::uint64_t{640} << 10), at_least);
@@ -111,6 +134,7 @@ TEST(KilledRecording, IsABeginningBetweenAnyTwoSamples) {
                                  std::filesystem::copy_options::overwrite_existing);
       const Everything all = read_everything(copy.str());
       expect_numbered(all);
+      expect_whole_records(copy.str());
       EXPECT_FALSE(all.info.complete);
       EXPECT_TRUE(n == 0 || all.samples.size() > in_file);
       in_file = all.samples.size();
@@ -172,6 +196,7 @@ TEST(RecordingWithoutRoom, SaysSoAndIsABeginning) {
   // Each full page of it, the places where the last bytes are missing, and where none is.
   std::vector<std::uint64_t> limits{1, 104, 105, 4096, 300'000, size / 2, size - 5000};
   for (std::uint64_t missing = 1; missing < 2000; missing += 333) limits.push_back(size - missing);
+  for (std::uint64_t limit = 262'000; limit < 275'000; limit += 1'111) limits.push_back(limit);
   for (const std::uint64_t limit : limits) {
     const TestPath path;
     const std::string message = message_within(path.str(), limit);
@@ -181,6 +206,7 @@ TEST(RecordingWithoutRoom, SaysSoAndIsABeginning) {
     if (message.starts_with("create: ")) continue;
     const Everything all = read_everything(path.str());
     expect_numbered(all);
+    expect_whole_records(path.str());
     const std::string count = "the first " + std::to_string(all.samples.size()) + " samples";
     EXPECT_NE(message.find(count), std::string::npos) << limit << ": " << message;
     EXPECT_LE(file_size(path.str()), limit);
