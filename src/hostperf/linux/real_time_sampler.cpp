@@ -201,8 +201,10 @@ Result<std::unique_ptr<RealTimeSampler>> RealTimeSampler::start(const RealTimeCo
   pthread_sigmask(SIG_SETMASK, nullptr, &started.mask_before);
   Private::here = &started;
   pthread_sigmask(SIG_UNBLOCK, &signal, nullptr);
-  if (config.frequency_hz == 0) return sampler;
-  return started.arm().map([&] { return std::move(sampler); });
+  if (config.frequency_hz != 0) {
+    if (const auto armed = started.arm(); !armed) return tl::unexpected(armed.error());
+  }
+  return sampler;
 }
 
 RealTimeSampler::RealTimeSampler() = default;
