@@ -16,6 +16,17 @@ constexpr VcpuIndex kFirst{0};
 constexpr VcpuIndex kSecond{1};
 constexpr HostCpu kCpu{0};
 
+TEST(HostCpus, KnowWhoIsOnThem) {
+  constexpr HostCpu kOther{1};
+  SmallHost host{3, 2};
+  EXPECT_EQ(host.perf->vcpu_on(kCpu), kFirst);
+  EXPECT_EQ(host.perf->vcpu_on(kOther), kSecond);
+  host.perf->switch_in(VcpuIndex{2}, kCpu);
+  EXPECT_EQ(host.perf->vcpu_on(kCpu), VcpuIndex{2});
+  host.perf->switch_out(kSecond);
+  EXPECT_EQ(host.perf->vcpu_on(kOther), std::nullopt);
+}
+
 // ---- Order --------------------------------------------------------------------------------------
 
 TEST(HostCpus, GiveCountersByPriorityWhateverTheOrderOfEnabling) {
