@@ -112,20 +112,23 @@ void plain_load_and_call(benchmark::State& bench) {
 }
 BENCHMARK(plain_load_and_call)->Name("guest_callbacks/plain_load_and_call");
 
-/// Each section of a thread has a number of its own: nothing is shared, but each reading waits for
-/// what the one before has stored.
+/// Ours, but each section of a thread has a number of its own: nothing is shared, but each reading
+/// waits for what the one before has stored.
 void counted_sections(benchmark::State& bench) {
   const GuestCallbackReader reader;
   read_again_and_again(bench, [](unsigned) {
     if (plain.load(std::memory_order_relaxed) == nullptr) return 0U;
-    std::atomic<std::uint64_t>& mine = hostperf::reader_slot->section;
-    const std::uint64_t before = mine.load(std::memory_order_relaxed);
-    if ((before & 1) == 0) mine.store(before + 1, std::memory_order_release);
+    hostperf::ReaderSlot& slot = *hostperf::reader_slot;
+    const std::uint64_t before = slot.section.load(std::memory_order_relaxed);
+    const bool nested = (before & 1) != 0;
+    if (slot.fenced.load(std::memory_order_relaxed)) return 0U;
+    if (!nested) slot.section.store(before + 1, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     const GuestCallbackTable* const table = plain.load(std::memory_order_acquire);
     const unsigned answer = table != nullptr ? table->state() : 0U;
+    slot.saw_guest = answer != 0;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if ((before & 1) == 0) mine.store(before + 2, std::memory_order_release);
+    if (!nested) slot.section.store(before + 2, std::memory_order_release);
     return answer;
   });
   hostperf::reader_slot->section = 0;
