@@ -30,9 +30,6 @@ using hostperf::SampledMode;
 constexpr std::size_t kRoundBytes = 256 * 1024;
 /// What is longer is cut: the oldest branches, the outermost callers.
 constexpr std::size_t kMostFrames = 1024, kMostBranches = 1024;
-/// Samples that come slowly do not wait for the round to fill.
-constexpr std::int64_t kLongestWaitSeconds = 1;
-
 constexpr std::uint64_t kDataSizeOffset = 48;
 
 /// The file's header. Features only count once they are behind the records.
@@ -93,7 +90,8 @@ struct Writer::Private {
   /// Records that are not in the file yet, in words.
   std::unique_ptr<std::uint64_t[]> buffer =
       std::make_unique_for_overwrite<std::uint64_t[]>((kRoundBytes + kMostRecordBytes) / 8);
-  std::size_t used = 0;  ///< words
+  std::size_t used = 0;         ///< words
+  std::size_t round_words = 0;  ///< since the last round's end; in the file or not
   std::uint64_t samples = 0;
   std::uint64_t samples_in_file = 0;
   std::uint64_t lost = 0;
@@ -195,6 +193,7 @@ void Writer::Private::add(const Sample& sample) {
   *record = static_cast<std::uint64_t>(RecordType::kSample) | std::uint64_t{misc} << 32 |
             std::uint64_t{words * 8} << 48;
   used += words;
+  round_words += words;
   if (samples++ == 0) facts.first_time = sample.time_ns;
   facts.last_time = std::max(facts.last_time, sample.time_ns);
 }
@@ -202,6 +201,7 @@ void Writer::Private::add(const Sample& sample) {
 void Writer::Private::end_round() {
   const std::string round = bare_record(RecordType::kFinishedRound);
   std::memcpy(&buffer[used++], round.data(), round.size());
+  round_words = 0;
   flush();
 }
 
@@ -260,9 +260,10 @@ void Writer::on_sample(const Sample& sample) {
   ensure(sample.event < file.config.events.size());
   if (file.error != 0) return;
   file.add(sample);
-  if (file.used * 8 >= kRoundBytes) {
+  // Where rounds end depends on the samples alone; when they get to the file does not.
+  if (file.round_words * 8 >= kRoundBytes) {
     file.end_round();
-  } else if (coarse_seconds() - file.flushed_at > kLongestWaitSeconds) {
+  } else if (coarse_seconds() - file.flushed_at >= file.config.most_seconds_in_memory) {
     file.flush();
   }
 }

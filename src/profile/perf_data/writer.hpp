@@ -56,6 +56,8 @@ struct WriterConfig {
   std::string kallsyms;         ///< contents for the guest's kernel symbols; empty: none
   unsigned vcpus = 1;
   unsigned host_cpus = 1;
+  /// So long samples may wait for a round to fill before they go to the file.
+  unsigned most_seconds_in_memory = 1;
   std::uint32_t vm_pid = 1;  ///< as if the VM were this process; the same in every recording
 };
 

@@ -362,6 +362,16 @@ TEST(Reader, ReadsThePipeForm) {
   EXPECT_TRUE(all.info.complete);
 }
 
+TEST(Reader, PassesOverTracepointFormatsInAPipe) {
+  // 13 bytes, and up to a multiple of 8.
+  const std::string formats =
+      record(RecordType::kTracingData, half_words({13, 0})) + std::string(16, '\x09');
+  const Everything all = read_bytes(
+      pipe(attr_record(attr_with(kPlain), {1}) + formats + sample({0x10, pair(2, 3), 4})));
+  ASSERT_EQ(all.error, "");
+  EXPECT_EQ(addresses(all), std::vector<std::uint64_t>{0x10});
+}
+
 TEST(Reader, ReadsWhatIsThereOfAFileThatWasCutOff) {
   FileBuilder file{.events = {{attr_with(kPlain)}},
                    .records = sample({1, pair(2, 3), 4}) + sample({2, pair(2, 3), 5})};

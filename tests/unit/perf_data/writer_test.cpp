@@ -225,6 +225,29 @@ TEST(Writer, WritesTheSameTwice) {
   }
 }
 
+TEST(Writer, WritesTheSameWheneverItGetsToTheFile) {
+  const TestPath one{"one"}, two{"two"};
+  WriterConfig at_once = small_config(Layout::kGuest), late = at_once;
+  at_once.most_seconds_in_memory = 0;
+  late.most_seconds_in_memory = 1'000'000;
+  record(one.str(), at_once, 20'000);
+  record(two.str(), late, 20'000);
+  EXPECT_TRUE(content_of(one.str()) == content_of(two.str()));
+}
+
+TEST(Writer, HasEverySampleInTheFileIfNoneMayWait) {
+  const TestPath path;
+  WriterConfig config = small_config(Layout::kGuest);
+  config.most_seconds_in_memory = 0;
+  const auto writer = writer_at(path.str(), config);
+  for (std::uint64_t n = 0; n < 10; ++n) {
+    writer->on_sample(numbered(n));
+    const Everything all = read_everything(path.str());
+    EXPECT_EQ(all.samples.size(), n + 1);
+    EXPECT_FALSE(all.info.complete);
+  }
+}
+
 TEST(Writer, WithKernelSymbolsMakesADirectoryWithThem) {
   const TestPath path;
   WriterConfig config = small_config(Layout::kGuest);
