@@ -102,7 +102,8 @@ TEST(KilledRecording, IsABeginning) {
     ASSERT_GE(child, 0);
     if (child == 0) record_for_ever(path.str(), round % 2 == 0 ? Layout::kGuest : Layout::kProcess);
     int status = 0;
-    while (file_size(path.str()) <= at_least && waitpid(child, &status, WNOHANG) == 0) {
+    while (file_size(path.str()) <= at_least) {
+      ASSERT_EQ(waitpid(child, &status, WNOHANG), 0) << "it could not record";
       sched_yield();
     }
     kill(child, SIGKILL);
