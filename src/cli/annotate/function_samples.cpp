@@ -48,7 +48,7 @@ class Counter final : public RecordVisitor {
       : choice_{choice}, event_{event}, spaces_{spaces} {}
 
   void on_comm(const CommRecord& comm) override {
-    if (comm.exec) spaces_.unmap(owner_of(comm.task));
+    profile::forget_mappings(comm, spaces_);
     places_.clear();
   }
   void on_fork(const ForkRecord& fork) override {

@@ -22,7 +22,8 @@ struct Mapped {
   std::vector<std::uint8_t> build_id;
   OpenImage* image = nullptr;  ///< null: not opened yet
 };
-/// By first address; disjoint.
+/// By first address; disjoint. Processes that were forked share one until one of them maps
+/// something: most run another program first.
 using Space = std::map<std::uint64_t, Mapped>;
 
 /// Guest, kernel, machine, process.
@@ -80,7 +81,7 @@ struct AddressSpaces::Private {
     if (last_space == nullptr || last_key != key) {
       const auto found = spaces.find(key);
       if (found == spaces.end()) return nullptr;
-      last_space = &found->second;
+      last_space = found->second.get();
       last_key = key;
     }
     return last_space;
@@ -94,10 +95,10 @@ struct AddressSpaces::Private {
   /// A file that processes of the machine have mapped at the kernel's address: freestanding guests
   /// run one image in both modes.
   std::string kernel_elf(const AddressOwner& owner, std::uint64_t address) {
-    for (auto& [key, candidate] : spaces) {
+    for (const auto& [key, candidate] : spaces) {
       const auto& [guest, kernel, machine_pid, pid] = key;
       if (guest != is_guest(owner.mode) || kernel || machine_pid != owner.machine_pid) continue;
-      Mapped* file = mapped_at(candidate, address);
+      Mapped* file = mapped_at(*candidate, address);
       if (file == nullptr || is_kernel_name(file->file)) continue;
       const std::string& path = open({owner.mode, machine_pid, pid}, *file, address).image.path;
       if (!path.empty()) return path;
@@ -152,7 +153,16 @@ struct AddressSpaces::Private {
   }
 
   ImageStore images;
-  std::map<SpaceKey, Space> spaces;
+  /// To change it: nobody else's, then.
+  Space& own_space(const AddressOwner& owner) {
+    last_space = nullptr;
+    std::shared_ptr<Space>& space = spaces[key_of(owner)];
+    if (space == nullptr) space = std::make_shared<Space>();
+    if (space.use_count() > 1) space = std::make_shared<Space>(*space);
+    return *space;
+  }
+
+  std::map<SpaceKey, std::shared_ptr<Space>> spaces;
   Space* last_space = nullptr;
   SpaceKey last_key;
 };
@@ -174,7 +184,7 @@ void AddressSpaces::map(const CodeMapping& mapping) {
   if (mapping.length == 0) return;
   const std::uint64_t last =
       mapping.start + std::min(mapping.length - 1, ~std::uint64_t{0} - mapping.start);
-  Space& space = private_->spaces[key_of(mapping.owner)];
+  Space& space = private_->own_space(mapping.owner);
   make_room(space, mapping.start, last);
   space[mapping.start] = {last,
                           mapping.file_offset - mapping.start,
@@ -183,14 +193,15 @@ void AddressSpaces::map(const CodeMapping& mapping) {
 }
 
 void AddressSpaces::unmap(const AddressOwner& owner) {
-  const auto found = private_->spaces.find(key_of(owner));
-  if (found != private_->spaces.end()) found->second.clear();
+  private_->spaces.erase(key_of(owner));
+  private_->last_space = nullptr;
 }
 
 void AddressSpaces::fork(const AddressOwner& parent, const AddressOwner& child) {
   const auto found = private_->spaces.find(key_of(parent));
   if (found == private_->spaces.end() || key_of(parent) == key_of(child)) return;
   private_->spaces[key_of(child)] = found->second;
+  private_->last_space = nullptr;
 }
 
 AddressInfo AddressSpaces::find(const AddressOwner& owner, std::uint64_t address) {

@@ -77,4 +77,10 @@ void share_mappings(const perf_data::ForkRecord& fork, AddressSpaces& spaces) {
   spaces.fork(owner_of(parent, mode), owner_of(fork.task, mode));
 }
 
+void forget_mappings(const perf_data::CommRecord& comm, AddressSpaces& spaces) {
+  if (!comm.exec) return;
+  const CpuMode mode = is_guest(comm.task.mode) ? CpuMode::kGuestUser : CpuMode::kUser;
+  spaces.unmap(owner_of(comm.task, mode));
+}
+
 }  // namespace vpmu::profile

@@ -31,6 +31,8 @@ AddressOwner owner_of(const perf_data::Task& task, perf_data::CpuMode mode);
 /// What a record says of mappings, for AddressSpaces.
 CodeMapping code_of(const perf_data::MappingRecord& mapping);
 void share_mappings(const perf_data::ForkRecord& fork, AddressSpaces& spaces);
+/// Of a process that runs another program from now on.
+void forget_mappings(const perf_data::CommRecord& comm, AddressSpaces& spaces);
 /// The address to look names up by: of a call, not of what follows it.
 inline std::uint64_t address_to_name(const Place& place) {
   return place.is_caller && place.address != 0 ? place.address - 1 : place.address;

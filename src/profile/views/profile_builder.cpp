@@ -41,6 +41,8 @@ ProfileBuilder::ProfileBuilder(const perf_data::FileInfo& info, AddressSpaces& s
 
 void ProfileBuilder::on_comm(const perf_data::CommRecord& comm) {
   tasks_.on_comm(comm);
+  forget_mappings(comm, spaces_);
+  if (comm.exec) forget_space(comm.task);
   last_task_.reset();
 }
 

@@ -22,7 +22,10 @@ class ScriptWriter final : public perf_data::RecordVisitor {
   ScriptWriter(const perf_data::FileInfo& info, AddressSpaces& spaces, ProfileOptions options,
                const TextSink& sink);
 
-  void on_comm(const perf_data::CommRecord& comm) override { tasks_.on_comm(comm); }
+  void on_comm(const perf_data::CommRecord& comm) override {
+    tasks_.on_comm(comm);
+    forget_mappings(comm, spaces_);
+  }
   void on_fork(const perf_data::ForkRecord& fork) override;
   void on_mapping(const perf_data::MappingRecord& mapping) override;
   void on_sample(const perf_data::SampleRecord& sample) override;

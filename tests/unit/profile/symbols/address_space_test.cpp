@@ -125,6 +125,12 @@ TEST(AddressSpaces, AForkedProcessHasItsParentsMappings) {
   spaces.fork(kUser, child);
   spaces.map({kUser, kLinked, 32, 0, "[gone]", {}});
   EXPECT_EQ(name_of(spaces.find(child, kLinked)), "first");
+  spaces.map({child, kLinked + 16, 16, 0, "[of the child]", {}});
+  EXPECT_EQ(spaces.find(child, kLinked + 16).image->name, "[of the child]");
+  EXPECT_EQ(spaces.find(kUser, kLinked + 16).image->name, "[gone]");
+  spaces.unmap(child);
+  EXPECT_EQ(spaces.find(child, kLinked).image, nullptr);
+  EXPECT_EQ(spaces.find(kUser, kLinked).image->name, "[gone]");
 }
 
 TEST(AddressSpaces, AProcessThatRunsAnotherProgramHasNothingMapped) {

@@ -32,6 +32,28 @@ TEST(ProfileBuilder, VcpusModesAndEventsAreApart) {
   EXPECT_EQ(recording.profile(spaces).groups.size(), 4u);
 }
 
+TEST(ProfileBuilder, AProcessThatRunsAnotherProgramHasNothingMapped) {
+  perf_data::FileInfo info;
+  info.events.push_back({"cycles", {}, {}});
+  auto spaces = AddressSpaces::create();
+  ASSERT_TRUE(spaces);
+  ProfileBuilder builder{info, *spaces, {}};
+  const perf_data::Task task{0, 7, 7, 0, CpuMode::kUser};
+  perf_data::SampleRecord sample;
+  sample.task = task;
+  sample.ip = 0x1010;
+  builder.on_mapping({task, 0x1000, 0x100, 0, "[old]", {}, true});
+  builder.on_sample(sample);
+  builder.on_comm({task, "only a name"});
+  builder.on_sample(sample);
+  builder.on_comm({task, "program", true});
+  builder.on_sample(sample);
+  const Profile profile = builder.finish(true);
+  ASSERT_EQ(profile.frames.size(), 2u);
+  EXPECT_NE(profile.frames[0].image, kNoImage);
+  EXPECT_EQ(profile.frames[1].image, kNoImage);
+}
+
 TEST(ProfileBuilder, MemoryGoesWithStacksNotWithSamples) {
   Recording recording;
   for (int i = 0; i < 5'000; ++i) recording.shots.push_back({i % 2 == 0 ? "abc" : "dbc"});
