@@ -7,12 +7,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace vpmu::bench {
 
@@ -36,6 +40,39 @@ int spawn(const std::vector<std::string>& command, int output, pid_t& pid) {
   posix_spawn_file_actions_destroy(&actions);
   return error;
 }
+
+/// The most memory that a process has had so far; 0 if it has none any more.
+std::uint64_t peak_of(pid_t pid) {
+  std::ifstream status{"/proc/" + std::to_string(pid) + "/status"};
+  for (std::string line; std::getline(status, line);) {
+    constexpr const char* kLabel = "VmHWM:";
+    if (line.starts_with(kLabel)) return std::stoull(line.substr(std::strlen(kLabel))) << 10;
+  }
+  return 0;
+}
+
+/// Looks at a process' memory until it is told to stop. What wait4() says begins with this process'
+/// own memory.
+class PeakWatch {
+ public:
+  explicit PeakWatch(pid_t pid)
+      : thread_{[this, pid] {
+          while (!done_) {
+            peak_ = std::max<std::uint64_t>(peak_, peak_of(pid));
+            std::this_thread::sleep_for(std::chrono::milliseconds{2});
+          }
+        }} {}
+  std::uint64_t stop() {
+    done_ = true;
+    thread_.join();
+    return peak_;
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::atomic<std::uint64_t> peak_{0};
+  std::thread thread_;
+};
 
 std::string read_all(int from) {
   std::string text;
@@ -62,12 +99,14 @@ Result<ChildRun> run_child(const std::vector<std::string>& command) {
     return fail(command[0] + ": " + std::strerror(error));
   }
   ChildRun run;
+  PeakWatch watch{pid};
   run.output = read_all(ends[0]);
   close(ends[0]);
   int status = 0;
   rusage usage{};
   while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR) {
   }
+  run.peak_bytes = watch.stop();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   run.wall_seconds = took.count();
   run.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);

@@ -3,6 +3,7 @@
 // A child process, run to its end and measured from outside: what `time` would say.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ struct ChildRun {
   int status = 0;          ///< exit status, or 128 + signal
   double cpu_seconds = 0;  ///< user and system, of the child and its children
   double wall_seconds = 0;
-  std::string output;  ///< standard output and error, as they came
+  std::uint64_t peak_bytes = 0;  ///< most resident memory of the child; 0 if it was too short
+  std::string output;            ///< standard output and error, as they came
 };
 
 /// `command`: program (looked for in PATH) and arguments. Fails if it cannot be started.

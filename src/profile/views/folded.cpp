@@ -7,38 +7,11 @@
 #include <fmt/format.h>
 
 #include "profile/views/call_tree.hpp"
+#include "profile/views/function_name.hpp"
 
 namespace vpmu::profile {
 
 namespace {
-/// "f(int, char) const [clone .cold]" -> "f". "operator()" and "(anonymous namespace)::f" keep
-/// their brackets.
-std::string_view without_arguments(std::string_view name) {
-  std::string_view body = name;
-  const std::size_t clone = body.find(" [clone ");
-  if (clone != std::string_view::npos) body = body.substr(0, clone);
-  for (bool cut = true; cut;) {
-    cut = false;
-    for (const std::string_view word : {" const", " volatile", " &", "&", " noexcept"}) {
-      if (body.ends_with(word) && body.size() > word.size()) {
-        body.remove_suffix(word.size());
-        cut = true;
-      }
-    }
-  }
-  if (!body.ends_with(')')) return name;
-  std::size_t open = 0;
-  std::size_t at = body.size();
-  do {
-    --at;
-    if (body[at] == ')') ++open;
-    if (body[at] == '(') --open;
-  } while (open != 0 && at != 0);
-  if (open != 0 || at == 0) return name;
-  const std::string_view rest = body.substr(0, at);
-  return rest.ends_with("operator") ? body : rest;
-}
-
 std::string task_name(std::string_view name) {
   std::string folded = folded_name(name);
   std::ranges::replace(folded, ' ', '_');

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "profile/views/columns.hpp"
+#include "profile/views/function_name.hpp"
 
 namespace vpmu::profile {
 
@@ -21,9 +22,14 @@ std::string_view base_name(std::string_view path) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
-std::string symbol_text(const Profile& profile, const RowKey& key) {
-  const std::string what =
-      key.by_address ? fmt::format("{:#x}", key.address) : profile.names[key.symbol];
+/// Wide enough for any name.
+constexpr std::size_t kAnyWidth = 1u << 20;
+
+std::string symbol_text(const Profile& profile, const RowKey& key, std::size_t columns) {
+  constexpr std::size_t kMark = 4;
+  const std::string what = key.by_address ? fmt::format("{:#x}", key.address)
+                                          : short_function_name(profile.names[key.symbol],
+                                                                std::max(columns, kMark) - kMark);
   return fmt::format("[{}] {}", mark(key.kind), what);
 }
 
@@ -38,9 +44,9 @@ bool has(const std::vector<SortKey>& keys, SortKey key) {
 }
 
 std::string cell(const Profile& profile, const std::vector<SortKey>& keys, SortKey which,
-                 const RowKey& key) {
+                 const RowKey& key, std::size_t columns = kAnyWidth) {
   switch (which) {
-    case SortKey::kSymbol: return symbol_text(profile, key);
+    case SortKey::kSymbol: return symbol_text(profile, key, columns);
     case SortKey::kLine: return line_text(profile, key, has(keys, SortKey::kSymbol));
     case SortKey::kVcpu: return key.vcpu == kNoVcpu ? "-" : fmt::format("{}", key.vcpu);
     case SortKey::kImage:
@@ -51,13 +57,13 @@ std::string cell(const Profile& profile, const std::vector<SortKey>& keys, SortK
 }
 
 /// What a caller is called: keys that are a sample's are the row's already.
-std::string caller_text(const Profile& profile, const std::vector<SortKey>& keys,
-                        const RowKey& key) {
+std::string caller_text(const Profile& profile, const std::vector<SortKey>& keys, const RowKey& key,
+                        std::size_t columns) {
   std::string text;
   for (const SortKey which : keys) {
     if (which == SortKey::kVcpu) continue;
     if (!text.empty()) text += "  ";
-    text += cell(profile, keys, which, key);
+    text += cell(profile, keys, which, key, columns - std::min(columns, columns_of(text)));
   }
   return text;
 }
@@ -89,8 +95,10 @@ class Tree {
         text_ += fmt::format("{}{}...\n", std::string(indent, ' '), std::string(8, ' '));
         return;
       }
-      const std::string name = caller_text(profile_, keys_, caller.key);
-      text_ += cut(std::string(indent, ' ') + share + name, columns_) + "\n";
+      const std::string before = std::string(indent, ' ') + share;
+      text_ += cut(before + caller_text(profile_, keys_, caller.key, columns_ - before.size()),
+                   columns_);
+      text_ += '\n';
       add(caller.callers, caller.weight, forks + (alone ? 0 : 1), depth + 1);
     }
   }
@@ -126,6 +134,15 @@ std::vector<std::size_t> key_widths(const Profile& profile, const ReportTable& t
   }
   widths.push_back(std::max<std::size_t>(room, 4));
   return widths;
+}
+
+/// "symbol+0x12": the offset stays.
+std::string place_text(const std::string& place, std::size_t columns) {
+  const std::size_t plus = place.rfind('+');
+  if (plus == std::string::npos || place.size() - plus > columns) return cut(place, columns);
+  const std::string_view offset = std::string_view{place}.substr(plus);
+  return short_function_name(std::string_view{place}.substr(0, plus), columns - offset.size())
+      .append(offset);
 }
 
 std::string duration_text(std::uint64_t ns) {
@@ -165,7 +182,7 @@ std::string report_text(const Profile& profile, const ReportTable& table,
   const auto line = [&](std::string numbers, const auto& cell_of) {
     for (std::size_t i = 0; i < options.keys.size(); ++i) {
       numbers += "  ";
-      numbers += padded(cell_of(options.keys[i]), widths[i]);
+      numbers += padded(cell_of(options.keys[i], widths[i]), widths[i]);
     }
     return numbers.substr(0, numbers.find_last_not_of(' ') + 1) + "\n";
   };
@@ -173,11 +190,14 @@ std::string report_text(const Profile& profile, const ReportTable& table,
       fmt::format("{:>7} {:>{}} {:>7}", "%", "samples", samples_width, "count");
   text += fmt::format("\n{:^{}}  {:^{}}", "self", weight_width, "total", weight_width);
   text = text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
-  text += line(titles + "  " + titles, [](SortKey key) { return std::string{name(key)}; });
+  text +=
+      line(titles + "  " + titles, [](SortKey key, std::size_t) { return std::string{name(key)}; });
   for (const ReportRow& row : table.rows) {
     text += line(weight_text(row.self, table.total, samples_width) + "  " +
                      weight_text(row.total, table.total, samples_width),
-                 [&](SortKey key) { return cell(profile, options.keys, key, row.key); });
+                 [&](SortKey key, std::size_t width) {
+                   return cell(profile, options.keys, key, row.key, width);
+                 });
     if (options.callers) text += Tree{profile, table, options.keys, columns}.text(row);
   }
   if (table.hidden != 0) {
@@ -200,8 +220,8 @@ std::string branches_text(const Profile& profile, const BranchTable& table, std:
     text +=
         fmt::format("{:6.2f}% {:>{}} {:>8} {:>7}  {}  {}\n", share, grouped(row.taken), taken_width,
                     row.mispredicted ? fmt::format("{:.1f}%", *row.mispredicted) : "-",
-                    row.cycles ? fmt::format("{:.1f}", *row.cycles) : "-", padded(row.from, each),
-                    cut(row.to, each));
+                    row.cycles ? fmt::format("{:.1f}", *row.cycles) : "-",
+                    padded(place_text(row.from, each), each), place_text(row.to, each));
   }
   if (table.hidden != 0) {
     text += fmt::format("\n{} more branches (--limit, --percent-limit)\n", grouped(table.hidden));
