@@ -24,7 +24,8 @@
       box: box,
       text: group.querySelector("text"),
       title: title,
-      name: title.slice(0, title.indexOf("\n")).replace(/ \([^()]*\)$/, ""),
+      name: title.slice(0, title.indexOf("\n"))
+                 .replace(/ \((kernel|user|hypervisor|unknown)(, .*)?\)$/, ""),
       left: box.x.baseVal.value,
       width: box.width.baseVal.value,
       top: box.y.baseVal.value,
@@ -170,12 +171,12 @@
     return group;
   }
 
-  const matched = element("text", {class: "note", x: width - margin, y: 64, "text-anchor": "end"},
+  const matched = element("text", {class: "note", x: width - margin, y: 68, "text-anchor": "end"},
                           svg);
   button("Search", width - margin, function () { openSearch(); });
   const reset = button("Reset", width - margin - 70, function () { clear(); });
 
-  const panel = element("foreignObject", {x: width - margin - 260, y: 32, width: 260, height: 22},
+  const panel = element("foreignObject", {x: width - margin - 260, y: 31, width: 260, height: 24},
                         svg);
   const field = document.createElementNS(HTML, "input");
   field.setAttribute("type", "text");
