@@ -3,6 +3,8 @@
 // `vpmu annotate` on profiles that are written here.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -294,6 +296,59 @@ TEST_F(AnnotateTest, NamesInFilesCannotActOnTheTerminal) {
   sample(kLinked, 1);
   const Result result = annotated(profile() + " 'hot\\x1b[2J'");
   EXPECT_EQ(result.output.find('\x1b'), std::string::npos) << result.output;
+}
+
+/// A terminal of 80 columns, and what was written to it.
+class Terminal {
+ public:
+  Terminal() {
+    const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+    EXPECT_EQ(openpty(&master_, &slave_, nullptr, nullptr, &size), 0);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() {
+    close(master_);
+    close(slave_);
+  }
+  [[nodiscard]] std::string name() const { return ttyname(slave_); }
+  [[nodiscard]] std::string text() const {
+    char bytes[4096];
+    const ssize_t got = read(master_, bytes, sizeof bytes);
+    return got > 0 ? std::string(bytes, static_cast<std::size_t>(got)) : std::string{};
+  }
+
+ private:
+  int master_ = -1;
+  int slave_ = -1;
+};
+
+TEST_F(AnnotateTest, OnATerminalLinesAreCutAndTheHottestAreRed) {
+  // mov %rbx, %rax; jmp to where a long name is.
+  const std::string code = std::string{"\x48\x89\xd8\xeb\x0b"} + std::string(15, '\x90');
+  const SymbolElf64 elf{
+      EM_X86_64, kLinked, code, {{"hot", kLinked, 5}, {std::string(200, 'x'), kLinked + 16, 1}}};
+  config.mappings.push_back(
+      {kLinked, code.size(), SymbolElf64::kCodeOffset, write_text("a.elf", elf.file()), {}});
+  sample(kLinked, 1);
+  const std::string file = profile();
+  const auto run = [&](const std::string& variables) {
+    const Terminal terminal;
+    const std::string line = variables + " '" VPMU_COMMAND "' annotate " + file + " hot > " +
+                             terminal.name() + " < /dev/null";
+    EXPECT_EQ(std::system(line.c_str()), 0);
+    return terminal.text();
+  };
+  const std::string coloured = run("TERM=xterm NO_COLOR=");
+  EXPECT_NE(coloured.find("\x1b[31m 100.00        1   400000  mov %rbx, %rax\x1b[0m"),
+            std::string::npos)
+      << coloured;
+  // Before the instruction there are 27 columns.
+  EXPECT_NE(coloured.find("jmp 0x400010 <" + std::string(80 - 27 - 14 - 3, 'x') + "...\r\n"),
+            std::string::npos)
+      << coloured;
+  EXPECT_EQ(run("TERM=xterm NO_COLOR=1").find('\x1b'), std::string::npos);
+  EXPECT_EQ(run("TERM=dumb").find('\x1b'), std::string::npos);
 }
 
 TEST_F(AnnotateTest, WhatIsNoProfileIsAnError) {
