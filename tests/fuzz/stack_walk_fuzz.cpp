@@ -129,9 +129,11 @@ void walk_any_machine(Bytes input) {
   std::array<std::uint64_t, 127> chain{};
   const machine::x86::CodePlace next = cpu.place();
   require(machine::call_chain(cpu, chain) >= 1 && chain[0] == next.linear);
-  for (const bool calls : {false, true}) {
-    const machine::x86::Cpu::Retired last{
-        .place = {core.cr2, next.user}, .calls = calls, .returns = (kind & 32) != 0};
+  for (const bool other : {false, true}) {
+    const machine::x86::Cpu::Retired last{.place = {core.rip, next.user != other},
+                                          .code64 = (kind & 64) != 0,
+                                          .calls = (kind & 128) != 0,
+                                          .returns = (kind & 32) != 0};
     require(machine::call_chain(cpu, last, chain) <= chain.size());
   }
 }

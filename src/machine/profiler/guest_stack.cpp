@@ -115,6 +115,16 @@ std::size_t walk(const x86::Cpu& cpu, const Top& top, std::span<std::uint64_t> c
   }
   return found;
 }
+/// From an instruction that has changed the privilege. Entering the kernel leaves the frame pointer
+/// alone, but perhaps not the stack pointer.
+std::size_t walk_left(const x86::Cpu& cpu, const x86::Cpu::Retired& last,
+                      std::span<std::uint64_t> chain) {
+  const bool followed = last.place.user && last.code64 && cpu.core().code64();
+  const std::uint64_t frame = cpu.core().gpr[x86::kRbp];
+  GuestStack stack{cpu, 0, false};
+  return walk_stack({.ip = last.place.linear, .stack_pointer = frame, .frame_pointer = frame},
+                    stack, chain.first(followed ? chain.size() : 1));
+}
 }  // namespace
 
 std::size_t call_chain(const x86::Cpu& cpu, std::span<std::uint64_t> chain) {
@@ -123,6 +133,7 @@ std::size_t call_chain(const x86::Cpu& cpu, std::span<std::uint64_t> chain) {
 
 std::size_t call_chain(const x86::Cpu& cpu, const x86::Cpu::Retired& last,
                        std::span<std::uint64_t> chain) {
+  if (last.place.user != cpu.place().user) return walk_left(cpu, last, chain);
   Top top{.ip = last.place.linear, .link = {}};
   // It has left its function: for the caller, which is behind it in the chain; or for another one
   // that has no frame yet, while its own is still there.

@@ -19,8 +19,9 @@ namespace vpmu::machine {
 /// Fills `chain` (not empty) as walk_stack() does: the next instruction and then linear return
 /// addresses. 16-bit code has the former only.
 std::size_t call_chain(const x86::Cpu& cpu, std::span<std::uint64_t> chain);
-/// The same from the instruction on that has retired last. It must be of the same privilege as the
-/// next one.
+/// The same from the instruction on that has retired last. If that has changed the privilege, its
+/// stack is there only of 64-bit code that has entered the kernel: what has been left has no more
+/// than the instruction.
 std::size_t call_chain(const x86::Cpu& cpu, const x86::Cpu::Retired& last,
                        std::span<std::uint64_t> chain);
 

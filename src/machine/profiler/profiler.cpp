@@ -207,10 +207,7 @@ void Profiler::Private::locate(const x86::Cpu& cpu, const SamplingEvent& event, 
   sample.mode = guest_mode(last.place.user);
   sample.ip = last.place.linear;
   sample.exact = true;
-  if (room.empty()) return;
-  // With its privilege the guest may have changed its stack.
-  chain[0] = sample.ip;
-  sample.callchain = room.first(last.place.user == user ? call_chain(cpu, last, room) : 1);
+  if (!room.empty()) sample.callchain = room.first(call_chain(cpu, last, room));
 }
 
 void Profiler::Private::record_branches(const Opened& each, Sample& sample) {

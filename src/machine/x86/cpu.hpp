@@ -92,6 +92,7 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
   /// An instruction that has retired.
   struct Retired {
     CodePlace place;
+    bool code64 = true;
     bool calls = false;  ///< near calls and returns only
     bool returns = false;
   };

@@ -770,11 +770,14 @@ CodePlace Cpu::place() const noexcept {
 }
 
 Cpu::Retired Cpu::last_retired() const {
-  if (private_->delivered || core_.block == nullptr) return {place()};
+  if (private_->delivered || core_.block == nullptr) {
+    return {.place = place(), .code64 = core_.code64()};
+  }
   // What stops in the middle of a block (a string instruction that goes on) is its last one.
   const Block& block = *core_.block;
   return {.place = {linear_address(block.rip + block.branch_offset, block.cs_base, block.mode),
                     privilege_of(block.mode) == Privilege::kUser},
+          .code64 = (block.mode.bits & (Mode::kCode16 | Mode::kCode32)) == 0,
           .calls = block.branch == BranchKind::kCall || block.branch == BranchKind::kIndirectCall,
           .returns = block.branch == BranchKind::kReturn};
 }

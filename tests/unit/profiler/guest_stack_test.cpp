@@ -167,6 +167,24 @@ TEST_F(GuestStackTest, FramesOf32BitCodeDoNotWrap) {
   }
 }
 
+TEST_F(GuestStackTest, AnInstructionThatHasEnteredTheKernelHasItsOwnStack) {
+  constexpr std::uint64_t kSyscall = 0x500000;
+  frame(kStack, kStack + 0x40, 0x101000);
+  frame(kStack + 0x40, 0, 0x102000);
+  cpu().core().gpr[kRbp] = kStack;
+  cpu().core().gpr[kRsp] = 0x300000;  // the kernel's
+  const auto from = [this](machine::x86::Cpu::Retired last) {
+    Addresses found(127);
+    found.resize(machine::call_chain(cpu(), last, found));
+    return found;
+  };
+  EXPECT_EQ(from({.place = {kSyscall, true}}), (Addresses{kSyscall, 0x101000, 0x102000}));
+  EXPECT_EQ(from({.place = {kSyscall, true}, .code64 = false}), (Addresses{kSyscall}));
+  cpu().core().cpl = 3;
+  cpu().state_changed();
+  EXPECT_EQ(from({.place = {kSyscall, false}}), (Addresses{kSyscall})) << "that has left it";
+}
+
 TEST_F(GuestStackTest, SixteenBitCodeHasNoFrames) {
   protected_mode(0, 0);
   cpu().core().segment[machine::x86::kCs].big = false;
