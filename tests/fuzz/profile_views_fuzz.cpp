@@ -94,7 +94,7 @@ void look_at(const Profile& profile, AddressSpaces& spaces) {
   options.keys = {SortKey::kSymbol, SortKey::kLine, SortKey::kVcpu, SortKey::kImage,
                   SortKey::kMode};
   options.callers = true;
-  (void)report_header(profile, "fuzz");
+  check_lines(report_header(profile, "fuzz", 80), 80);
   std::vector<ReportTable> tables;
   for (std::uint32_t event = 0; event < profile.events.size(); ++event) {
     tables.push_back(make_report_table(profile, spaces, event, options));

@@ -62,7 +62,7 @@ std::string json_text(LoadedProfile& loaded, const ReportCommandOptions& options
 std::string text(LoadedProfile& loaded, const ReportCommandOptions& options,
                  const profile::ReportOptions& wanted) {
   const std::size_t wide = columns(options);
-  std::string all = report_header(loaded.profile, options.source.file);
+  std::string all = report_header(loaded.profile, options.source.file, wide);
   bool any = false;
   for (const std::uint32_t event : shown_events(loaded)) {
     any |= loaded.profile.events[event].total.samples != 0;

@@ -24,6 +24,7 @@ constexpr double kBottom = 32;  ///< details
 constexpr double kRow = 18;
 constexpr double kLetter = 7.3;  ///< of the monospaced font at 12
 constexpr double kTextMargin = 4;
+constexpr std::size_t kMostTitle = 200;  ///< bytes, if nobody gave one
 
 struct Colour {
   int red, green, blue;
@@ -196,9 +197,9 @@ class FlameGraph {
 
   [[nodiscard]] std::string title() const {
     if (!options_.title.empty()) return clean_text(options_.title);
-    std::string guests;
-    for (const std::string& guest : profile_.guests) guests += (guests.empty() ? "" : ", ") + guest;
-    return guests.empty() ? "Flame graph" : "Flame graph: " + guests;
+    const auto& whose = profile_.guests.empty() ? profile_.processes : profile_.guests;
+    if (whose.empty()) return "Flame graph";
+    return clean_text(fmt::format("Flame graph: {}", fmt::join(whose, ", ")), kMostTitle);
   }
 
   [[nodiscard]] std::string head() const {

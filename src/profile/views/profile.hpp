@@ -113,7 +113,8 @@ struct Profile {
   std::vector<Moment> timeline;      ///< only if asked for
   std::vector<EventTotals> events;   ///< as in the file
 
-  std::vector<std::string> guests;  ///< names, in the file's order
+  std::vector<std::string> guests;     ///< names, in the file's order
+  std::vector<std::string> processes;  ///< of the host, that have samples, in the file's order
   std::uint64_t lost = 0;
   std::uint64_t first_time = 0, last_time = 0;  ///< ns, of samples
   bool complete = true;                         ///< false: the recording was cut short

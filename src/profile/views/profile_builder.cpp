@@ -2,6 +2,7 @@
 #include "profile/views/profile_builder.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 namespace vpmu::profile {
@@ -242,6 +243,11 @@ void ProfileBuilder::add_branches(const SampleRecord& sample, std::uint32_t spac
 Profile ProfileBuilder::finish(bool complete) {
   profile_.complete = complete;
   for (const std::string& guest : tasks_.guests()) profile_.guests.push_back(clean_text(guest));
+  std::unordered_set<NameId> seen;
+  for (const Group& group : profile_.groups) {
+    if (is_guest(group.mode) || !seen.insert(group.task).second) continue;
+    profile_.processes.push_back(profile_.names[group.task]);
+  }
   return std::move(profile_);
 }
 

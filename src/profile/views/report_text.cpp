@@ -150,16 +150,21 @@ std::string duration_text(std::uint64_t ns) {
 }
 }  // namespace
 
-std::string report_header(const Profile& profile, const std::string& file) {
-  std::string text = fmt::format("file      {}\n", clean_text(file));
-  for (const std::string& guest : profile.guests) text += fmt::format("guest     {}\n", guest);
+std::string report_header(const Profile& profile, const std::string& file, std::size_t columns) {
+  std::string text;
+  const auto add = [&](const std::string& line) { text += cut(line, columns) + "\n"; };
+  add(fmt::format("file      {}", clean_text(file)));
+  for (const std::string& guest : profile.guests) add(fmt::format("guest     {}", guest));
+  if (profile.guests.empty() && !profile.processes.empty()) {
+    add(fmt::format("process   {}", fmt::join(profile.processes, ", ")));
+  }
   std::uint64_t samples = 0;
   for (const EventTotals& event : profile.events) samples += event.total.samples;
-  text += fmt::format("samples   {}, {} lost\n", grouped(samples), grouped(profile.lost));
-  text += fmt::format("duration  {} from the first sample to the last\n",
-                      duration_text(profile.last_time - profile.first_time));
+  add(fmt::format("samples   {}, {} lost", grouped(samples), grouped(profile.lost)));
+  add(fmt::format("duration  {} from the first sample to the last",
+                  duration_text(profile.last_time - profile.first_time)));
   if (!profile.complete) {
-    text += "The recording was cut short: this is what had been written by then.\n";
+    add("The recording was cut short: this is what had been written by then.");
   }
   return text;
 }

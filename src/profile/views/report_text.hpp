@@ -15,8 +15,9 @@
 
 namespace vpmu::profile {
 
-/// What is before the tables: the file, guests, duration, and what is wrong with it.
-std::string report_header(const Profile& profile, const std::string& file);
+/// What is before the tables: the file, guests, duration, and what is wrong with it. No line is
+/// longer than `columns`.
+std::string report_header(const Profile& profile, const std::string& file, std::size_t columns);
 
 /// The table of one event, with a line about the event above it. No line is longer than `columns`.
 std::string report_text(const Profile& profile, const ReportTable& table,

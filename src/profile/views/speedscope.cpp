@@ -63,6 +63,7 @@ std::vector<Lane> lanes_of(const Profile& profile) {
     lane.moments.push_back(&moment);
   }
   std::vector<Lane> list;
+  list.reserve(lanes.size());
   for (auto& lane : lanes) list.push_back(std::move(lane.second));
   return list;
 }

@@ -23,7 +23,7 @@ class ReportTextTest : public testing::Test {
   }
   std::string header() {
     spaces_ = std::make_unique<AddressSpaces>(recording.spaces());
-    return report_header(recording.profile(*spaces_), "perf.data");
+    return report_header(recording.profile(*spaces_), "perf.data", 80);
   }
 
   Recording recording;
@@ -67,6 +67,15 @@ TEST_F(ReportTextTest, HeaderSaysWhatWasRecorded) {
             "guest     demo\n"
             "samples   2, 7 lost\n"
             "duration  2.500000 s from the first sample to the last\n");
+}
+
+TEST_F(ReportTextTest, HeaderNamesTheProcessesWhereThereIsNoGuest) {
+  Profile profile;
+  profile.processes = {"server", "client"};
+  EXPECT_NE(report_header(profile, "f", 80).find("process   server, client\n"), std::string::npos);
+  profile.processes = {std::string(200, 'x')};
+  std::stringstream lines{report_header(profile, std::string(200, 'f'), 80)};
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u);
 }
 
 TEST_F(ReportTextTest, ACutRecordingIsSaidToBeOne) {
