@@ -21,7 +21,7 @@ Result<void> run_flame_graph(const FlameGraphCommandOptions& options) {
   }
   auto output = ViewOutput::create(options.output, "flame graph");
   if (!output) return tl::unexpected(output.error());
-  const auto written = write_flame_graph(
+  auto written = write_flame_graph(
       loaded->profile,
       {*loaded->event, options.title, options.width, options.min_width, options.inverted},
       [&](std::string_view piece) { return output->write(piece); });
