@@ -39,6 +39,7 @@ demo: deps $(BUILD)/build.ninja
 	  -P guests/demo.cmake
 
 bench: build
+	@tools/install-deps bench
 	@bench/measure --bench $(BUILD)/vpmu_bench
 
 clean:
