@@ -36,6 +36,22 @@ if(VPMU_COVERAGE)
   add_link_options(--coverage)
 endif()
 
+# vpmu_messages(NAME MESSAGES): a library of what protoc makes of src/MESSAGES.proto. Generated code keeps no
+# rules of ours: its headers count as the system's.
+function(vpmu_messages name messages)
+  set(generated ${PROJECT_BINARY_DIR}/protobuf)
+  set(proto ${PROJECT_SOURCE_DIR}/src/${messages}.proto)
+  file(MAKE_DIRECTORY ${generated})
+  add_custom_command(
+    OUTPUT ${generated}/${messages}.pb.cc ${generated}/${messages}.pb.h
+    COMMAND protobuf::protoc --cpp_out ${generated} -I ${PROJECT_SOURCE_DIR}/src ${proto}
+    DEPENDS ${proto} VERBATIM COMMENT "Messages of ${messages}.proto")
+  add_library(${name} STATIC ${generated}/${messages}.pb.cc)
+  target_include_directories(${name} SYSTEM PUBLIC ${generated})
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf-lite)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
 # vpmu_library(NAME SOURCES... LINKS folders-below...): one static library per folder. What it may
 # include is what it links: the link list is the architecture.
 function(vpmu_library name)

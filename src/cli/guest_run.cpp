@@ -105,9 +105,4 @@ Result<void> GuestRun::console_error() const {
   return fail(fmt::format("console: standard output: {}", std::strerror(console_.error())));
 }
 
-int bad_input(const Error& error) {
-  fmt::print(stderr, "vpmu: {}\n", error.message);
-  return kStatusBadInput;
-}
-
 }  // namespace vpmu::cli

@@ -63,7 +63,4 @@ class GuestRun {
   RunFacts facts_;
 };
 
-/// Says what is wrong on standard error; the exit status for it.
-int bad_input(const Error& error);
-
 }  // namespace vpmu::cli

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/size_text.hpp"
+#include "base/grouped.hpp"
 
 namespace vpmu::cli {
 

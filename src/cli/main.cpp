@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "cli/annotate/annotate_command.hpp"
-#include "cli/atomic_file.hpp"
+#include "cli/answer.hpp"
 #include "cli/cpu_command.hpp"
 #include "cli/doctor/doctor_command.hpp"
 #include "cli/exit_status.hpp"
@@ -21,19 +21,10 @@
 #include "cli/version.hpp"
 
 namespace {
-int print(const std::string& text) {
-  if (vpmu::cli::write_all(1, text) == 0) return 0;
-  fmt::print(stderr, "vpmu: standard output cannot be written\n");
-  return vpmu::cli::kStatusBadInput;
-}
-
 int show_cpu(const std::string& name, bool events) {
   const auto model = vpmu::cli::cpu_model(name);
-  if (!model) {
-    fmt::print(stderr, "vpmu: {}\n", model.error().message);
-    return vpmu::cli::kStatusBadInput;
-  }
-  return print(events ? vpmu::cli::show_events(**model) : vpmu::cli::show_cpu(**model));
+  if (!model) return vpmu::cli::bad_input(model.error());
+  return vpmu::cli::print(events ? vpmu::cli::show_events(**model) : vpmu::cli::show_cpu(**model));
 }
 
 /// Says what is wrong with the command line, and which help to look at.
@@ -102,7 +93,7 @@ int run_command_line(int argc, char** argv) {
   if (filter.parsed()) return filter.run();
   if (annotate.parsed()) return annotate.run();
   if (profile.parsed()) return profile.run();
-  if (list->parsed()) return print(vpmu::cli::list_cpus());
+  if (list->parsed()) return vpmu::cli::print(vpmu::cli::list_cpus());
   if (show->parsed()) return show_cpu(model, events);
   return vpmu::cli::kStatusBadInput;
 }

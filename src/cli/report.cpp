@@ -5,11 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "cli/branch_filter.hpp"
 #include "cli/counter_report.hpp"
 #include "cli/filter_report.hpp"
 #include "cli/lbr_report.hpp"
-#include "cli/size_text.hpp"
 #include "cli/version.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 

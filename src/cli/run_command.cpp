@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/atomic_file.hpp"
 #include "cli/guest_run.hpp"
 #include "cli/report.hpp"

@@ -32,12 +32,4 @@ Result<std::uint64_t> parse_size(const std::string& text) {
   return number << shift;
 }
 
-std::string grouped(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t from_end = 3; from_end < text.size(); from_end += 4) {
-    text.insert(text.size() - from_end, 1, ',');
-  }
-  return text;
-}
-
 }  // namespace vpmu::cli

@@ -14,7 +14,4 @@ namespace vpmu::cli {
 /// Bytes. Units are powers of 1024, K, M, G or T in either case, `iB` or `B` behind them allowed.
 Result<std::uint64_t> parse_size(const std::string& text);
 
-/// 12345678 as 12,345,678.
-std::string grouped(std::uint64_t number);
-
 }  // namespace vpmu::cli

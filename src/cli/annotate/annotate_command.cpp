@@ -9,8 +9,8 @@
 #include <fmt/format.h>
 
 #include "cli/annotate/annotate.hpp"
-#include "cli/atomic_file.hpp"
-#include "cli/exit_status.hpp"
+#include "cli/answer.hpp"
+#include "cli/symbol_options.hpp"
 #include "cli/wrap.hpp"
 
 namespace vpmu::cli::annotate {
@@ -24,11 +24,6 @@ ListingStyle style_of_output() {
                       std::string{terminal} != "dumb";
   return {output_columns(), colour};
 }
-
-int refuse(const std::string& message) {
-  fmt::print(stderr, "vpmu: {}\n", message);
-  return kStatusBadInput;
-}
 }  // namespace
 
 AnnotateCommand::AnnotateCommand(CLI::App& vpmu)
@@ -41,14 +36,7 @@ AnnotateCommand::AnnotateCommand(CLI::App& vpmu)
   annotate_->add_option("-e,--event", choice_.event,
                         "Event whose samples to show; default: the profile's first");
   vcpu_option_ = annotate_->add_option("--vcpu", vcpu_, "Only samples of this vCPU");
-  annotate_->add_option("--image", choice_.sources.image,
-                        "ELF image of the code: where the one that the profile names is now, or "
-                        "the guest's kernel");
-  annotate_->add_option("--symbols", choice_.sources.symbols,
-                        "File with symbols that count before all others: ELF, kallsyms, or lines "
-                        "START SIZE NAME; by addresses as in the guest");
-  annotate_->add_option("--guest-kallsyms", choice_.sources.guest_kallsyms,
-                        "File with the guest kernel's symbols: its /proc/kallsyms");
+  add_symbol_options(*annotate_, choice_.sources);
   annotate_->add_option("-M,--disassembler-style", syntax_, "Syntax of the assembler: att or intel")
       ->check(CLI::IsMember({"att", "intel"}))
       ->capture_default_str();
@@ -64,21 +52,18 @@ bool AnnotateCommand::parsed() const {
 }
 
 int AnnotateCommand::run() const {
-  if (first_.empty()) return refuse("SYMBOL is required; see `vpmu annotate --help`");
+  if (first_.empty()) return bad_input({"SYMBOL is required; see `vpmu annotate --help`"});
   SampleChoice choice = choice_;
   choice.file = second_.empty() ? "perf.data" : first_;
   choice.symbol = second_.empty() ? first_ : second_;
   if (vcpu_option_->count() > 0) choice.vcpu = vcpu_;
   const auto annotation =
       annotate(choice, syntax_ == "att" ? Syntax::kAtt : Syntax::kIntel, style_of_output());
-  if (!annotation) return refuse(annotation.error().message);
+  if (!annotation) return bad_input(annotation.error());
   for (const std::string& warning : annotation->warnings) {
     fmt::print(stderr, "vpmu: warning: {}\n", warning);
   }
-  if (write_all(STDOUT_FILENO, annotation->text) != 0) {
-    return refuse("standard output cannot be written");
-  }
-  return 0;
+  return print(annotation->text);
 }
 
 }  // namespace vpmu::cli::annotate

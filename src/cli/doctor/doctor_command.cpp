@@ -9,10 +9,9 @@
 
 #include <fmt/format.h>
 
-#include "cli/atomic_file.hpp"
+#include "cli/answer.hpp"
 #include "cli/doctor/linux_host.hpp"
 #include "cli/doctor/output.hpp"
-#include "cli/exit_status.hpp"
 
 namespace vpmu::cli::doctor {
 
@@ -48,10 +47,7 @@ int run_doctor(bool as_json) {
   const std::string output =
       as_json ? json(checks).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
               : text(checks, wants_colour(host));
-  if (write_all(STDOUT_FILENO, output) != 0) {
-    fmt::print(stderr, "vpmu: standard output cannot be written\n");
-    return kStatusBadInput;
-  }
+  if (const int unprinted = print(output)) return unprinted;
   return runs_guests(checks) ? 0 : kStatusBroken;
 }
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "cli/filter/filter_command.hpp"
 
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
 
 #include <fmt/format.h>
 
-#include "cli/atomic_file.hpp"
-#include "cli/exit_status.hpp"
+#include "cli/answer.hpp"
 #include "cli/filter/kernel_test.hpp"
 
 namespace vpmu::cli::filter {
@@ -115,16 +113,10 @@ Result<Output> FilterCommand::result() const {
 
 int FilterCommand::run() const {
   const auto output = result();
-  if (!output) {
-    fmt::print(stderr, "vpmu: {}\n", output.error().message);
-    return kStatusBadInput;
-  }
+  if (!output) return bad_input(output.error());
   fmt::print(stderr, "{}", output->remarks);
-  if (write_all(STDOUT_FILENO, output->text) != 0) {
-    fmt::print(stderr, "vpmu: standard output cannot be written\n");
-    return kStatusBadInput;
-  }
-  return output->status;
+  const int printed = print(output->text);
+  return printed != 0 ? printed : output->status;
 }
 
 }  // namespace vpmu::cli::filter

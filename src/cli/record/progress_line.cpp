@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "cli/atomic_file.hpp"
-#include "cli/size_text.hpp"
 
 namespace vpmu::cli::record {
 

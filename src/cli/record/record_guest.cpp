@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/guest_run.hpp"
 #include "cli/record/profile_file.hpp"
 #include "cli/record/progress_line.hpp"

@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "base/user_text.hpp"
 #include "cli/record/progress_line.hpp"
-#include "cli/size_text.hpp"
 
 namespace vpmu::cli::record {
 

@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "base/user_text.hpp"
 #include "cli/report/progress.hpp"
-#include "profile/views/columns.hpp"
 #include "profile/views/profile_builder.hpp"
 #include "profile/views/report_table.hpp"
 
@@ -50,12 +50,8 @@ Result<std::uint32_t> find_event(const FileInfo& info, const ProfileSource& sour
 Result<OpenProfile> open_profile(const ProfileSource& source) {
   auto reader = Reader::open(source.file);
   if (!reader) return tl::unexpected(reader.error());
-  profile::SymbolSources sources;
-  sources.image = source.image;
-  sources.symbols = source.symbols;
-  sources.guest_kallsyms = source.guest_kallsyms;
+  profile::SymbolSources sources = source.symbols;
   sources.recorded_guest_kallsyms = (*reader)->guest_kallsyms();
-  sources.host_kallsyms = source.kallsyms;
   auto spaces = AddressSpaces::create(std::move(sources));
   if (!spaces) return tl::unexpected(spaces.error());
   std::optional<std::uint32_t> event;
@@ -110,7 +106,7 @@ std::string remarks(const LoadedProfile& loaded, const ProfileSource& source) {
     text += fmt::format(
         "vpmu: '{}': {} of {} samples are where no symbol is known; --image, --guest-kallsyms or "
         "--symbols names a file with symbols\n",
-        file, profile::grouped(nameless.samples), profile::grouped(all.samples));
+        file, grouped(nameless.samples), grouped(all.samples));
   }
   return text;
 }

@@ -19,10 +19,7 @@ namespace vpmu::cli::report {
 struct ProfileSource {
   std::string file = "perf.data";
   std::string event;  ///< name; empty: as the view likes
-  std::string image;
-  std::string symbols;
-  std::string guest_kallsyms;
-  std::string kallsyms;  ///< of the host
+  profile::SymbolSources symbols;
 };
 
 /// An open recording.

@@ -7,7 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "cli/exit_status.hpp"
+#include "cli/answer.hpp"
+#include "cli/symbol_options.hpp"
 #include "profile/views/flame_graph.hpp"
 
 namespace vpmu::cli::report {
@@ -19,15 +20,7 @@ void add_source(CLI::App& command, ProfileSource& source) {
                   "Recording by `vpmu record` or `perf record`: a file or a directory")
       ->capture_default_str();
   command.add_option("-e,--event", source.event, "Only this event of the recording");
-  command.add_option(
-      "--image", source.image,
-      "ELF file with the symbols of the guest, in place of the one that was recorded");
-  command.add_option("--guest-kallsyms", source.guest_kallsyms,
-                     "Symbols of the guest's kernel, as /proc/kallsyms in the guest");
-  command.add_option("--symbols", source.symbols,
-                     "File with lines START SIZE NAME, hexadecimal; goes before all other symbols");
-  command.add_option("--kallsyms", source.kallsyms,
-                     "Symbols of the host's kernel, as /proc/kallsyms");
+  add_symbol_options(command, source.symbols);
 }
 }  // namespace
 
@@ -112,9 +105,7 @@ int ProfileCommands::run() const {
   const auto done = report_->parsed()        ? run_report(report_options_)
                     : flame_graph_->parsed() ? run_flame_graph(flame_graph_options_)
                                              : run_export(export_options_);
-  if (done) return 0;
-  fmt::print(stderr, "vpmu: {}\n", done.error().message);
-  return kStatusBadInput;
+  return done ? 0 : bad_input(done.error());
 }
 
 }  // namespace vpmu::cli::report

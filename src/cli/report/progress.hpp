@@ -11,8 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "profile/perf_data/reader.hpp"
-#include "profile/views/columns.hpp"
 
 namespace vpmu::cli::report {
 
@@ -47,7 +47,7 @@ class Progress final : public profile::perf_data::RecordVisitor {
     if (now - last_ < (shown_ ? kEach : kFirst)) return;
     last_ = now;
     shown_ = true;
-    fmt::print(stderr, "\r{} samples read", profile::grouped(samples_));
+    fmt::print(stderr, "\r{} samples read", grouped(samples_));
     std::fflush(stderr);
   }
 

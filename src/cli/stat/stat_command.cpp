@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/guest_run.hpp"
 #include "cli/report.hpp"
 #include "cli/stat/stat_printer.hpp"

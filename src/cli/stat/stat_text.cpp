@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "base/user_text.hpp"
-#include "cli/size_text.hpp"
 
 namespace vpmu::cli::stat {
 

@@ -12,11 +12,12 @@ namespace {
 bool plain(char c) {
   return c >= ' ' && c <= '~';
 }
+}  // namespace
 
-/// Bytes of the UTF-8 letter that `text` begins with, if it is one that only shows itself; or 0.
 std::size_t letter_bytes(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const std::uint8_t lead = byte(0);
+  if (lead < 0x80) return plain(text.front()) ? 1 : 0;
   const std::size_t length = lead >= 0xc2 && lead < 0xe0   ? 2
                              : lead >= 0xe0 && lead < 0xf0 ? 3
                              : lead >= 0xf0 && lead < 0xf5 ? 4
@@ -32,20 +33,20 @@ std::size_t letter_bytes(std::string_view text) {
     return letter >= first && letter <= last;
   };
   if (letter < kLeast[length] || letter > 0x10ffff || is_in(0xd800, 0xdfff)) return 0;
-  // Control characters; marks of writing direction, line and paragraph; invisible operators.
+  // Control characters; marks of writing direction, line and paragraph; invisible operators; what
+  // is no character, and none in XML.
   if (is_in(0x80, 0x9f) || letter == 0x61c || is_in(0x200b, 0x200f) || is_in(0x2028, 0x202e) ||
-      is_in(0x2060, 0x206f) || letter == 0xfeff) {
+      is_in(0x2060, 0x206f) || letter == 0xfeff || (letter & 0xfffe) == 0xfffe) {
     return 0;
   }
   return length;
 }
-}  // namespace
 
 std::string printable_name(std::string_view name) {
   if (name.size() <= kLongestName && std::ranges::all_of(name, plain)) return std::string{name};
   std::string result;
   while (!name.empty()) {
-    const std::size_t letter = plain(name.front()) ? 1 : letter_bytes(name);
+    const std::size_t letter = letter_bytes(name);
     const std::string shown =
         letter > 0 ? std::string{name.substr(0, letter)}
                    : fmt::format("\\x{:02x}", static_cast<std::uint8_t>(name.front()));

@@ -16,4 +16,8 @@ inline constexpr std::size_t kLongestName = 1024;
 /// kLongestName bytes is cut and ends in "...".
 std::string printable_name(std::string_view name);
 
+/// Bytes of the UTF-8 letter that `text`, which is not empty, begins with, if it is one that only
+/// shows itself; or 0.
+std::size_t letter_bytes(std::string_view text);
+
 }  // namespace vpmu::profile

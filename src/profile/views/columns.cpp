@@ -78,15 +78,6 @@ std::string padded(std::string_view text, std::size_t columns) {
   return cell;
 }
 
-std::string grouped(std::uint64_t number) {
-  std::string digits = fmt::format("{}", number);
-  for (std::size_t at = digits.size(); at > 3;) {
-    at -= 3;
-    digits.insert(at, 1, ',');
-  }
-  return digits;
-}
-
 std::string short_number(std::uint64_t number) {
   if (number < 100'000) return fmt::format("{}", number);
   auto value = static_cast<double>(number);

@@ -18,8 +18,6 @@ std::string cut(std::string_view text, std::size_t columns);
 /// Cut, and with blanks behind it up to `columns`.
 std::string padded(std::string_view text, std::size_t columns);
 
-/// 1234567 -> "1,234,567".
-std::string grouped(std::uint64_t number);
 /// At most six characters: up to 99,999 all digits, then four of them, as "123.4M".
 std::string short_number(std::uint64_t number);
 

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "profile/views/call_tree.hpp"
 #include "profile/views/columns.hpp"
 #include "profile/views/flame_graph_script.hpp"

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "profile/views/columns.hpp"
 #include "profile/views/function_name.hpp"
 

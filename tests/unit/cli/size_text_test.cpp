@@ -34,13 +34,5 @@ TEST(SizeText, AnythingElseIsAnErrorThatNamesIt) {
   }
 }
 
-TEST(SizeText, NumbersAreGroupedByThousands) {
-  EXPECT_EQ(grouped(0), "0");
-  EXPECT_EQ(grouped(999), "999");
-  EXPECT_EQ(grouped(1000), "1,000");
-  EXPECT_EQ(grouped(12345678), "12,345,678");
-  EXPECT_EQ(grouped(123456), "123,456");
-}
-
 }  // namespace
 }  // namespace vpmu::cli

@@ -19,13 +19,6 @@ TEST(Columns, NumbersAreShortAndKeepFourDigits) {
   EXPECT_EQ(short_number(std::numeric_limits<std::uint64_t>::max()), "18.45E");
 }
 
-TEST(Columns, DigitsAreInGroupsOfThree) {
-  EXPECT_EQ(grouped(0), "0");
-  EXPECT_EQ(grouped(999), "999");
-  EXPECT_EQ(grouped(1'000), "1,000");
-  EXPECT_EQ(grouped(1'234'567), "1,234,567");
-}
-
 TEST(Columns, WideCharactersTakeTwoAndMarksNone) {
   EXPECT_EQ(columns_of("abc"), 3u);
   EXPECT_EQ(columns_of("\u00e4"), 1u);
