@@ -5,8 +5,6 @@
 
 #include <urcu/urcu-bp.h>
 
-#include "vpmu/virt/x86/pmu.hpp"
-
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
 #define VPMU_THREAD_SANITIZER
@@ -53,16 +51,16 @@ EventFilterSlot::~EventFilterSlot() {
   delete filter_.load();
 }
 
-void EventFilterSlot::attach(Pmu& pmu) {
+void EventFilterSlot::attach(EventGateUser& user) {
   const std::lock_guard lock{writers_};
-  pmus_.push_back(&pmu);
-  pmu.set_event_gate(this);
+  users_.push_back(&user);
+  user.set_event_gate(this);
 }
 
-void EventFilterSlot::detach(Pmu& pmu) {
+void EventFilterSlot::detach(EventGateUser& user) {
   const std::lock_guard lock{writers_};
-  std::erase(pmus_, &pmu);
-  pmu.set_event_gate(nullptr);
+  std::erase(users_, &user);
+  user.set_event_gate(nullptr);
 }
 
 void EventFilterSlot::publish(std::unique_ptr<const EventFilter> filter) {
@@ -70,7 +68,7 @@ void EventFilterSlot::publish(std::unique_ptr<const EventFilter> filter) {
   const std::unique_ptr<const EventFilter> old{filter_.exchange(filter.release())};
   urcu_bp_synchronize_rcu();
   grace_period_is_over();
-  for (Pmu* pmu : pmus_) pmu->gate_changed();
+  for (EventGateUser* user : users_) user->gate_changed();
 }
 
 bool EventFilterSlot::admits(silicon::x86::EventSelector event) const {

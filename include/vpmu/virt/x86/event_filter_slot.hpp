@@ -26,8 +26,6 @@
 
 namespace vpmu::virt::x86 {
 
-class Pmu;
-
 class EventFilterSlot final : public EventGate {
  public:
   /// No filter: everything may be counted.
@@ -37,10 +35,10 @@ class EventFilterSlot final : public EventGate {
   EventFilterSlot(const EventFilterSlot&) = delete;
   EventFilterSlot& operator=(const EventFilterSlot&) = delete;
 
-  /// Becomes the PMU's gate, on the thread that runs its vCPU or before it runs.
-  void attach(Pmu& pmu);
-  /// The PMU has no gate any more. Before it ends, on the same thread.
-  void detach(Pmu& pmu);
+  /// Becomes the PMU's or PV perf's gate, on the thread that runs its vCPU or before it runs.
+  void attach(EventGateUser& user);
+  /// It has no gate any more. Before it ends, on the same thread.
+  void detach(EventGateUser& user);
 
   /// From now on `filter` decides; null: everything may be counted. On any thread, not within
   /// read(). Returns when no vCPU can still be deciding by the filter before, if there was one, and
@@ -69,7 +67,7 @@ class EventFilterSlot final : public EventGate {
 
   std::atomic<const EventFilter*> filter_ = nullptr;
   std::mutex writers_;
-  std::vector<Pmu*> pmus_;
+  std::vector<EventGateUser*> users_;
 };
 
 }  // namespace vpmu::virt::x86

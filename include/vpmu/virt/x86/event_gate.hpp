@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // EventGate: which events a guest may count. The PMU asks whenever it is about to let a counter
-// count, and again at every instruction that the hypervisor completes for the guest; it never
-// remembers an answer. Whoever changes the answers tells every PMU (Pmu::set_event_gate() or
-// Pmu::gate_changed()), which then reprograms all counters before the next guest instruction.
+// count, and again at every instruction that the hypervisor completes for the guest; so does PV
+// perf for its events. Neither ever remembers an answer. Whoever changes the answers tells every
+// user, which then reprograms everything before the next guest instruction.
 //
 // Called on the thread that runs the vCPU; must not allocate, lock or call back.
 #pragma once
@@ -22,6 +22,19 @@ class EventGate {
 
  protected:
   ~EventGate() = default;
+};
+
+/// Who asks a gate.
+class EventGateUser {
+ public:
+  /// Which events the guest may count; null: all. `gate` must outlive its use here. From the next
+  /// guest instruction on, for what counts already too: the vCPU must come by before_entry().
+  virtual void set_event_gate(const EventGate* gate) = 0;
+  /// The gate's answers have changed: as if it had been set anew. On any thread.
+  virtual void gate_changed() = 0;
+
+ protected:
+  ~EventGateUser() = default;
 };
 
 }  // namespace vpmu::virt::x86

@@ -48,7 +48,7 @@ namespace vpmu::virt::x86 {
 /// What a hypervisor has completed for the guest. A branch is also an instruction.
 enum class EmulatedInstruction : std::uint8_t { kPlain, kBranch };
 
-class Pmu final : public hostperf::OverflowHandler {
+class Pmu final : public hostperf::OverflowHandler, public EventGateUser {
  public:
   static constexpr std::size_t kMaxGp = PmuState::kMaxGp;
   static constexpr std::size_t kMaxFixed = PmuState::kMaxFixed;
@@ -93,11 +93,8 @@ class Pmu final : public hostperf::OverflowHandler {
   /// it: they would count twice.
   void instruction_emulated(EmulatedInstruction kind, silicon::Privilege privilege);
 
-  /// Which events the guest may count; null: all. `gate` must outlive its use here. From the next
-  /// guest instruction on, for counters that run already too: the vCPU must come by before_entry().
-  void set_event_gate(const EventGate* gate);
-  /// The gate's answers have changed: as if it had been set anew. On any thread.
-  void gate_changed();
+  void set_event_gate(const EventGate* gate) override;
+  void gate_changed() override;
 
   /// AMD: EFER.SVME of the vCPU, and whether it runs a guest of its own (between VMRUN and
   /// #VMEXIT): what Guest-Only and Host-Only depend on.

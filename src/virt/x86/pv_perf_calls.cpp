@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#include "vpmu/virt/x86/pv_perf.hpp"
+
+namespace vpmu::virt::x86 {
+
+Access PvPerf::hypercall(const Hypercall&) {
+  return Access::not_mine();
+}
+
+}  // namespace vpmu::virt::x86
