@@ -30,10 +30,14 @@ class PvPerfPage {
   [[nodiscard]] pv::Area area() const { return area_; }
   [[nodiscard]] bool enabled() const { return area_.get(pv::Area::kEnable) != 0; }
 
-  /// Takes a new AREA. False, and nothing has changed: reserved bits, no writable RAM, or another
-  /// vCPU's page. If it enables a page, the host's parts of it are zeroed, unless `keep_content`:
-  /// then the sequence goes on behind what is in the page.
-  bool set_area(pv::Area area, bool keep_content);
+  /// Takes a new AREA. False, and nothing has changed: reserved bits, no such feature, no writable
+  /// RAM, or another vCPU's page. If it enables a page, the host's parts of it are zeroed.
+  bool set_area(pv::Area area);
+  /// The same for a guest that comes from elsewhere: its page keeps its content, and the sequence
+  /// goes on behind the number in it. `found`: the header, from one reading; of no use to trust,
+  /// and left alone if no page is enabled.
+  bool adopt(pv::Area area, pv::PageHeader& found);
+  /// AREA is 0, and the page is never touched again.
   void disable();
 
   /// What publish() writes besides what the page knows by itself (seq, abi, time, flags).
@@ -45,28 +49,32 @@ class PvPerfPage {
     std::uint16_t batch_id = pv::kNoId;
     std::array<pv::EventRecord, pv::kMaxEvents> events;  ///< the first config.events count
   };
-  /// False: it is no RAM any more. The caller then disables it.
+  /// Of an enabled page. False: it is no RAM any more. The caller then disables it.
   bool publish(const Content& content);
 
-  struct Refusal {
-    pv::Code code;
-    std::uint16_t id;
-  };
-  /// The commands of the events in `mask`, each copied once; others are left as they are. Refused
-  /// if something that must be zero is not, or (kGpa) the page is no RAM any more.
-  tl::expected<void, Refusal> load(std::uint32_t mask,
-                                   std::array<pv::CommandRecord, pv::kMaxEvents>& into);
+  using Commands = std::array<pv::CommandRecord, pv::kMaxEvents>;
+  /// The commands of the events in `mask`, each copied once and not looked at; what the others are
+  /// then is anything. Refused if something in the command header is not zero (kReserved), or if
+  /// the page is no RAM any more (kGpa); the caller then disables it.
+  tl::expected<void, pv::Code> load(std::uint32_t mask, Commands& into);
 
+  /// The number in the page: even.
   [[nodiscard]] std::uint32_t seq() const { return seq_; }
   void set_seq(std::uint32_t seq) { seq_ = seq; }
 
  private:
+  [[nodiscard]] static GuestPhysical frame(pv::Area area);
+  [[nodiscard]] GuestPhysical at(std::size_t offset) const;
+  [[nodiscard]] bool well_formed(pv::Area area) const;
+  bool claim(pv::Area area);
+  void zero();
+
   const PvPerfConfig& config_;
   const hostperf::VcpuIndex vcpu_;
   PvPerfHost& host_;
   PvPerfAreas& areas_;
   pv::Area area_;
-  std::uint32_t seq_ = 0;  ///< even
+  std::uint32_t seq_ = 0;
 };
 
 }  // namespace vpmu::virt::x86

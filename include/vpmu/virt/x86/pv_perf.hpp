@@ -248,8 +248,17 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   // pv_perf_batch.cpp: AREA, BATCH, publication.
   Access write_area(std::uint64_t value, Initiator initiator);
   Access write_batch(pv::Batch batch);
-  /// Folds all events and writes the page. If it is no RAM any more AREA is cleared, E_GPA.
+  void load(EventSet events);
+  /// kOk, or what makes it unacceptable.
+  [[nodiscard]] pv::Code check(const pv::CommandRecord& command) const;
+  void refuse_batch(pv::Code code, std::uint16_t id);
+  /// Folds all events and writes the page, if there is one. If it is no RAM any more AREA is
+  /// cleared, E_GPA. At the next entry when publish_requested_ is set or publish_due_ has come,
+  /// behind the reprogramming of events and before the interrupt.
   void publish();
+  /// While an event is enabled the page is due a period from now, if it is not due already. To be
+  /// called wherever events may have become enabled: at entry, behind the reprogramming of events.
+  void schedule_publication();
 
   // pv_perf_calls.cpp: hypercalls.
   [[nodiscard]] std::int64_t open_call(std::uint64_t address);

@@ -50,7 +50,11 @@ class PvPerfAreas {
 
  private:
   /// Page numbers plus one; 0: none.
-  std::array<std::atomic<std::uint64_t>, kMaxVcpus> pages_{};
+  struct Slot {
+    std::atomic<std::uint64_t> had = 0;
+    std::atomic<std::uint64_t> wanted = 0;  ///< while it is being claimed
+  };
+  std::array<Slot, kMaxVcpus> slots_{};
 };
 
 }  // namespace vpmu::virt::x86
