@@ -17,6 +17,7 @@
 #include "policy/nearest_names.hpp"
 #include "profile/perf_data/reader.hpp"
 #include "profile/views/call_chain.hpp"
+#include "profile/views/event_choice.hpp"
 
 namespace vpmu::cli::annotate {
 
@@ -150,21 +151,6 @@ class Counter final : public RecordVisitor {
   std::unordered_map<Key, Place, Hash> places_;
 };
 
-Result<std::uint32_t> event_of(const SampleChoice& choice, const FileInfo& info) {
-  if (choice.event.empty()) return 0;
-  std::vector<std::string_view> names;
-  for (std::uint32_t i = 0; i < info.events.size(); ++i) {
-    if (info.events[i].name == choice.event) return i;
-    names.push_back(info.events[i].name);
-  }
-  std::vector<std::string> quoted;
-  for (const std::string_view name : policy::nearest_names(choice.event, names)) {
-    quoted.push_back(in_quotes(name));
-  }
-  return fail(fmt::format("{} has no event {}; it has {}", in_quotes(choice.file),
-                          in_quotes(choice.event), fmt::join(quoted, ", ")));
-}
-
 std::string nearest(std::string_view wanted, const std::set<std::string_view>& names) {
   std::vector<std::string> quoted;
   for (const std::string_view name : policy::nearest_names(wanted, {names.begin(), names.end()})) {
@@ -219,7 +205,7 @@ Result<SampledFunctions> read_samples(const SampleChoice& choice) {
   auto reader = Reader::open(choice.file);
   if (!reader) return tl::unexpected{reader.error()};
   const FileInfo& info = (*reader)->info();
-  const auto event = event_of(choice, info);
+  const auto event = profile::choose_event(info, choice.event, choice.file);
   if (!event) return tl::unexpected{event.error()};
   profile::SymbolSources sources = choice.sources;
   sources.recorded_guest_kallsyms = (*reader)->guest_kallsyms();

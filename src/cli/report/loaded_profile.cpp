@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/report/loaded_profile.hpp"
 
-#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 #include "base/grouped.hpp"
 #include "base/user_text.hpp"
 #include "cli/report/progress.hpp"
+#include "profile/views/event_choice.hpp"
 #include "profile/views/profile_builder.hpp"
 #include "profile/views/report_table.hpp"
 
@@ -19,34 +19,6 @@ using profile::EventTotals;
 using profile::perf_data::FileInfo;
 using profile::perf_data::Reader;
 
-namespace {
-std::string names_of(const FileInfo& info) {
-  std::string names;
-  for (const auto& event : info.events) {
-    if (!names.empty()) names += ", ";
-    names += one_line(event.name);
-  }
-  return names;
-}
-
-/// By its whole name, or by what is before its modifiers if only one has that.
-Result<std::uint32_t> find_event(const FileInfo& info, const ProfileSource& source) {
-  std::optional<std::uint32_t> found;
-  bool several = false;
-  for (std::uint32_t i = 0; i < info.events.size(); ++i) {
-    const std::string_view name = info.events[i].name;
-    if (name == source.event) return i;
-    if (name.substr(0, name.find(':')) != source.event) continue;
-    several |= found.has_value();
-    found = i;
-  }
-  if (found && !several) return *found;
-  return fail(fmt::format("-e {}: {} in '{}'; give one of {}", one_line(source.event),
-                          several ? "several such events" : "no such event",
-                          vpmu::printable(source.file), names_of(info)));
-}
-}  // namespace
-
 Result<OpenProfile> open_profile(const ProfileSource& source) {
   auto reader = Reader::open(source.file);
   if (!reader) return tl::unexpected(reader.error());
@@ -56,7 +28,7 @@ Result<OpenProfile> open_profile(const ProfileSource& source) {
   if (!spaces) return tl::unexpected(spaces.error());
   std::optional<std::uint32_t> event;
   if (!source.event.empty()) {
-    const auto found = find_event((*reader)->info(), source);
+    const auto found = profile::choose_event((*reader)->info(), source.event, source.file);
     if (!found) return tl::unexpected(found.error());
     event = *found;
   }

@@ -167,7 +167,15 @@ TEST_F(AnnotateTest, OfSeveralEventsTheFirstOrTheNamedOneCounts) {
   sample(kLinked + 5, 3, 0, 1);
   EXPECT_TRUE(has(annotated(profile() + " hot"), "2 of 2 samples of cycles"));
   EXPECT_TRUE(has(annotated(profile() + " hot -e instructions"), "3 of 3 samples of instructions"));
-  expect_bad_input("annotate " + profile() + " hot -e nothing", "has no event 'nothing'");
+  expect_bad_input("annotate " + profile() + " hot -e nothing",
+                   "has no such event; give one of 'cycles', 'instructions'");
+}
+
+TEST_F(AnnotateTest, AnEventCanBeNamedWithoutItsModifiers) {
+  image();
+  config.events[0].name = "cycles:p";
+  sample(kLinked, 2);
+  EXPECT_TRUE(has(annotated(profile() + " hot -e cycles"), "2 of 2 samples of cycles:p"));
 }
 
 TEST_F(AnnotateTest, SamplesOfOneVcpuCanBeChosen) {

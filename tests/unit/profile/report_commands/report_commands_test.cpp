@@ -126,7 +126,7 @@ TEST_F(ReportCommandsTest, EventsAreChosenByName) {
             std::string::npos);
   EXPECT_EQ(vpmu(fmt::format("report {} -e branches", file)).output.find("cycles:p"),
             std::string::npos);
-  expect_bad_input(fmt::format("report {} -e misses", file), "give one of cycles:p, branches");
+  expect_bad_input(fmt::format("report {} -e misses", file), "give one of 'cycles:p', 'branches'");
 }
 
 TEST_F(ReportCommandsTest, ACutRecordingIsReadAndSaidToBeCut) {
