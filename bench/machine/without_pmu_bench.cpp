@@ -97,7 +97,7 @@ class BoardOnly final : private machine::x86::Environment, private machine::Mach
     board_.bus.write_mmio(address, bytes, value);
   }
   std::uint64_t now() override { return cpu_.cycles(); }
-  Access hypercall(const std::array<std::uint64_t, 5>&) override { return Access::not_mine(); }
+  Access hypercall(const machine::x86::Hypercall&) override { return Access::not_mine(); }
   bool interrupt_waiting() override { return false; }
   std::uint8_t acknowledge_interrupt() override { return 0; }
   std::uint8_t task_priority() override { return 0; }

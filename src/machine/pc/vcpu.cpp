@@ -253,11 +253,27 @@ void Vcpu::write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value
   after_device_access();
 }
 
-Access Vcpu::hypercall(const std::array<std::uint64_t, 5>&) {
-  const Exit exit{*this, ExitReason::kHypercall};
-  // There is none yet. KVM's answer to a number that it does not know.
+// Hypercalls are as KVM has them, with its numbers for errors.
+std::int64_t Vcpu::dispatch_hypercall(const x86::Hypercall& call) {
+  constexpr std::int64_t kPermission = -1;
   constexpr std::int64_t kNoSuchHypercall = -1000;
-  return Access::done(static_cast<std::uint64_t>(kNoSuchHypercall));
+  if (call.user) return kPermission;
+  return kNoSuchHypercall;
+}
+
+Access Vcpu::hypercall(const x86::Hypercall& call) {
+  // The other vendor's instruction does not exist on this CPU, so nobody leaves the guest for it.
+  const auto own = config_.model->vendor == silicon::x86::Vendor::kIntel
+                       ? x86::Hypercall::Instruction::kVmcall
+                       : x86::Hypercall::Instruction::kVmmcall;
+  if (call.instruction != own) return Access::not_mine();
+
+  const Exit exit{*this, ExitReason::kHypercall};
+  const std::uint64_t width = call.code64 ? ~std::uint64_t{0} : ~std::uint32_t{0};
+  x86::Hypercall cut = call;
+  cut.number &= width;
+  for (std::uint64_t& argument : cut.arguments) argument &= width;
+  return Access::done(static_cast<std::uint64_t>(dispatch_hypercall(cut)) & width);
 }
 
 bool Vcpu::interrupt_waiting() {

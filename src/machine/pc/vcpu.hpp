@@ -135,7 +135,7 @@ class Vcpu final : private x86::Environment,
   std::uint64_t now() override;
   void before_entry() override { enter(false); }
   void tsc_moved(std::uint64_t offset) override { apic_.set_tsc_offset(offset); }
-  Access hypercall(const std::array<std::uint64_t, 5>& arguments) override;
+  Access hypercall(const x86::Hypercall& call) override;
   bool interrupt_waiting() override;
   std::uint8_t acknowledge_interrupt() override;
   std::uint8_t task_priority() override { return apic_.task_priority(); }
@@ -163,6 +163,8 @@ class Vcpu final : private x86::Environment,
 
   Access dispatch_read_msr(MsrIndex msr);
   Access dispatch_write_msr(MsrIndex msr, std::uint64_t value);
+  /// What RAX gets, of a call whose registers are as wide as its mode has them.
+  [[nodiscard]] std::int64_t dispatch_hypercall(const x86::Hypercall& call);
   void record(virt::ExitReason reason);
   [[nodiscard]] TraceSink::Where where();
   /// A device may have armed a timer earlier than this turn's end.

@@ -18,6 +18,18 @@ namespace vpmu::machine::x86 {
 
 using silicon::x86::CpuidResult;
 
+struct Hypercall {
+  enum class Instruction : std::uint8_t { kVmcall, kVmmcall };
+
+  std::uint64_t number = 0;                  ///< RAX
+  std::array<std::uint64_t, 4> arguments{};  ///< RBX, RCX, RDX, RSI
+  Instruction instruction = Instruction::kVmcall;
+  bool code64 = true;  ///< 64-bit mode: CS.L
+  bool user = false;   ///< CPL is not 0
+
+  friend bool operator==(const Hypercall&, const Hypercall&) = default;
+};
+
 class Environment {
  public:
   /// Leaf 0 .. as the guest sees them, without the bits that follow the CPU's own state (OSXSAVE,
@@ -53,9 +65,8 @@ class Environment {
   /// The guest moved this CPU's TSC: it is now now() + `offset`, modulo 2^64.
   virtual void tsc_moved(std::uint64_t offset) { static_cast<void>(offset); }
 
-  /// VMCALL / VMMCALL at CPL 0. `arguments`: RAX, RBX, RCX, RDX, RSI. Result for RAX, or #UD if
-  /// not_mine().
-  virtual Access hypercall(const std::array<std::uint64_t, 5>& arguments) = 0;
+  /// VMCALL or VMMCALL at any CPL. done(): the whole of RAX; not_mine(): #UD.
+  virtual Access hypercall(const Hypercall& call) = 0;
 
   /// An interrupt from the local APIC that is above the processor priority is waiting.
   virtual bool interrupt_waiting() = 0;

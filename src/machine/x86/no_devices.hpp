@@ -4,7 +4,6 @@
 // add what a guest needs.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "machine/x86/environment.hpp"
@@ -22,7 +21,7 @@ class NoDevices final : public Environment {
   std::uint64_t read_mmio(std::uint64_t, unsigned) override { return 0; }
   void write_mmio(std::uint64_t, unsigned, std::uint64_t) override {}
   std::uint64_t now() override { return 0; }
-  Access hypercall(const std::array<std::uint64_t, 5>&) override { return Access::not_mine(); }
+  Access hypercall(const Hypercall&) override { return Access::not_mine(); }
   bool interrupt_waiting() override { return false; }
   std::uint8_t acknowledge_interrupt() override { return 0; }
   std::uint8_t task_priority() override { return 0; }

@@ -445,9 +445,13 @@ const Op* cpuid(Core& core, const Op* op) {
   return ended(core, op);
 }
 const Op* hypercall(Core& core, const Op* op) {
-  if (!privileged(core)) return raise(core, op, kGeneralProtection, 0);
   const Access access = core.environment->hypercall(
-      {core.gpr[kRax], core.gpr[kRbx], core.gpr[kRcx], core.gpr[kRdx], core.gpr[kRsi]});
+      {.number = core.gpr[kRax],
+       .arguments = {core.gpr[kRbx], core.gpr[kRcx], core.gpr[kRdx], core.gpr[kRsi]},
+       .instruction =
+           op->aux == 0 ? Hypercall::Instruction::kVmcall : Hypercall::Instruction::kVmmcall,
+       .code64 = core.code64(),
+       .user = !privileged(core)});
   if (access.is_not_mine()) return raise(core, op, kInvalidOpcode);
   if (access.is_fault()) return raise(core, op, kGeneralProtection, 0);
   core.gpr[kRax] = access.value();
@@ -998,8 +1002,10 @@ bool translate_system(const Instruction& in, Translation& out) {
       return ends(&rdtsc, InstructionClass::kReadCounter, true);
     case ZYDIS_MNEMONIC_RDPMC: return ends(&rdpmc, InstructionClass::kReadCounter, true);
     case ZYDIS_MNEMONIC_CPUID: return ends(&cpuid, InstructionClass::kCpuid, true);
-    case ZYDIS_MNEMONIC_VMCALL:
-    case ZYDIS_MNEMONIC_VMMCALL: return ends(&hypercall, InstructionClass::kCpuid, true);
+    case ZYDIS_MNEMONIC_VMCALL: return ends(&hypercall, InstructionClass::kCpuid, true);
+    case ZYDIS_MNEMONIC_VMMCALL:
+      op.aux = 1;
+      return ends(&hypercall, InstructionClass::kCpuid, true);
     case ZYDIS_MNEMONIC_CLI: return in_line(&cli, InstructionClass::kSimple);
     case ZYDIS_MNEMONIC_STI: return ends(&sti, InstructionClass::kSimple);
     case ZYDIS_MNEMONIC_CLAC: return in_line(&change_ac<false>, InstructionClass::kSimple);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A machine that runs a few bytes of code, for tests: 64-bit code at 1 MiB, entered as a
-// freestanding image is.
+// freestanding image is, unless a test wants another protocol.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -96,12 +96,15 @@ class MachineTest : public testing::Test {
   StringConsole console;
   std::unique_ptr<machine::Machine> machine;
 
+  /// How images are entered: 64-bit code, or 32-bit code without paging (kPvh).
+  machine::boot::Protocol protocol = machine::boot::Protocol::kFreestanding;
+
   void load(const Code& code) {
     auto created = machine::Machine::create(config, console);
     ASSERT_TRUE(created.has_value()) << created.error().message;
     machine = std::move(*created);
     machine::boot::Image image;
-    image.protocol = machine::boot::Protocol::kFreestanding;
+    image.protocol = protocol;
     image.entry = kEntry;
     image.segments.push_back({kEntry, code.size(), code});
     const auto loaded = machine->load(image, {.image = "test", .arguments = "", .modules = {}});

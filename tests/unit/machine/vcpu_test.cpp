@@ -12,6 +12,9 @@ using machine::Outcome;
 using Reason = machine::Outcome::Reason;
 using virt::ExitReason;
 
+const Code kVmcall = {0x0f, 0x01, 0xc1}, kVmmcall = {0x0f, 0x01, 0xd9};
+const Code kUpperHalfOfRax = {0x48, 0xc1, 0xe8, 0x20};  ///< to EAX: SHR RAX, 32
+
 class VcpuTest : public MachineTest {
  protected:
   std::uint64_t exits(ExitReason reason) { return machine->vcpus()[0]->exits().count(reason); }
@@ -47,8 +50,70 @@ TEST_F(VcpuTest, ControlAndDebugRegistersThatAHypervisorWouldInterceptAreCounted
 }
 
 TEST_F(VcpuTest, UnknownHypercallGivesMinus1000) {
-  const Outcome outcome = run(Code{0x0f, 0x01, 0xc1} + exit_with_eax());
+  const Outcome outcome = run(kVmcall + exit_with_eax());
   EXPECT_EQ(outcome.value, static_cast<std::uint32_t>(-1000));
+}
+
+TEST_F(VcpuTest, ResultOfAHypercallHas64BitsIn64BitMode) {
+  EXPECT_EQ(run(kVmcall + kUpperHalfOfRax + exit_with_eax()).value, 0xffffffffU);
+}
+
+TEST_F(VcpuTest, ResultOfAHypercallHas32BitsIn32BitCodeOfLongMode) {
+  // RETF to 32-bit code, the call, RETF back to where the upper half of RAX can be seen.
+  const std::uint64_t gdt = kEntry + 0x200;
+  const std::uint64_t low = kEntry + 0x100;
+  const std::uint64_t back = kEntry + 0x180;
+  Code code = Code{0x0f, 0x01, 0x14, 0x25} + little_endian(kEntry + 0x1f0, 4) +   // LGDT
+              Code{0xbc} + little_endian(kEntry + 0x1000, 4) +                    // MOV ESP
+              Code{0x6a, 0x10, 0x68} + little_endian(low, 4) + Code{0x48, 0xcb};  // PUSHes, RETFQ
+  code.resize(0x100);
+  code = code + kVmcall + Code{0x6a, 0x08, 0x68} + little_endian(back, 4) + Code{0xcb};
+  code.resize(0x180);
+  code = code + kUpperHalfOfRax + exit_with_eax();
+  code.resize(0x1f0);
+  code = code + little_endian(0x17, 2) + little_endian(gdt, 8);
+  code.resize(0x200);
+  code = code + little_endian(0, 8) + little_endian(0x00af9b000000ffff, 8) +
+         little_endian(0x00cf9b000000ffff, 8);
+  code.resize(0x1000);
+  const Outcome outcome = run(code);
+  ASSERT_EQ(outcome.reason, Reason::kDebugExit);
+  EXPECT_EQ(outcome.value, 0u);
+  EXPECT_EQ(exits(ExitReason::kHypercall), 1u);
+}
+
+TEST_F(VcpuTest, HypercallOfUserCodeGivesMinus1) {
+  // 32-bit code without paging goes to CPL 3 with IOPL 3 by IRET.
+  protocol = machine::boot::Protocol::kPvh;
+  const std::uint64_t user = kEntry + 0x100;
+  const std::uint64_t gdt = kEntry + 0x200;
+  Code code = Code{0x0f, 0x01, 0x15} + little_endian(kEntry + 0x1f0, 4) +         // LGDT
+              Code{0xbc} + little_endian(kEntry + 0x1000, 4) +                    // MOV ESP
+              Code{0x6a, 0x13} + Code{0x68} + little_endian(kEntry + 0xf00, 4) +  // SS, ESP
+              Code{0x68} + little_endian(0x3002, 4) + Code{0x6a, 0x0b} +          // EFLAGS, CS
+              Code{0x68} + little_endian(user, 4) + Code{0xcf};                   // EIP, IRET
+  code.resize(0x100);
+  code = code + kVmcall + exit_with_eax();
+  code.resize(0x1f0);
+  code = code + little_endian(0x17, 2) + little_endian(gdt, 8);
+  code.resize(0x200);
+  code = code + little_endian(0, 8) + little_endian(0x00cffb000000ffff, 8) +
+         little_endian(0x00cff3000000ffff, 8);
+  code.resize(0x1000);
+  const Outcome outcome = run(code);
+  ASSERT_EQ(outcome.reason, Reason::kDebugExit);
+  EXPECT_EQ(outcome.value, static_cast<std::uint32_t>(-1));
+  EXPECT_EQ(exits(ExitReason::kHypercall), 1u);
+}
+
+TEST_F(VcpuTest, HypercallInstructionOfTheOtherVendorIsInvalid) {
+  EXPECT_EQ(run(kVmmcall + debug_exit(0)).reason, Reason::kCrash);
+  EXPECT_EQ(exits(ExitReason::kHypercall), 0u);
+
+  config.model = silicon::x86::find_cpu_model("zen4");
+  EXPECT_EQ(run(kVmcall + debug_exit(0)).reason, Reason::kCrash);
+  EXPECT_EQ(run(kVmmcall + exit_with_eax()).value, static_cast<std::uint32_t>(-1000));
+  EXPECT_EQ(exits(ExitReason::kHypercall), 1u);
 }
 
 TEST_F(VcpuTest, LocalApicPageIsAnApicAccessAndOtherDevicesAreMmio) {

@@ -45,6 +45,8 @@ class FakeEnvironment final : public Environment {
 
   std::deque<std::uint8_t> interrupts;  ///< vectors that wait
   std::map<std::uint32_t, std::uint64_t> msrs;
+  std::vector<Hypercall> hypercalls;
+  Access hypercall_result = Access::not_mine();
   std::vector<DeviceAccess> mmio;
   std::vector<DeviceAccess> ports;
   std::function<std::uint64_t()> time = [] { return std::uint64_t{0}; };
@@ -81,7 +83,10 @@ class FakeEnvironment final : public Environment {
     mmio.push_back({address, bytes, value, true});
   }
   std::uint64_t now() override { return time(); }
-  Access hypercall(const std::array<std::uint64_t, 5>&) override { return Access::not_mine(); }
+  Access hypercall(const Hypercall& call) override {
+    hypercalls.push_back(call);
+    return hypercall_result;
+  }
   bool interrupt_waiting() override { return !interrupts.empty(); }
   std::uint8_t acknowledge_interrupt() override {
     const std::uint8_t vector = interrupts.front();
