@@ -26,4 +26,15 @@ constexpr EventSelector selector_of(Vendor vendor, std::uint64_t event_select) {
           static_cast<std::uint8_t>(select.get(EventSelect::kUnitMask))};
 }
 
+/// The other way round: event select and unit mask at their places, all other bits 0.
+constexpr std::uint64_t event_select_of(Vendor vendor, EventSelector selector) {
+  AmdEventSelect select;
+  select.set(AmdEventSelect::kEvent, selector.event);
+  select.set(AmdEventSelect::kUnitMask, selector.unit_mask);
+  if (vendor == Vendor::kAmd) {
+    select.set(AmdEventSelect::kEventHigh, selector.event >> AmdEventSelect::kEvent.kWidth);
+  }
+  return select.raw;
+}
+
 }  // namespace vpmu::silicon::x86

@@ -74,4 +74,7 @@ Result<void> fits(const PvPerfConfig& source, const PvPerfConfig& here);
 bool pv_perf_cpuid(const PvPerfConfig& config, std::uint32_t leaf,
                    silicon::x86::CpuidResult& result);
 
+/// CAP, the register that says the same to who has no CPUID.
+pv::Cap pv_perf_cap(const PvPerfConfig& config);
+
 }  // namespace vpmu::virt::x86

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 
+#include "vpmu/silicon/x86/cpu_model.hpp"
 #include "vpmu/virt/x86/pv_perf_abi.hpp"
 #include "vpmu/virt/x86/pv_perf_config.hpp"
 
@@ -45,7 +46,11 @@ struct PvPerfState {
     friend bool operator==(const Event&, const Event&) = default;
   };
 
-  PvPerfConfig config;  ///< of the host that it was saved on
+  std::uint32_t version = pv::kVersion;  ///< of the ABI: CPUID base+1 EBX
+  PvPerfConfig config;                   ///< of the host that it was saved on
+  /// What raw events (type 2) are events of.
+  silicon::x86::Vendor host_vendor = silicon::x86::Vendor::kIntel;
+  std::uint16_t host_family = 0;
   std::uint64_t global_ctrl = 0;
   std::uint64_t global_status = 0;
   std::uint64_t error = 0;
