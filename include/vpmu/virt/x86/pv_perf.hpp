@@ -51,6 +51,7 @@
 namespace vpmu::virt::x86 {
 
 class PvPerfEvents;
+struct PvPerfMeaning;
 class PvPerfPage;
 
 /// Told how the guest's events are doing, for reports.
@@ -91,8 +92,8 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
 
   // ---- What the guest does ----------------------------------------------------------------------
 
-  /// RDMSR and WRMSR, of a guest or of its migration. Initiator::kHost also writes TIME_EN and
-  /// TIME_RUN, and AREA as it was elsewhere: the page keeps its content.
+  /// RDMSR and WRMSR, of a guest or of its migration. Initiator::kHost also writes ERROR as it was,
+  /// and AREA as it was elsewhere: the page keeps its content.
   Access read_msr(MsrIndex msr, Initiator initiator);
   Access write_msr(MsrIndex msr, std::uint64_t value, Initiator initiator);
 
@@ -181,15 +182,17 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
 
   struct Event {
     pv::Evtsel evtsel;
-    std::uint64_t count = 0;          ///< when the host event's count was `folded`
-    std::uint64_t period = 0;         ///< PERIOD
-    std::uint64_t time_enabled = 0;   ///< ns, up to `enabled_since`
-    std::uint64_t time_running = 0;   ///< ns, up to `folded_running`
-    std::uint64_t enabled_since = 0;  ///< ns; while time_passes_ and it is enabled
+    std::uint64_t count = 0;         ///< when the host event's count was `folded`
+    std::uint64_t period = 0;        ///< PERIOD
+    std::uint64_t time_enabled = 0;  ///< ns, up to `passed_at`
+    std::uint64_t time_running = 0;  ///< ns, up to `passed_at`
+    std::uint64_t passed_at = 0;     ///< ns; of an enabled event
 
     hostperf::EventId host = hostperf::kNoEvent;
     std::uint64_t folded = 0;          ///< what of the host event's count is in `count`
-    std::uint64_t folded_running = 0;  ///< ns of the host event that are in `time_running`
+    std::uint64_t folded_running = 0;  ///< ns the host event had run then
+    /// The host event overflows when its count is `overflows_at`; not if that is not set.
+    std::optional<std::uint64_t> overflows_at{};
     /// What `host` was opened for.
     std::uint64_t host_config = 0;
     bool host_user = false;
@@ -197,8 +200,12 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
     std::uint64_t off_since = 0;  ///< ns; of an open host event that is off
 
     CounterStatus status = CounterStatus::kOff;
+    pv::Evtsel status_evtsel;       ///< what `status` was said of
     pv::Code code = pv::Code::kOk;  ///< in STATE
     bool throttled = false;
+    /// It reloads and overflowed again though GLOBAL_STATUS said so already: until that is reset,
+    /// nobody waits for its overflows.
+    bool unheeded = false;
 
     bool called = false;           ///< open by hypercall
     std::uint64_t call_event = 0;  ///< guest-physical; 0: gone
@@ -211,8 +218,11 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   [[nodiscard]] EventSet all_events() const;
   [[nodiscard]] std::uint64_t mask() const;  ///< of COUNT
   [[nodiscard]] std::uint64_t status_bits() const;
+  Access read_global(pv::Msr msr);
+  Access read_bank(unsigned i, pv::BankMsr msr);
   Access write_global(pv::Msr msr, std::uint64_t value, Initiator initiator);
-  Access write_bank(unsigned i, pv::BankMsr msr, std::uint64_t value, Initiator initiator);
+  Access write_error(std::uint64_t value, Initiator initiator);
+  Access write_bank(unsigned i, pv::BankMsr msr, std::uint64_t value);
   /// kOk, or what makes it unacceptable.
   [[nodiscard]] pv::Code check_count(std::uint64_t value) const;
   [[nodiscard]] pv::Code check_period(std::uint64_t value) const;
@@ -222,26 +232,50 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   void set_event_select(unsigned i, pv::Evtsel value);
   void set_count(unsigned i, std::uint64_t value);
   void set_period(unsigned i, std::uint64_t value);
+  void set_times(unsigned i, Times value);
   void set_global_control(EventSet value);
   [[nodiscard]] bool enabled(unsigned i) const;
-  /// Brings count and times up to now; notes overflows.
+  [[nodiscard]] bool reloads(const Event& event) const;
+  /// Has a host event that should be counting.
+  [[nodiscard]] bool is_hosted(unsigned i) const;
+  [[nodiscard]] bool is_lost(const Event& event) const;
+  /// Brings count, times and state up to now; notes overflows.
   void fold(unsigned i);
+  void fold_host_event(unsigned i);
+  struct Turn;
+  [[nodiscard]] Turn turn(const Event& event, std::uint64_t n) const;
+  [[nodiscard]] std::uint64_t later_count(const Event& event, std::uint64_t n) const;
+  [[nodiscard]] Times times_at(unsigned i, std::uint64_t now,
+                               const std::optional<hostperf::EventCount>& count) const;
   /// The event has counted `n` more: wraps, reloads, notes an overflow.
   void advance(unsigned i, std::uint64_t n);
   void overflowed(unsigned i);
-  void request(EventSet events);
-  void reprogram(unsigned i);
+  /// Folds the event, which is about to be changed, and has it looked at at the next entry.
+  void touch(unsigned i);
+  void follow_registers();
+  void judge_anew();
+  [[nodiscard]] bool may_start(unsigned i);
   void start(unsigned i);
+  void start_host_event(unsigned i, const PvPerfMeaning& meaning);
   void stop(unsigned i, CounterStatus why, pv::Code code);
-  bool open_host_event(unsigned i);
+  [[nodiscard]] bool open_host_event(unsigned i, std::uint64_t config);
+  void arm(unsigned i);
+  void park_host_event(unsigned i);
   void close_host_event(unsigned i);
   void close_idle_host_events();
+  void starve(unsigned i, pv::Code code);
   void set_status(unsigned i, CounterStatus status, pv::Code code);
+  void note_software_events();
   void look_for_lost_events();
 
-  // pv_perf.cpp: entry, time, interrupts.
+  // pv_perf.cpp: entry, time, GLOBAL_STATUS, interrupts.
+  void enter();
+  void tell_calls();
   void set_error(pv::Code code, std::uint8_t id);
-  void deliver_interrupt();
+  void reset_status(std::uint64_t bits);
+  [[nodiscard]] EventSet interrupting() const;
+  [[nodiscard]] bool may_interrupt();
+  void raise_interrupt();
   void end_tick(std::uint64_t now);
   void request_work();
 
@@ -288,6 +322,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
 
   // What is in effect.
   EventSet running_ = 0;                ///< whose status is kCounting
+  EventSet software_ = 0;               ///< of these, those that no host event counts
   EventSet starved_ = 0;                ///< to be tried again every millisecond
   std::uint32_t software_running_ = 0;  ///< by pv::Software
   bool scheduled_ = false;              ///< on a host CPU: times pass
@@ -295,10 +330,12 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   EventSet tell_calls_ = 0;             ///< overflowed: their CallEvent is to be written
   bool publish_requested_ = false;
   bool interrupt_pending_ = false;
+  bool host_schedule_changed_ = false;  ///< others may have lost their counter
 
   // Time, in ns by PvPerfHost::now_ns().
   std::uint64_t publish_due_ = kNever;
   std::uint64_t retry_due_ = kNever;
+  std::uint64_t close_due_ = kNever;
   std::uint64_t tick_ = 0;  ///< begin of the rate limit's millisecond
   std::uint32_t interrupts_in_tick_ = 0;
   bool interrupt_held_back_ = false;
