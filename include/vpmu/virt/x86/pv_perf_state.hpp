@@ -39,9 +39,11 @@ struct PvPerfState {
     std::uint64_t time_enabled_ns = 0;
     std::uint64_t time_running_ns = 0;
     std::uint64_t state = 0;       ///< STATE; what of it is the host's is worked out anew
+    bool unheeded = false;         ///< reloaded again since GLOBAL_STATUS said so
     bool called = false;           ///< open by hypercall
     std::uint64_t call_event = 0;  ///< guest-physical, where its CallEvent is; 0: gone
     std::uint64_t call_read_format = 0;
+    bool call_event_due = false;  ///< to be written at the next entry
 
     friend bool operator==(const Event&, const Event&) = default;
   };
@@ -62,7 +64,8 @@ struct PvPerfState {
   std::uint16_t batch_code = 0;
   std::uint16_t batch_id = pv::kNoId;
 
-  std::uint64_t publish_due_ns = 0;  ///< when the page was to be written next; 0: not at all
+  bool publish_requested = false;    ///< the page is to be written at the next entry
+  std::uint64_t publish_due_ns = 0;  ///< when it was to be written next; 0: not at all
   std::uint64_t tick_ns = 0;         ///< the rate limit's millisecond that runs
   std::uint32_t interrupts_in_tick = 0;
   bool interrupt_pending = false;    ///< to be delivered at the next entry
