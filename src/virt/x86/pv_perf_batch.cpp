@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "virt/x86/counter_sets.hpp"
+#include "virt/x86/event_sets.hpp"
 #include "virt/x86/pv_perf_events.hpp"
 #include "virt/x86/pv_perf_page.hpp"
 #include "vpmu/virt/x86/pv_perf.hpp"
@@ -87,14 +88,13 @@ void PvPerf::load(EventSet events) {
     const Code code = check(commands[i]);
     if (code != Code::kOk) return refuse_batch(code, static_cast<std::uint16_t>(i));
   }
-  for (EventSet left = events; left != 0; left &= left - 1) {
-    const auto i = static_cast<unsigned>(std::countr_zero(left));
+  for_each_event(events, [&](unsigned i) {
     const CommandRecord& command = commands[i];
     const CommandFlags flags{{command.flags}};
     if (flags.get(CommandFlags::kSetEvtsel) != 0) set_event_select(i, pv::Evtsel{{command.evtsel}});
     if (flags.get(CommandFlags::kSetCount) != 0) set_count(i, command.count);
     if (flags.get(CommandFlags::kSetPeriod) != 0) set_period(i, command.period);
-  }
+  });
 }
 
 /// Values that are not to be set are not looked at.
@@ -123,35 +123,38 @@ void PvPerf::refuse_batch(Code code, std::uint16_t id) {
 
 // ---- Publication --------------------------------------------------------------------------------
 
+/// Of an event that is folded.
+pv::EventRecord PvPerf::record(unsigned i) const {
+  const Event& event = events_[i];
+  return {
+      .count = event.count,
+      .time_enabled = event.time_enabled,
+      .time_running = event.time_running,
+      .rdpmc_offset = 0,
+      .rdpmc_index = 0,
+      .rdpmc_width = 0,
+      .state = static_cast<std::uint16_t>(state(i).raw),
+      .evtsel = event.evtsel.raw,
+  };
+}
+
 void PvPerf::publish() {
-  publish_requested_ = false;
   publish_due_ = kNever;
+  publish_requested_ = false;
   if (!page_->enabled()) return;
   // All first: one that wraps changes GLOBAL_STATUS, which is of the same instant.
-  for (unsigned i = 0; i < config_.events; ++i) fold(i);
+  for_each_event(all_events(), [this](unsigned i) { fold(i); });
+  publish_requested_ = false;  // which it also asked for
   PvPerfPage::Content content;
   content.global_ctrl = global_ctrl_;
   content.global_status = global_status_;
   content.batch_seq = batch_seq_;
   content.batch_code = static_cast<std::uint16_t>(batch_code_);
   content.batch_id = batch_id_;
-  for (unsigned i = 0; i < config_.events; ++i) {
-    const Event& event = events_[i];
-    content.events[i] = {
-        .count = event.count,
-        .time_enabled = event.time_enabled,
-        .time_running = event.time_running,
-        .rdpmc_offset = 0,
-        .rdpmc_index = 0,
-        .rdpmc_width = 0,
-        .state = static_cast<std::uint16_t>(state(i).raw),
-        .evtsel = event.evtsel.raw,
-    };
-  }
+  for_each_event(all_events(), [&](unsigned i) { content.events[i] = record(i); });
   if (!page_->publish(content)) {
     page_->disable();
-    set_error(Code::kGpa, pv::kNoErrorId);
-    return;
+    return set_error(Code::kGpa, pv::kNoErrorId);
   }
   ++statistics_.publications;
   schedule_publication();

@@ -286,6 +286,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   /// kOk, or what makes it unacceptable.
   [[nodiscard]] pv::Code check(const pv::CommandRecord& command) const;
   void refuse_batch(pv::Code code, std::uint16_t id);
+  [[nodiscard]] pv::EventRecord record(unsigned i) const;
   /// Folds all events and writes the page, if there is one. If it is no RAM any more AREA is
   /// cleared, E_GPA. At the next entry when publish_requested_ is set or publish_due_ has come,
   /// behind the reprogramming of events and before the interrupt.
