@@ -35,6 +35,8 @@
 #include <memory>
 #include <optional>
 
+#include <tl/expected.hpp>
+
 #include "vpmu/base/access.hpp"
 #include "vpmu/base/numbers.hpp"
 #include "vpmu/base/result.hpp"
@@ -208,7 +210,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
     bool unheeded = false;
 
     bool called = false;           ///< open by hypercall
-    std::uint64_t call_event = 0;  ///< guest-physical; 0: gone
+    std::uint64_t call_event = 0;  ///< guest-physical, or PvPerfState::kGone
     std::uint64_t call_read_format = 0;
   };
 
@@ -296,11 +298,17 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   void schedule_publication();
 
   // pv_perf_calls.cpp: hypercalls.
-  [[nodiscard]] std::int64_t open_call(std::uint64_t address);
+  [[nodiscard]] std::int64_t dispatch(const Hypercall& call);
   [[nodiscard]] std::int64_t call(pv::Call call, unsigned id);
+  [[nodiscard]] std::int64_t open_call(std::uint64_t address);
+  [[nodiscard]] tl::expected<void, pv::CallError> check_call(const pv::CallAttr& attr) const;
+  void set_up_call(unsigned i, const pv::CallAttr& attr, std::uint64_t event_address);
   void close_call(unsigned i);
-  /// Writes the event's CallEvent, if it has one; false: it is no RAM any more, and forgotten.
-  bool write_call_event(unsigned i);
+  void acknowledge(unsigned i);
+  [[nodiscard]] std::uint8_t* call_memory(unsigned i);
+  /// The event's CallEvent is to be written at the next entry. False: it is no RAM any more.
+  [[nodiscard]] bool tell_call(unsigned i);
+  void write_call_event(unsigned i);
 
   // pv_perf_state.cpp
   [[nodiscard]] Result<void> check(const PvPerfState& state) const;

@@ -32,6 +32,9 @@ struct PvPerfStatistics {
 };
 
 struct PvPerfState {
+  /// Of a CallEvent that is no RAM any more.
+  static constexpr std::uint64_t kGone = ~std::uint64_t{0};
+
   struct Event {
     std::uint64_t evtsel = 0;
     std::uint64_t count = 0;
@@ -41,7 +44,7 @@ struct PvPerfState {
     std::uint64_t state = 0;       ///< STATE; what of it is the host's is worked out anew
     bool unheeded = false;         ///< reloaded again since GLOBAL_STATUS said so
     bool called = false;           ///< open by hypercall
-    std::uint64_t call_event = 0;  ///< guest-physical, where its CallEvent is; 0: gone
+    std::uint64_t call_event = 0;  ///< guest-physical, where its CallEvent is, or kGone
     std::uint64_t call_read_format = 0;
     bool call_event_due = false;  ///< to be written at the next entry
 
