@@ -36,7 +36,7 @@ PvPerf::PvPerf(const PvPerfConfig& config, const Around& around)
       around_{around},
       meanings_{std::make_unique<const PvPerfEvents>(config_, *around.model)},
       page_{std::make_unique<PvPerfPage>(config_, around.vcpu, *around.host, *around.areas)} {
-  ensure(config.events <= pv::kMaxEvents);
+  ensure(possible(config) && config.offered());
 }
 
 PvPerf::~PvPerf() {
@@ -67,6 +67,8 @@ void PvPerf::reset() {
   publish_due_ = kNever;
   retry_due_ = kNever;
   close_due_ = kNever;
+  tick_ = 0;
+  interrupts_in_tick_ = 0;
   interrupt_held_back_ = false;
   overflowed_ = 0;
   gate_changed_ = false;

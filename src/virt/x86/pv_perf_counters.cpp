@@ -63,7 +63,7 @@ bool PvPerf::reloads(const Event& event) const {
 void PvPerf::touch(unsigned i) {
   if ((reprogram_ & event_bit(i)) != 0) return;
   fold(i);
-  events_[i].passed_at = around_.host->now_ns();
+  if (!enabled(i)) events_[i].passed_at = around_.host->now_ns();
   reprogram_ |= event_bit(i);
   request_work();
 }
@@ -146,7 +146,7 @@ PvPerf::Times PvPerf::times_at(unsigned i, std::uint64_t now,
                                const std::optional<EventCount>& count) const {
   const Event& event = events_[i];
   Times times{event.time_enabled, event.time_running};
-  if (!scheduled_ || !enabled(i) || !config_.has(Features::kScaleTime)) return times;
+  if (!scheduled_ || !enabled(i)) return times;
   const std::uint64_t passed = now - event.passed_at;
   times.enabled_ns += passed;
   if ((running_ & event_bit(i)) == 0) return times;
@@ -268,15 +268,15 @@ bool PvPerf::may_start(unsigned i) {
 
 /// The host event is kept: guests stop events for moments.
 void PvPerf::stop(unsigned i, CounterStatus why, Code code) {
-  fold(i);
   park_host_event(i);
   set_status(i, why, code);
 }
 
 void PvPerf::start(unsigned i) {
   const PvPerfMeaning meaning = meanings_->meaning(events_[i].evtsel);
+  // What runs was folded when it was touched.
+  if (!is_hosted(i)) fold(i);
   if (meaning.kind == PvPerfMeaning::Kind::kHostEvent) return start_host_event(i, meaning);
-  fold(i);
   park_host_event(i);
   set_status(i, CounterStatus::kCounting, Code::kOk);
   software_ |= event_bit(i);
@@ -286,7 +286,6 @@ void PvPerf::start_host_event(unsigned i, const PvPerfMeaning& meaning) {
   Event& event = events_[i];
   const bool user = event.evtsel.get(Evtsel::kUsr) != 0;
   const bool kernel = event.evtsel.get(Evtsel::kOs) != 0;
-  fold(i);
   if (event.host != kNoEvent && event.host_config == meaning.config && event.host_user == user &&
       event.host_kernel == kernel) {
     arm(i);
@@ -366,6 +365,7 @@ void PvPerf::close_host_event(unsigned i) {
 }
 
 void PvPerf::close_idle_host_events() {
+  if (close_due_ == kNever) return;
   const std::uint64_t now = around_.host->now_ns();
   if (now < close_due_) return;
   close_due_ = kNever;
