@@ -377,6 +377,7 @@ TEST_F(PvPerfBatch, TheNextOneThatSucceedsSaysSoButErrorStaysUntilItIsCleared) {
 TEST_F(PvPerfBatch, WithoutAutoReloadARecordMayNotSetAPeriod) {
   PvPerfConfig without = everything();
   without.features.set(pv::Features::kAutoReload, 0);
+  without.minimum_period = 0;
   make(without);
   write(Msr::kArea, kPage | 1);
   put(0, {.evtsel = 0, .count = 0, .period = 1000, .flags = kSetPeriod, .pad = 0});

@@ -96,10 +96,6 @@ TEST_F(PvPerfCalls, ThatAreNotOfferedAreNotOurs) {
   config.features.set(pv::Features::kHypercalls, 0);
   make(config);
   EXPECT_TRUE(raw_call({pv::kHypercall, {1, kParam, 0, 0}, true, false}).is_not_mine());
-  config = full_pv_perf();
-  config.features.set(pv::Features::kPvPerf, 0);
-  make(config);
-  EXPECT_TRUE(raw_call({pv::kHypercall, {1, kParam, 0, 0}, true, false}).is_not_mine());
 }
 
 TEST_F(PvPerfCalls, OfUserCodeGiveMinus1AndDoNothing) {
