@@ -312,6 +312,10 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
 
   // pv_perf_state.cpp
   [[nodiscard]] Result<void> check(const PvPerfState& state) const;
+  [[nodiscard]] Result<void> check_globals(const PvPerfState& state) const;
+  [[nodiscard]] Result<void> check_event(unsigned i, const PvPerfState::Event& event) const;
+  [[nodiscard]] Result<void> check_meaning(unsigned i, const PvPerfState& state) const;
+  void restore_event(unsigned i, const PvPerfState::Event& saved);
 
   const PvPerfConfig config_;
   const Around around_;
