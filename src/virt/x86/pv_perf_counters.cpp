@@ -306,10 +306,9 @@ void PvPerf::start_host_event(unsigned i, const PvPerfMeaning& meaning) {
 
 bool PvPerf::open_host_event(unsigned i, std::uint64_t config) {
   Event& event = events_[i];
-  const std::uint64_t period = mask() - event.count;
   const hostperf::EventAttr attr{
       .config = config,
-      .period = std::min(period, kLongestPeriod - 1) + 1,
+      .period = host_period(event),
       .pinned = true,
       .exclude_user = !event.host_user,
       .exclude_kernel = !event.host_kernel,
@@ -332,19 +331,25 @@ bool PvPerf::open_host_event(unsigned i, std::uint64_t config) {
   event.host_config = config;
   event.folded = 0;
   event.folded_running = 0;
-  event.overflows_at = attr.period;
+  event.overflows_at.reset();
+  if (attr.period != 0) event.overflows_at = attr.period;
   return true;
+}
+
+/// To the overflow; 0 if nobody waits for it.
+std::uint64_t PvPerf::host_period(const Event& event) const {
+  return event.unheeded ? 0 : std::min(mask() - event.count, kLongestPeriod - 1) + 1;
 }
 
 /// Folded. Nothing is asked of the host if it overflows there already.
 void PvPerf::arm(unsigned i) {
   Event& event = events_[i];
-  const std::uint64_t period = std::min(mask() - event.count, kLongestPeriod - 1) + 1;
+  const std::uint64_t period = host_period(event);
   std::optional<std::uint64_t> wanted;
-  if (!event.unheeded) wanted = event.folded + period;
+  if (period != 0) wanted = event.folded + period;
   if (wanted == event.overflows_at) return;
   event.overflows_at = wanted;
-  around_.perf->set_period(event.host, wanted ? period : 0);
+  around_.perf->set_period(event.host, period);
 }
 
 /// Off, if it is not, and from now on idle.

@@ -261,6 +261,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   void start_host_event(unsigned i, const PvPerfMeaning& meaning);
   void stop(unsigned i, CounterStatus why, pv::Code code);
   [[nodiscard]] bool open_host_event(unsigned i, std::uint64_t config);
+  [[nodiscard]] std::uint64_t host_period(const Event& event) const;
   void arm(unsigned i);
   void park_host_event(unsigned i);
   void close_host_event(unsigned i);
