@@ -141,6 +141,7 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   void set_vcpu(const ModelledVcpu* vcpu);
 
   [[nodiscard]] unsigned waiting() const { return enabled_ - active_; }
+  [[nodiscard]] bool has_flexible() const { return flexible_.begin() != flexible_.end(); }
   /// Takes counters for the pinned or the flexible events, in their order; those that fit.
   SlotSet choose(bool pinned, CounterBudget& budget) const;
   /// Takes all but these off the PMU: the pinned ones are then in error.
@@ -149,6 +150,11 @@ class ModelledHostPerf::Context final : public silicon::DeadlineListener {
   void withdraw_all();
   void put_on(SlotSet chosen);
   void put_on(std::uint8_t slot) { set_state(slot, EventState::kActive); }
+  /// A pinned event that waits does not fit.
+  void refuse(std::uint8_t slot) {
+    pinned_.remove(slot);
+    set_state(slot, EventState::kError);
+  }
 
   /// If some of the flexible events wait, and it was not yet done in this interval, the first one
   /// becomes the last. True: it was done.

@@ -23,14 +23,23 @@ void ModelledHostPerf::Cpu::switch_to(Context* task) {
 void ModelledHostPerf::Cpu::admit(Context& context, std::uint8_t slot) {
   const Event& event = context.event(slot);
   const unsigned waiting = own_.waiting() + (task_ != nullptr ? task_->waiting() : 0);
-  // If nobody else waits and it fits beside the others, nothing changes for them.
+  // If nobody else waits and it fits beside the others, nothing changes for them; nor if it is
+  // pinned, does not fit, and nobody is on the PMU who would have to go for it.
   const Programme& programme = event.programme;
   if (waiting == 1 && !programme.lbr.any() &&
       budget_.add(programme.counters, event.attr.exclusive)) {
     context.put_on(slot);
+  } else if (waiting == 1 && is_last(context) && event.attr.pinned && !programme.lbr.any()) {
+    context.refuse(slot);
   } else {
     schedule();
   }
+}
+
+/// Whether nobody has to make room for another pinned event of that context.
+bool ModelledHostPerf::Cpu::is_last(const Context& context) const {
+  if (&context == task_) return !own_.has_flexible() && !task_->has_flexible();
+  return task_ == nullptr && !own_.has_flexible();
 }
 
 void ModelledHostPerf::Cpu::give_back(CounterSet counters) {

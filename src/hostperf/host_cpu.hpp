@@ -50,6 +50,7 @@ class ModelledHostPerf::Cpu {
   /// The last branch records go to the events that now have them.
   void follow_lbr(bool switched);
   [[nodiscard]] LbrOwner lbr_owner();
+  [[nodiscard]] bool is_last(const Context& context) const;
 
   HostCpu number_;
   Context& own_;

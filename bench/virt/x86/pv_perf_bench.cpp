@@ -281,7 +281,7 @@ void publication(benchmark::State& state) {
   guest.batch(kLoad | kStart);
   measure(state, [&] { guest.publish(); });
 }
-BENCHMARK(publication)->Name("pv_perf/publication")->Arg(4)->Arg(16);
+BENCHMARK(publication)->Name("pv_perf/publication")->Arg(4)->Arg(8);
 
 /// What every entry into the guest pays: the question whether there is work.
 void unused_entry(benchmark::State& state) {

@@ -60,6 +60,7 @@ void PvPerf::reset() {
   batch_id_ = pv::kNoId;
   software_running_ = 0;
   reprogram_ = 0;
+  touched_ = 0;
   tell_calls_ = 0;
   publish_requested_ = false;
   interrupt_pending_ = false;
@@ -127,7 +128,7 @@ void PvPerf::time_passed() {
   end_tick(now);
   if (now >= retry_due_) {
     retry_due_ = kNever;
-    for_each_event(starved_, [this](unsigned i) { touch(i); });
+    touch(starved_);
   }
   if (now >= publish_due_) {
     publish_requested_ = true;
@@ -160,13 +161,14 @@ void PvPerf::before_entry() {
 
 void PvPerf::enter() {
   if (take(gate_changed_)) judge_anew();
-  for_each_event(overflowed_.exchange(0), [this](unsigned i) { touch(i); });
+  mark(overflowed_.exchange(0));
   follow_registers();
   close_idle_host_events();
   schedule_publication();
   const bool interrupts = interrupt_pending_ && may_interrupt();
   if (publish_requested_) publish();
   tell_calls();
+  touched_ = 0;
   if (interrupts) raise_interrupt();
 }
 
@@ -187,7 +189,7 @@ void PvPerf::reset_status(std::uint64_t bits) {
   for_each_event(static_cast<EventSet>(bits & global_status_) & all_events(), [this](unsigned i) {
     fold(i);
     if (!std::exchange(events_[i].unheeded, false)) return;
-    touch(i);
+    touch(event_bit(i));
   });
   global_status_ &= ~bits;
   if (interrupting() == 0) return;
@@ -247,21 +249,26 @@ std::uint64_t PvPerf::value(unsigned event) const {
 }
 
 PvPerf::Times PvPerf::times(unsigned event) const {
-  std::optional<hostperf::EventCount> count;
-  if (is_hosted(event)) count = around_.perf->read(events_[event].host);
-  return times_at(event, around_.host->now_ns(), count);
+  const std::uint64_t now = around_.host->now_ns();
+  if (!is_hosted(event)) return times_at(event, now, false, std::nullopt);
+  const Event& asked = events_[event];
+  return times_at(event, now, is_lost(asked), around_.perf->read(asked.host));
 }
 
 pv::State PvPerf::state(unsigned event) const {
   const CounterStatus now = status(event);
   const Event& asked = events_[event];
+  return state_of(asked, now, now == asked.status ? asked.code : Code::kBusy);
+}
+
+pv::State PvPerf::state_of(const Event& event, CounterStatus status, Code code) {
   pv::State state;
-  state.set(pv::State::kRunning, now == CounterStatus::kCounting ? 1 : 0);
-  const bool failed = now == CounterStatus::kStarved || now == CounterStatus::kUnsupportedEvent;
+  state.set(pv::State::kRunning, status == CounterStatus::kCounting ? 1 : 0);
+  const bool failed =
+      status == CounterStatus::kStarved || status == CounterStatus::kUnsupportedEvent;
   state.set(pv::State::kNotStarted, failed ? 1 : 0);
-  state.set(pv::State::kRefused, now == CounterStatus::kDenied ? 1 : 0);
-  state.set(pv::State::kThrottled, asked.throttled ? 1 : 0);
-  const Code code = now == asked.status ? asked.code : Code::kBusy;
+  state.set(pv::State::kRefused, status == CounterStatus::kDenied ? 1 : 0);
+  state.set(pv::State::kThrottled, event.throttled ? 1 : 0);
   state.set(pv::State::kCode, static_cast<std::uint64_t>(code));
   return state;
 }

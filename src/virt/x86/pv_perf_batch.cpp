@@ -88,6 +88,7 @@ void PvPerf::load(EventSet events) {
     const Code code = check(commands[i]);
     if (code != Code::kOk) return refuse_batch(code, static_cast<std::uint16_t>(i));
   }
+  touch(events);
   for_each_event(events, [&](unsigned i) {
     const CommandRecord& command = commands[i];
     const CommandFlags flags{{command.flags}};
@@ -133,7 +134,7 @@ pv::EventRecord PvPerf::record(unsigned i) const {
       .rdpmc_offset = 0,
       .rdpmc_index = 0,
       .rdpmc_width = 0,
-      .state = static_cast<std::uint16_t>(state(i).raw),
+      .state = static_cast<std::uint16_t>(state_of(event, event.status, event.code).raw),
       .evtsel = event.evtsel.raw,
   };
 }
@@ -143,7 +144,8 @@ void PvPerf::publish() {
   publish_requested_ = false;
   if (!page_->enabled()) return;
   // All first: one that wraps changes GLOBAL_STATUS, which is of the same instant.
-  for_each_event(all_events(), [this](unsigned i) { fold(i); });
+  const std::uint64_t now = around_.host->now_ns();
+  for_each_event(all_events() & ~touched_, [&](unsigned i) { fold(i, now); });
   publish_requested_ = false;  // which it also asked for
   PvPerfPage::Content content;
   content.global_ctrl = global_ctrl_;

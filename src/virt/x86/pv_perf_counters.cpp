@@ -59,17 +59,25 @@ bool PvPerf::reloads(const Event& event) const {
   return event.period != 0 && config_.has(Features::kAutoReload);
 }
 
-/// Between its first change and the entry nothing counts, so that is where it is folded.
-void PvPerf::touch(unsigned i) {
-  if ((reprogram_ & event_bit(i)) != 0) return;
-  fold(i);
-  if (!enabled(i)) events_[i].passed_at = around_.host->now_ns();
-  reprogram_ |= event_bit(i);
+void PvPerf::touch(EventSet events) {
+  mark(events);
   request_work();
 }
 
+/// Between its first change and the entry an event counts nothing, so once is enough.
+void PvPerf::mark(EventSet events) {
+  reprogram_ |= events;
+  if ((events & ~touched_) == 0) return;
+  const std::uint64_t now = around_.host->now_ns();
+  for_each_event(events & ~touched_, [&](unsigned i) {
+    fold(i, now);
+    events_[i].passed_at = now;
+  });
+  touched_ |= events;
+}
+
 void PvPerf::set_event_select(unsigned i, Evtsel value) {
-  touch(i);
+  touch(event_bit(i));
   Event& event = events_[i];
   event.evtsel = value;
   event.code = Code::kOk;  // what is wrong with it is said again
@@ -77,25 +85,26 @@ void PvPerf::set_event_select(unsigned i, Evtsel value) {
 }
 
 void PvPerf::set_count(unsigned i, std::uint64_t value) {
-  touch(i);
+  touch(event_bit(i));
   events_[i].count = value;
   events_[i].unheeded = false;
 }
 
 void PvPerf::set_period(unsigned i, std::uint64_t value) {
-  touch(i);
+  touch(event_bit(i));
   events_[i].period = value;
   events_[i].unheeded = false;
 }
 
 void PvPerf::set_times(unsigned i, Times value) {
-  touch(i);
+  touch(event_bit(i));
   events_[i].time_enabled = value.enabled_ns;
   events_[i].time_running = value.running_ns;
 }
 
 void PvPerf::set_global_control(EventSet value) {
-  for_each_event(global_ctrl_ ^ value, [this](unsigned i) { touch(i); });
+  if (global_ctrl_ == value) return;
+  touch(global_ctrl_ ^ value);
   if ((global_ctrl_ & ~value) != 0) {
     publish_requested_ = true;
     request_work();
@@ -142,7 +151,7 @@ bool PvPerf::is_lost(const Event& event) const {
 
 /// An event that has its counter ran all the time; only how long one ran that has lost it is the
 /// host's to say.
-PvPerf::Times PvPerf::times_at(unsigned i, std::uint64_t now,
+PvPerf::Times PvPerf::times_at(unsigned i, std::uint64_t now, bool lost,
                                const std::optional<EventCount>& count) const {
   const Event& event = events_[i];
   Times times{event.time_enabled, event.time_running};
@@ -150,7 +159,7 @@ PvPerf::Times PvPerf::times_at(unsigned i, std::uint64_t now,
   const std::uint64_t passed = now - event.passed_at;
   times.enabled_ns += passed;
   if ((running_ & event_bit(i)) == 0) return times;
-  if (!is_hosted(i) || !is_lost(event)) {
+  if (!lost) {
     times.running_ns += passed;
   } else if (count) {
     times.running_ns += std::min(passed, count->time_running_ns - event.folded_running);
@@ -159,17 +168,24 @@ PvPerf::Times PvPerf::times_at(unsigned i, std::uint64_t now,
 }
 
 void PvPerf::fold(unsigned i) {
-  if (is_hosted(i)) return fold_host_event(i);
-  if (!enabled(i)) return;
+  fold(i, around_.host->now_ns());
+}
+
+void PvPerf::fold(unsigned i, std::uint64_t now) {
+  if (is_hosted(i)) return fold_host_event(i, now);
+  if (enabled(i)) pass(i, now, false, std::nullopt);
+}
+
+void PvPerf::pass(unsigned i, std::uint64_t now, bool lost,
+                  const std::optional<EventCount>& count) {
+  const Times times = times_at(i, now, lost, count);
   Event& event = events_[i];
-  const std::uint64_t now = around_.host->now_ns();
-  const Times times = times_at(i, now, std::nullopt);
   event.time_enabled = times.enabled_ns;
   event.time_running = times.running_ns;
   event.passed_at = now;
 }
 
-void PvPerf::fold_host_event(unsigned i) {
+void PvPerf::fold_host_event(unsigned i, std::uint64_t now) {
   Event& event = events_[i];
   const bool lost = is_lost(event);
   auto count = around_.perf->read(event.host);
@@ -178,11 +194,7 @@ void PvPerf::fold_host_event(unsigned i) {
     around_.perf->disable(event.host);
     count = around_.perf->read(event.host);
   }
-  const std::uint64_t now = around_.host->now_ns();
-  const Times times = times_at(i, now, count);
-  event.time_enabled = times.enabled_ns;
-  event.time_running = times.running_ns;
-  event.passed_at = now;
+  pass(i, now, lost, count);
   if (count) {
     const std::uint64_t more = count->value - event.folded;
     event.folded = count->value;
@@ -223,22 +235,26 @@ void PvPerf::count(pv::Software what, std::uint64_t n, silicon::Privilege privil
 
 /// The operator has changed what may be counted.
 void PvPerf::judge_anew() {
+  mark(all_events());
   for_each_event(all_events(), [this](unsigned i) {
-    touch(i);
     if (is_judged(events_[i].status)) events_[i].code = Code::kOk;
   });
 }
 
 void PvPerf::follow_registers() {
+  if (reprogram_ == 0) return;
+  mark(reprogram_);  // some have overflowed in an instruction that has retired since
   const EventSet changed = std::exchange(reprogram_, 0);
-  if (changed == 0) return;
   const EventSet ran = running_;
   EventSet to_start = 0;
   for_each_event(changed, [&](unsigned i) {
     if (may_start(i)) to_start |= event_bit(i);
   });
   // Somebody else's counter may be what they wait for.
-  if ((ran & ~running_) != 0) to_start |= starved_;
+  if ((ran & ~running_) != 0) {
+    mark(starved_);
+    to_start |= std::exchange(reprogram_, 0);
+  }
   // What runs comes first: it has a claim to the counter it has.
   for_each_event(to_start & running_, [this](unsigned i) { start(i); });
   for_each_event(to_start & ~running_, [this](unsigned i) { start(i); });
@@ -274,8 +290,6 @@ void PvPerf::stop(unsigned i, CounterStatus why, Code code) {
 
 void PvPerf::start(unsigned i) {
   const PvPerfMeaning meaning = meanings_->meaning(events_[i].evtsel);
-  // What runs was folded when it was touched.
-  if (!is_hosted(i)) fold(i);
   if (meaning.kind == PvPerfMeaning::Kind::kHostEvent) return start_host_event(i, meaning);
   park_host_event(i);
   set_status(i, CounterStatus::kCounting, Code::kOk);
@@ -295,7 +309,7 @@ void PvPerf::start_host_event(unsigned i, const PvPerfMeaning& meaning) {
     event.host_kernel = kernel;
     if (!open_host_event(i, meaning.config)) return;
   }
-  if (is_lost(event)) {
+  if (!is_hosted(i) || is_lost(event)) {
     around_.perf->enable(event.host);
     host_schedule_changed_ = true;
   }

@@ -2,6 +2,7 @@
 //
 // PV perf's registers: which one an MSR is, who may read it, which writes it takes. RDPMC.
 #include "virt/x86/counter_sets.hpp"
+#include "virt/x86/event_sets.hpp"
 #include "virt/x86/pv_perf_events.hpp"
 #include "virt/x86/pv_perf_page.hpp"
 #include "vpmu/virt/x86/pv_perf.hpp"
@@ -172,11 +173,11 @@ Access PvPerf::write_bank(unsigned i, BankMsr msr, std::uint64_t value) {
       set_period(i, value);
       return Access::done();
     case BankMsr::kTimeEn:
-      touch(i);
+      touch(event_bit(i));
       set_times(i, {value, events_[i].time_running});
       return Access::done();
     case BankMsr::kTimeRun:
-      touch(i);
+      touch(event_bit(i));
       set_times(i, {events_[i].time_enabled, value});
       return Access::done();
     case BankMsr::kState: break;

@@ -243,17 +243,21 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   [[nodiscard]] bool is_lost(const Event& event) const;
   /// Brings count, times and state up to now; notes overflows.
   void fold(unsigned i);
-  void fold_host_event(unsigned i);
+  void fold(unsigned i, std::uint64_t now);
+  void fold_host_event(unsigned i, std::uint64_t now);
+  void pass(unsigned i, std::uint64_t now, bool lost,
+            const std::optional<hostperf::EventCount>& count);
   struct Turn;
   [[nodiscard]] Turn turn(const Event& event, std::uint64_t n) const;
   [[nodiscard]] std::uint64_t later_count(const Event& event, std::uint64_t n) const;
-  [[nodiscard]] Times times_at(unsigned i, std::uint64_t now,
+  [[nodiscard]] Times times_at(unsigned i, std::uint64_t now, bool lost,
                                const std::optional<hostperf::EventCount>& count) const;
   /// The event has counted `n` more: wraps, reloads, notes an overflow.
   void advance(unsigned i, std::uint64_t n);
   void overflowed(unsigned i);
-  /// Folds the event, which is about to be changed, and has it looked at at the next entry.
-  void touch(unsigned i);
+  /// Folds the events, which are about to be changed, and has them looked at at the next entry.
+  void touch(EventSet events);
+  void mark(EventSet events);
   void follow_registers();
   void judge_anew();
   [[nodiscard]] bool may_start(unsigned i);
@@ -268,6 +272,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   void close_idle_host_events();
   void starve(unsigned i, pv::Code code);
   void set_status(unsigned i, CounterStatus status, pv::Code code);
+  [[nodiscard]] static pv::State state_of(const Event& event, CounterStatus status, pv::Code code);
   void note_software_events();
   void look_for_lost_events();
 
@@ -340,6 +345,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   EventSet starved_ = 0;                ///< to be tried again every millisecond
   std::uint32_t software_running_ = 0;  ///< by pv::Software
   bool scheduled_ = false;              ///< on a host CPU: times pass
+  EventSet touched_ = 0;                ///< folded since the guest last ran
   EventSet reprogram_ = 0;              ///< whose host events do not follow the registers yet
   EventSet tell_calls_ = 0;             ///< overflowed: their CallEvent is to be written
   bool publish_requested_ = false;
