@@ -31,9 +31,12 @@ bool well_formed(Batch batch, const PvPerfConfig& config, bool has_page) {
   return stop || load || start || snap;
 }
 
-/// A code that the guest of another host left in its page: anything.
+// What the guest of another host left in its page is anything.
 Code code_of(std::uint16_t found) {
   return found < pv::kCodes ? static_cast<Code>(found) : Code::kOk;
+}
+std::uint16_t id_of(std::uint16_t found, const PvPerfConfig& config) {
+  return found < config.events ? found : pv::kNoId;
 }
 
 }  // namespace
@@ -50,7 +53,7 @@ Access PvPerf::write_area(std::uint64_t value, Initiator initiator) {
     if (!page_->adopt(Area{{value}}, found)) return Access::fault();
     batch_seq_ = found.batch_seq;
     batch_code_ = code_of(found.batch_code);
-    batch_id_ = found.batch_id;
+    batch_id_ = id_of(found.batch_id, config_);
   }
   publish_requested_ = true;
   request_work();
