@@ -7,7 +7,7 @@
 // What the kernel brings along:
 // - six instructions, in the section "Instructions" below. They are there for gcc and clang; with
 //   another compiler, or to put MSR accesses behind wrappers of its own, a kernel defines
-//   PVPERF_OWN_INSTRUCTIONS and the six functions before it includes this header;
+//   PVPERF_OWN_INSTRUCTIONS before it includes this header, and the six functions somewhere;
 // - for each CPU a struct pvperf_cpu and a page of RAM (struct pvperf_page), zeroed, whose physical
 //   address it knows;
 // - the local APIC: LVTPC says whether the interrupt is a vector or NMI. pvperf_pmi() is what the
@@ -351,7 +351,15 @@ struct pvperf_cpuid_result {
   uint32_t eax, ebx, ecx, edx;
 };
 
-#ifndef PVPERF_OWN_INSTRUCTIONS
+#ifdef PVPERF_OWN_INSTRUCTIONS
+// The kernel's, which do what those below do.
+struct pvperf_cpuid_result pvperf_cpuid(uint32_t leaf);
+uint64_t pvperf_rdmsr(uint32_t msr);
+void pvperf_wrmsr(uint32_t msr, uint64_t value);
+uint64_t pvperf_rdpmc(uint32_t index);
+intptr_t pvperf_hypercall(bool amd, uintptr_t number, uintptr_t b, uintptr_t c, uintptr_t d);
+void pvperf_pause(void);
+#else
 /// CPUID; the subleaf is 0.
 static inline struct pvperf_cpuid_result pvperf_cpuid(uint32_t leaf) {
   struct pvperf_cpuid_result r;
