@@ -204,8 +204,10 @@ void PvPerf::fold_host_event(unsigned i, std::uint64_t now) {
   if (lost) starve(i, Code::kBusy);
 }
 
+/// Of one that nobody heeds no overflow is noted: it would depend on who looks at it, and when.
 void PvPerf::overflowed(unsigned i) {
   Event& event = events_[i];
+  if (event.unheeded) return;
   ++statistics_.overflows;
   publish_requested_ = true;
   reprogram_ |= event_bit(i);  // for the next one

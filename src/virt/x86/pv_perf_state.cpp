@@ -3,7 +3,6 @@
 // PV perf: what moves with the guest.
 #include "vpmu/virt/x86/pv_perf_state.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <string>
 
@@ -11,7 +10,6 @@
 #include "virt/x86/event_sets.hpp"
 #include "virt/x86/pv_perf_events.hpp"
 #include "virt/x86/pv_perf_page.hpp"
-#include "vpmu/silicon/x86/event_table.hpp"
 #include "vpmu/virt/x86/pv_perf.hpp"
 
 namespace vpmu::virt::x86 {
@@ -88,12 +86,6 @@ CounterStatus trouble_of(State state) {
              : CounterStatus::kStarved;
 }
 
-/// Whether it was counted, or would have been, where it was saved.
-bool was_countable(State state) {
-  const CounterStatus status = trouble_of(state);
-  return status == CounterStatus::kOff || status == CounterStatus::kStarved;
-}
-
 bool is_raw(Evtsel evtsel) {
   return static_cast<pv::Type>(evtsel.get(Evtsel::kType)) == pv::Type::kRaw;
 }
@@ -120,6 +112,7 @@ PvPerfState PvPerf::save() {
         .time_enabled_ns = event.time_enabled,
         .time_running_ns = event.time_running,
         .state = this->state(i).raw,
+        .countable = countable(event.evtsel),
         .unheeded = event.unheeded,
         .called = event.called,
         .call_event = event.call_event,
@@ -143,6 +136,13 @@ PvPerfState PvPerf::save() {
   state.interrupt_held_back = interrupt_held_back_;
   state.statistics = statistics_;
   return state;
+}
+
+/// Whether this host can count it, and the guest may name it.
+bool PvPerf::countable(Evtsel evtsel) const {
+  const PvPerfMeaning meaning = meanings_->meaning(evtsel);
+  return meaning.kind != PvPerfMeaning::Kind::kAbsent &&
+         meanings_->admits(evtsel, meaning, nullptr, around_.raw_events);
 }
 
 // ---- What can be restored here ------------------------------------------------------------------
@@ -197,28 +197,18 @@ Result<void> PvPerf::check_event(unsigned i, const PvPerfState::Event& event) co
   return {};
 }
 
-/// An event that is on, and was countable, must be the same here. CPUID says it of generic events
-/// only, and these have been looked at.
+/// An event that is on, and could be counted, must be the same here. CPUID says it of generic
+/// events only, and these have been looked at.
 Result<void> PvPerf::check_meaning(unsigned i, const PvPerfState& state) const {
   const Evtsel evtsel{{state.events[i].evtsel}};
-  if (evtsel.get(Evtsel::kEn) == 0 || !was_countable({{state.events[i].state}})) return {};
+  if (evtsel.get(Evtsel::kEn) == 0 || !state.events[i].countable) return {};
   const CpuModel& model = *around_.model;
-  const PvPerfMeaning meaning = meanings_->meaning(evtsel);
-  if (meaning.kind == PvPerfMeaning::Kind::kAbsent) {
-    return refuse(i, "counts " + hex(evtsel.get(Evtsel::kCode)) + " of type " +
-                         std::to_string(evtsel.get(Evtsel::kType)) + ", which " +
-                         std::string{model.name} +
-                         " cannot; move the guest to a host that can, or have it stop the event");
-  }
-  if (!is_raw(evtsel)) return {};
   const bool same_family = model.vendor == state.host_vendor && model.family == state.host_family;
-  const bool known = around_.raw_events != nullptr ||
-                     silicon::x86::find_event(model.events, meaning.selector) != nullptr;
-  if (same_family && known) return {};
-  return refuse(i, "counts raw event " + hex(evtsel.get(Evtsel::kCode)) + " of another CPU than " +
+  if (countable(evtsel) && (same_family || !is_raw(evtsel))) return {};
+  return refuse(i, "counts " + hex(evtsel.get(Evtsel::kCode)) + " of type " +
+                       std::to_string(evtsel.get(Evtsel::kType)) + ", which " +
                        std::string{model.name} +
-                       "; move the guest to a host with the CPU it was on, or have it stop the "
-                       "event");
+                       " cannot; move the guest to a host that can, or have it stop the event");
 }
 
 // ---- Restoring ----------------------------------------------------------------------------------

@@ -479,8 +479,8 @@ TEST_F(BusyPvPerf, WhatDoesNotFitIsRefusedWithTheRemedy) {
       {[](auto& s) { s.version = 2 << 16; }, "version 2.0", "move it"},
       {[](auto& s) { s.version = 1 << 16 | 1; }, "version 1.1", "move it"},
       {[](auto& s) { s.version = 0; }, "version 0.0", "move it"},
-      {[](auto& s) { s.host_family = 15; }, "event 2: counts raw event", "stop the event"},
-      {[](auto& s) { s.host_vendor = silicon::x86::Vendor::kAmd; }, "raw event", "stop the event"},
+      {[](auto& s) { s.host_family = 15; }, "event 2: counts 0xc4 of type 2", "stop the event"},
+      {[](auto& s) { s.host_vendor = silicon::x86::Vendor::kAmd; }, "of type 2", "stop the event"},
   };
   const PvPerfState state = pv->save();
   fresh();

@@ -317,6 +317,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   void write_call_event(unsigned i);
 
   // pv_perf_state.cpp
+  [[nodiscard]] bool countable(pv::Evtsel evtsel) const;
   [[nodiscard]] Result<void> check(const PvPerfState& state) const;
   [[nodiscard]] Result<void> check_globals(const PvPerfState& state) const;
   [[nodiscard]] Result<void> check_event(unsigned i, const PvPerfState::Event& event) const;

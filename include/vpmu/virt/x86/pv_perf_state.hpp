@@ -42,6 +42,7 @@ struct PvPerfState {
     std::uint64_t time_enabled_ns = 0;
     std::uint64_t time_running_ns = 0;
     std::uint64_t state = 0;       ///< STATE; what of it is the host's is worked out anew
+    bool countable = false;        ///< EVTSEL is something that the host could have counted
     bool unheeded = false;         ///< reloaded again since GLOBAL_STATUS said so
     bool called = false;           ///< open by hypercall
     std::uint64_t call_event = 0;  ///< guest-physical, where its CallEvent is, or kGone
