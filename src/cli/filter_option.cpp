@@ -30,10 +30,10 @@ Result<void> check_policy(const policy::FilterFile& file, const silicon::x86::Cp
 }
 
 Result<void> check_pmu(const GuestOptions& options, const machine::Machine& machine) {
-  if (machine.pmu_config().version != 0) return {};
+  if (machine.pmu_config().version != 0 || machine.config().pv_perf) return {};
   return fail(
       fmt::format("{}: the guest has no PMU (--pmu off), and so nothing to filter; leave out one "
-                  "of the two",
+                  "of the two, or give --pv-perf on",
                   options.given(kFilter) ? kFilter : kFilterAt));
 }
 
@@ -90,7 +90,7 @@ Result<void> apply_filter_options(const GuestOptions& options, machine::Machine&
   const bool now = options.given(kFilter);
   if (!now && options.filter_at.empty()) return {};
   if (auto has_pmu = check_pmu(options, machine); !has_pmu) return has_pmu;
-  const silicon::x86::CpuModel& model = *machine.config().model;
+  const silicon::x86::CpuModel& model = machine.config().host();
   std::unique_ptr<const EventFilter> first;
   if (now) {
     auto loaded = load_filter(options.filter, model);

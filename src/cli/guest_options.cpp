@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/pmu_option.hpp"
+#include "cli/pv_perf_option.hpp"
 
 namespace vpmu::cli {
 
@@ -20,6 +21,8 @@ void add_machine_options(CLI::App& command, GuestOptions& options) {
   command.add_option("--mem,-m", options.memory, "Guest memory: a number with K, M, G or T")
       ->capture_default_str();
   command.add_option("--pmu", options.pmu, kPmuOptionHelp)->capture_default_str();
+  command.add_option("--pv-perf", options.pv_perf, kPvPerfOptionHelp)->capture_default_str();
+  command.add_option("--pv-perf-raw", options.pv_perf_raw, kPvPerfRawOptionHelp);
   command.add_option("--quantum", options.quantum, "Instructions per turn of a vCPU")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -43,6 +46,7 @@ void add_image_options(CLI::App& command, GuestOptions& options) {
 }
 
 void add_host_options(CLI::App& command, GuestOptions& options) {
+  command.add_option("--host-cpu", options.host_cpu, kHostCpuOptionHelp);
   command
       .add_option("--host-cpus", options.host_cpus,
                   "Number of host CPUs that the vCPUs share; default: one for each vCPU")

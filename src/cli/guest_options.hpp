@@ -27,7 +27,10 @@ struct GuestOptions {
   std::string append;
   std::vector<std::string> initrd;
   std::string pmu = "on";
-  unsigned host_cpus = 0;  ///< 0: as many as vCPUs
+  std::string pv_perf = "off";
+  std::string pv_perf_raw;  ///< path, or empty
+  std::string host_cpu;     ///< empty: as `cpu`
+  unsigned host_cpus = 0;   ///< 0: as many as vCPUs
   std::vector<std::string> host_events;
   std::string host_script;  ///< path
   std::uint64_t max_instructions = machine::RunLimits::kNone;

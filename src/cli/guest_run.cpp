@@ -18,6 +18,7 @@
 #include "cli/host_events_option.hpp"
 #include "cli/interruption.hpp"
 #include "cli/pmu_option.hpp"
+#include "cli/pv_perf_option.hpp"
 #include "cli/size_text.hpp"
 #include "cli/snapshot_files.hpp"
 #include "cli/terminal.hpp"
@@ -26,22 +27,38 @@
 namespace vpmu::cli {
 
 namespace {
+Result<void> give_pv_perf(const GuestOptions& options, machine::MachineConfig& config) {
+  auto pv_perf = pv_perf_config(*config.model, config.host(), options.pv_perf);
+  if (!pv_perf) return tl::unexpected(pv_perf.error());
+  auto raw = pv_perf_raw(options, config.host(), *pv_perf);
+  if (!raw) return tl::unexpected(raw.error());
+  config.pv_perf = *pv_perf;
+  config.pv_perf_raw = std::move(*raw);
+  return {};
+}
+
 Result<machine::MachineConfig> machine_config(const GuestOptions& options) {
   const auto model = cpu_model(options.cpu);
   if (!model) return tl::unexpected(model.error());
+  const auto host = host_model(options, *model);
+  if (!host) return tl::unexpected(host.error());
   const auto memory = parse_size(options.memory);
   if (!memory) return fail("--mem: " + memory.error().message);
   machine::MachineConfig config;
   config.model = *model;
+  config.host_model = *host;
   config.vcpus = options.smp;
   config.memory_bytes = *memory;
   const auto pmu = pmu_config(**model, options.pmu);
   if (!pmu) return tl::unexpected(pmu.error());
   config.pmu = *pmu;
+  if (auto pv_perf = give_pv_perf(options, config); !pv_perf) {
+    return tl::unexpected(pv_perf.error());
+  }
   config.quantum = options.quantum;
   config.host_cpus = options.host_cpus;
   auto events =
-      host_events(options, {*model, options.host_cpus != 0 ? options.host_cpus : options.smp});
+      host_events(options, {*host, options.host_cpus != 0 ? options.host_cpus : options.smp});
   if (!events) return tl::unexpected(events.error());
   config.host_events = std::move(*events);
   return config;

@@ -36,8 +36,9 @@ constexpr std::uint64_t scale(std::uint64_t count, std::uint64_t to, std::uint64
 ModelledHostPerf::ModelledHostPerf(const silicon::x86::CpuModel& model,
                                    std::span<const ModelledVcpu> vcpus, const ModelledHost& host)
     : model_{model},
+      hz_{host.hz != 0 ? host.hz : model.hz},
       time_{std::make_unique<Time>(host.clock, vcpus)},
-      rotation_cycles_{std::max<std::uint64_t>(scale(host.rotation_ns, model.hz, kNsPerSecond), 1)},
+      rotation_cycles_{std::max<std::uint64_t>(scale(host.rotation_ns, hz_, kNsPerSecond), 1)},
       vcpus_{vcpus.size()} {
   const bool has_lbr = model.lbr.exists();
   if (has_lbr) scratch_ = std::make_unique<silicon::x86::LbrStack>(model.lbr);
@@ -200,10 +201,10 @@ std::optional<EventCount> ModelledHostPerf::read(EventId id) {
   if (!at.hand_over()) return std::nullopt;
   at.context.account(at.event);
   EventCount count{.value = at.context.value(at.event),
-                   .time_enabled_ns = scale(at.event.time_enabled, kNsPerSecond, model_.hz)};
+                   .time_enabled_ns = scale(at.event.time_enabled, kNsPerSecond, hz_)};
   count.time_running_ns = at.event.time_running == at.event.time_enabled
                               ? count.time_enabled_ns
-                              : scale(at.event.time_running, kNsPerSecond, model_.hz);
+                              : scale(at.event.time_running, kNsPerSecond, hz_);
   return count;
 }
 

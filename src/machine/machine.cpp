@@ -41,6 +41,23 @@ const char* name(Outcome::Reason reason) {
   return "?";
 }
 
+namespace {
+/// Whether the guest can be what it is on that host.
+Result<void> check_host(const MachineConfig& config) {
+  const silicon::x86::CpuModel& host = config.host();
+  const auto pmu = config.pmu.value_or(virt::x86::guest_pmu(*config.model));
+  if (&host != config.model && pmu.version != 0) {
+    return fail("a guest of " + std::string{config.model->name} +
+                " with a PMU cannot run on a host of " + std::string{host.name} +
+                ": give --pmu off, and let it count with --pv-perf");
+  }
+  if (config.pv_perf && !(config.pv_perf->offered() && possible(*config.pv_perf))) {
+    return fail("there is no such PV perf: see --pv-perf");
+  }
+  return {};
+}
+}  // namespace
+
 Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Console& console) {
   if (config.vcpus == 0 || config.vcpus > MachineConfig::kMaxVcpus) {
     return fail(std::to_string(config.vcpus) + " vCPUs: give 1 to " +
@@ -54,6 +71,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
   if (config.pmu && (!possible(*config.pmu) || config.pmu->vendor != config.model->vendor)) {
     return fail("there is no such PMU on " + std::string{config.model->name} + ": see --pmu");
   }
+  if (auto host = check_host(config); !host) return tl::unexpected(host.error());
   auto memory = GuestMemory::create(config.memory_bytes);
   if (!memory) return tl::unexpected(memory.error());
   std::unique_ptr<Machine> machine{new Machine{config, std::move(*memory), console}};
@@ -75,11 +93,17 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
     modelled.push_back(
         {&vcpus_.back()->totals(), &vcpus_.back()->deadlines(), &vcpus_.back()->conditions()});
   }
-  const hostperf::ModelledHost host{.cpus = config.host_cpus, .clock = this};
-  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled, host);
+  const hostperf::ModelledHost host{
+      .hz = config.model->hz, .cpus = config.host_cpus, .clock = this};
+  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(config.host(), modelled, host);
+  if (config.pv_perf) pv_perf_areas_ = std::make_unique<virt::x86::PvPerfAreas>();
   host_activity_ = std::make_unique<HostActivity>(*host_perf_, board_.clock);
   for (const auto& vcpu : vcpus_) {
     vcpu->attach_pmu(pmu_config_, *host_perf_);
+    if (config.pv_perf) {
+      vcpu->attach_pv_perf(*config.pv_perf, *pv_perf_areas_, config_.host(),
+                           config_.pv_perf_raw.get());
+    }
     vcpu->attach_filter(filter_slot_);
   }
 }
@@ -140,8 +164,18 @@ hostperf::HostCpu Machine::host_cpu(const Vcpu& vcpu) const {
   return static_cast<hostperf::HostCpu>(vcpu.index() % host_perf_->host_cpus());
 }
 
+/// Tells the vCPU that has to leave for this one.
+void Machine::take_host_cpu(const Vcpu& vcpu) {
+  if (!config_.pv_perf) return;
+  const auto before = host_perf_->vcpu_on(host_cpu(vcpu));
+  if (before && static_cast<unsigned>(*before) != vcpu.index()) {
+    vcpus_[static_cast<unsigned>(*before)]->scheduled_out();
+  }
+}
+
 void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
   if (!schedule_.in_turn) {
+    take_host_cpu(vcpu);
     host_perf_->switch_in(static_cast<hostperf::VcpuIndex>(vcpu.index()), host_cpu(vcpu));
     host_perf_->tick(host_cpu(vcpu));
     schedule_.in_turn = schedule_.ran = true;
@@ -220,11 +254,11 @@ bool Machine::take_input() {
 
 void Machine::set_event_filter(std::unique_ptr<const virt::x86::EventFilter> filter,
                                std::string name) {
-  ensure(filter == nullptr || filter->vendor() == config_.model->vendor);
+  ensure(filter == nullptr || filter->vendor() == config_.host().vendor);
   filter_log_.begin(filter.get(), std::move(name), instructions());
   filter_slot_.publish(std::move(filter));
   // Their status does not change if it denies them, too.
-  for (const auto& vcpu : vcpus_) vcpu->counter_log().note_denied();
+  for (const auto& vcpu : vcpus_) vcpu->note_denied();
 }
 
 // ---- State --------------------------------------------------------------------------------------
@@ -292,11 +326,11 @@ Result<void> Machine::restore(const MachineState& state) {
 Result<void> Machine::restore_filters(const FilterLog::State& state) {
   std::unique_ptr<const virt::x86::EventFilter> filter;
   if (!state.empty() && state.back().image) {
-    auto made = virt::x86::EventFilter::create(*state.back().image, config_.model->vendor);
+    auto made = virt::x86::EventFilter::create(*state.back().image, config_.host().vendor);
     if (!made) return fail("its event filter is not one");
     filter = std::move(*made);
   }
-  auto restored = filter_log_.restore(state, filter.get(), config_.model->vendor, config_.vcpus);
+  auto restored = filter_log_.restore(state, filter.get(), config_.host().vendor, config_.vcpus);
   if (!restored) return restored;
   filter_slot_.publish(std::move(filter));
   return {};

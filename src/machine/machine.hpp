@@ -41,10 +41,17 @@ namespace vpmu::machine {
 
 struct MachineConfig {
   const silicon::x86::CpuModel* model = nullptr;
+  /// Of the host: what its counters count. Null: `model`. Another one wants a guest without a PMU:
+  /// only PV perf hides the difference. Clock, caches and issue slots are those of `model`.
+  const silicon::x86::CpuModel* host_model = nullptr;
   unsigned vcpus = 1;
   std::uint64_t memory_bytes = std::uint64_t{128} << 20;
   /// Every vCPU's. Empty: what KVM would give a guest of the model.
   std::optional<virt::x86::PmuConfig> pmu;
+  /// Every vCPU's. Empty: PV perf is not offered.
+  std::optional<virt::x86::PvPerfConfig> pv_perf;
+  /// Which raw events the guest may name in PV perf. Null: all that the host model has.
+  std::shared_ptr<const virt::x86::EventFilter> pv_perf_raw;
   std::uint64_t quantum = 10'000;  ///< instructions; not 0
   TraceSink* trace = nullptr;
   /// Told of guests that have lost their last branch records.
@@ -54,6 +61,10 @@ struct MachineConfig {
   bool pass_lbr_through = true;
   unsigned host_cpus = 0;  ///< 0: as many as vCPUs
   std::vector<HostEvent> host_events;
+
+  [[nodiscard]] const silicon::x86::CpuModel& host() const {
+    return host_model != nullptr ? *host_model : *model;
+  }
 
   static constexpr unsigned kMaxVcpus = 64;
   static constexpr unsigned kMaxHostCpus = 64;
@@ -131,7 +142,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   Outcome run(const RunLimits& limits);
 
   /// What the guest may count from now on, before any vCPU executes another instruction; null:
-  /// everything. For guests of the CPU model's vendor. Before the first run, or between two, whose
+  /// everything. For the host model's vendor. Before the first run, or between two, whose
   /// course it does not change otherwise: RunLimits::pause_at says where that is. Counters that the
   /// filter denies keep their counts and stand still. `name` is what reports call it.
   void set_event_filter(std::unique_ptr<const virt::x86::EventFilter> filter,
@@ -173,6 +184,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   [[nodiscard]] std::uint64_t machine_time() const override { return now(); }
 
   [[nodiscard]] hostperf::HostCpu host_cpu(const Vcpu& vcpu) const;
+  void take_host_cpu(const Vcpu& vcpu);
   void start(const boot::BootState& state);
   Result<void> restore_filters(const FilterLog::State& state);
   void end(Outcome::Reason reason, std::uint32_t value);
@@ -194,6 +206,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   virt::x86::EventFilterSlot filter_slot_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   virt::x86::PmuConfig pmu_config_;
+  std::unique_ptr<virt::x86::PvPerfAreas> pv_perf_areas_;  ///< null: PV perf is not offered
   std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;
   std::unique_ptr<HostActivity> host_activity_;
   boot::BootState boot_state_;

@@ -55,6 +55,8 @@ class HostClock {
 };
 
 struct ModelledHost {
+  /// Cycles of machine time in a second; 0: as the CPU model says.
+  std::uint64_t hz = 0;
   /// 0: as many as there are vCPUs.
   unsigned cpus = 0;
   /// Must outlive the host perf. Null: the cycles of all vCPUs together are the time.
@@ -179,6 +181,7 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   [[nodiscard]] bool watches_conditions(Target target) const;
 
   const silicon::x86::CpuModel& model_;
+  const std::uint64_t hz_;
   std::unique_ptr<Time> time_;
   std::uint64_t rotation_cycles_;
   /// Those of the vCPUs, then those of the host CPUs.

@@ -196,8 +196,13 @@ bool LocalApic::deliver_lvt(LvtIndex index) {
   }
 }
 
-PmiOutcome LocalApic::deliver_pmi(bool auto_mask) {
+PmiOutcome LocalApic::deliver_pmi(bool auto_mask, PmiModes modes) {
   if (!enabled() || state_.lvt[kPerformance].get(Lvt::kMask) != 0) return PmiOutcome::kMasked;
+  const auto mode = static_cast<DeliveryMode>(state_.lvt[kPerformance].get(Lvt::kDeliveryMode));
+  if (modes == PmiModes::kFixedAndNmi && mode != DeliveryMode::kFixed &&
+      mode != DeliveryMode::kNmi) {
+    return PmiOutcome::kNotAccepted;
+  }
   if (!deliver_lvt(kPerformance)) return PmiOutcome::kNotAccepted;
   if (auto_mask) state_.lvt[kPerformance].set(Lvt::kMask, 1);
   return PmiOutcome::kDelivered;

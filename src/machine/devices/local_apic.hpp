@@ -93,9 +93,11 @@ class LocalApic final : public MmioDevice, private ApicTimerListener {
   /// The guest's TSC is now this much ahead of machine time.
   void set_tsc_offset(std::uint64_t offset) { timer_.set_tsc_offset(offset); }
 
+  /// The delivery modes of LVTPC that are accepted.
+  enum class PmiModes : std::uint8_t { kAll, kFixedAndNmi };
   /// A counter overflowed: delivers through LVTPC. `auto_mask` (Intel): sets the LVT mask bit when
   /// the interrupt was accepted.
-  PmiOutcome deliver_pmi(bool auto_mask);
+  PmiOutcome deliver_pmi(bool auto_mask, PmiModes modes = PmiModes::kAll);
 
   // ---- The wires' side --------------------------------------------------------------------------
 

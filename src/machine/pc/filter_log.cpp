@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "vpmu/silicon/x86/event_selector.hpp"
+#include "vpmu/virt/x86/pv_perf_abi.hpp"
 
 namespace vpmu::machine {
 
@@ -57,7 +58,8 @@ Result<void> check(FilterLog::Filter& filter, Vendor vendor, unsigned vcpus) {
                     filter.denials.size() <= FilterLog::kMaxDenials;
   if (!fits) return fail("an event filter has more denials than there can be");
   for (FilterLog::Denial& denial : filter.denials) {
-    if (denial.vcpu >= vcpus || !exists(denial.counter)) {
+    const bool no_pv_event = denial.pv_event && *denial.pv_event >= virt::x86::pv::kMaxEvents;
+    if (denial.vcpu >= vcpus || !exists(denial.counter) || no_pv_event) {
       return fail("an event filter has denied what there is not");
     }
     denial.verdict = explain(**made, denial.counter, denial.event);
@@ -85,24 +87,44 @@ void FilterLog::begin(const EventFilter* filter, std::string name, std::uint64_t
 }
 
 void FilterLog::denied(unsigned vcpu, CounterIndex counter, std::uint64_t config) {
-  const auto verdict = this->verdict(counter, config);
-  if (!verdict || verdict->admitted) return;
-  Filter& filter = filters_.back();
-  add_up(filter, counter, *verdict);
+  if (in_force_ == nullptr) return;
   const EventSelector event = silicon::x86::selector_of(in_force_->vendor(), config);
-  const auto known = std::ranges::find_if(filter.denials, [&](const Denial& denial) {
-    return denial.vcpu == vcpu && denial.counter == counter && denial.event == event;
+  add({.vcpu = vcpu, .counter = counter, .event = event, .verdict = *verdict(counter, event)});
+}
+
+void FilterLog::denied_pv_event(unsigned vcpu, unsigned pv_event, CounterIndex asked,
+                                EventSelector event) {
+  if (in_force_ == nullptr) return;
+  add({.vcpu = vcpu,
+       .counter = asked,
+       .pv_event = static_cast<std::uint8_t>(pv_event),
+       .event = event,
+       .verdict = *verdict(asked, event)});
+}
+
+void FilterLog::add(const Denial& denial) {
+  if (denial.verdict.admitted) return;
+  Filter& filter = filters_.back();
+  add_up(filter, denial.counter, denial.verdict);
+  auto known = std::ranges::find_if(filter.denials, [&](const Denial& each) {
+    return each.vcpu == denial.vcpu && each.counter == denial.counter &&
+           each.pv_event == denial.pv_event && each.event == denial.event;
   });
-  if (known != filter.denials.end()) {
-    ++known->count;
-  } else if (filter.denials.size() < kMaxDenials) {
-    filter.denials.push_back({vcpu, counter, event, *verdict, 1});
+  if (known == filter.denials.end()) {
+    if (filter.denials.size() == kMaxDenials) return;
+    known = filter.denials.insert(known, denial);
   }
+  ++known->count;
 }
 
 std::optional<FilterVerdict> FilterLog::verdict(CounterIndex counter, std::uint64_t config) const {
   if (in_force_ == nullptr) return std::nullopt;
-  return explain(*in_force_, counter, silicon::x86::selector_of(in_force_->vendor(), config));
+  return verdict(counter, silicon::x86::selector_of(in_force_->vendor(), config));
+}
+
+std::optional<FilterVerdict> FilterLog::verdict(CounterIndex asked, EventSelector event) const {
+  if (in_force_ == nullptr) return std::nullopt;
+  return explain(*in_force_, asked, event);
 }
 
 Result<void> FilterLog::restore(const State& state, const EventFilter* in_force, Vendor vendor,

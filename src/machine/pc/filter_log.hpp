@@ -28,6 +28,8 @@ class FilterLog {
   struct Denial {
     std::uint32_t vcpu = 0;
     virt::x86::CounterIndex counter{};
+    /// Of PV perf; `counter` then says of which kind of counter the filter was asked.
+    std::optional<std::uint8_t> pv_event{};
     silicon::x86::EventSelector event;  ///< of a fixed counter one that counts the same, if any
     virt::x86::FilterVerdict verdict;
     std::uint64_t count = 0;
@@ -59,12 +61,17 @@ class FilterLog {
   /// A counter has been refused. `config` as in hostperf::EventAttr::config. Ignored if it was not
   /// the filter that did. Does not allocate.
   void denied(unsigned vcpu, virt::x86::CounterIndex counter, std::uint64_t config);
+  /// The same of an event of PV perf, which is `event` on the host.
+  void denied_pv_event(unsigned vcpu, unsigned pv_event, virt::x86::CounterIndex asked,
+                       silicon::x86::EventSelector event);
 
   /// The last one is in force; none: there never was one.
   [[nodiscard]] const std::vector<Filter>& filters() const { return filters_; }
   /// What the filter in force says of a counter.
   [[nodiscard]] std::optional<virt::x86::FilterVerdict> verdict(virt::x86::CounterIndex counter,
                                                                 std::uint64_t config) const;
+  [[nodiscard]] std::optional<virt::x86::FilterVerdict> verdict(
+      virt::x86::CounterIndex asked, silicon::x86::EventSelector event) const;
 
   [[nodiscard]] const State& save() const { return filters_; }
   /// `in_force`: of the last filter's image; null if there is none. The denials' verdicts are
@@ -73,6 +80,9 @@ class FilterLog {
                        silicon::x86::Vendor vendor, unsigned vcpus);
 
  private:
+  /// `denial` with one that was not there before.
+  void add(const Denial& denial);
+
   std::vector<Filter> filters_;
   const virt::x86::EventFilter* in_force_ = nullptr;
 };

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "machine/cannot_hold.hpp"
+
 namespace vpmu::machine {
 
 using virt::ExitReason;
@@ -56,8 +58,36 @@ void Vcpu::attach_pmu(const virt::x86::PmuConfig& config, hostperf::ModelledHost
   if (!apic_.is_bootstrap()) cpu_.init();
 }
 
+void Vcpu::attach_pv_perf(const virt::x86::PvPerfConfig& config, virt::x86::PvPerfAreas& areas,
+                          const silicon::x86::CpuModel& host,
+                          const virt::x86::EventGate* raw_events) {
+  assert(pmu_ && !pv_perf_);
+  pv_perf_.emplace(config, VcpuPvPerf::Around{.board = &board_,
+                                              .cpu = &cpu_,
+                                              .apic = &apic_,
+                                              .perf = perf_,
+                                              .areas = &areas,
+                                              .host = &host,
+                                              .guest_vendor = config_.model->vendor,
+                                              .guest_has_pmu = pmu_->config().version != 0,
+                                              .vcpu = index(),
+                                              .raw_events = raw_events,
+                                              .filters = config_.filters});
+}
+
+void Vcpu::attach_filter(virt::x86::EventFilterSlot& slot) {
+  slot.attach(*pmu_);
+  if (pv_perf_) pv_perf_->attach(slot);
+}
+
+void Vcpu::note_denied() const {
+  counter_log_.note_denied();
+  if (pv_perf_) pv_perf_->log().note_denied();
+}
+
 void Vcpu::detach_pmu() {
   cpu_.record_branches(nullptr);
+  pv_perf_.reset();
   lbr_.reset();
   pmu_.reset();
 }
@@ -66,11 +96,18 @@ void Vcpu::scheduled_in(hostperf::HostCpu cpu) {
   host_cpu_ = cpu;
   pmu_->scheduled_in();
   lbr_->scheduled_in();
+  if (pv_perf_) pv_perf_->turn_begins();
 }
 
-/// What the PMU has put off until the guest goes on: before a run, and right behind an overflow.
+void Vcpu::scheduled_out() {
+  if (pv_perf_) pv_perf_->scheduled_out();
+}
+
+/// What the PMU and PV perf have put off until the guest goes on: before a run, and right behind an
+/// overflow.
 void Vcpu::enter_pmu() {
   if (pmu_->has_entry_work()) pmu_->before_entry();
+  if (pv_perf_ && pv_perf_->enter()) after_device_access();
 }
 
 /// The guest goes on, behind an exit or behind a pause.
@@ -113,6 +150,7 @@ x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool r
   enter(resumes);
   time_offset_ = board_.clock.now() - cpu_.cycles();
   until_ = until;
+  if (pv_perf_ && board_.clock.next_due() < until) cpu_.request_exit();  // entering has armed it
   board_.clock.set_source(this);
   running_ = true;
   const x86::Cpu::Exit exit = run_cpu(instructions, until);
@@ -122,6 +160,8 @@ x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool r
   if (exit == x86::Cpu::Exit::kHalted) record(ExitReason::kHlt);
   if (exit == x86::Cpu::Exit::kShutdown) record(ExitReason::kException);
   apply_signals();
+  const bool sleeps = exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting;
+  if (pv_perf_ && sleeps) pv_perf_->sleeps();
   return exit;
 }
 
@@ -136,12 +176,14 @@ x86::CpuidResult Vcpu::cpuid(std::uint32_t leaf, std::uint32_t subleaf) {
   silicon::x86::CpuidResult result =
       silicon::x86::cpuid(*config_.model, config_.topology, leaf, subleaf);
   pmu_->adjust_cpuid(leaf, result);
+  if (pv_perf_) pv_perf_->adjust_cpuid(leaf, result);
   constexpr std::uint32_t kApic = 1u << 9;
   if (leaf == 1 && !apic_.enabled()) result.edx &= ~kApic;
   return result;
 }
 
 Access Vcpu::dispatch_read_msr(MsrIndex msr) {
+  if (pv_perf_ && pv_perf_->has(msr)) return pv_perf_->read_msr(msr);
   if (const Access access = apic_.read_msr(msr); !access.is_not_mine()) return access;
   if (const Access access = pmu_->read_msr(msr, Initiator::kGuest); !access.is_not_mine()) {
     if (access.is_done()) pmu_->before_entry();
@@ -154,6 +196,11 @@ Access Vcpu::dispatch_read_msr(MsrIndex msr) {
 }
 
 Access Vcpu::dispatch_write_msr(MsrIndex msr, std::uint64_t value) {
+  if (pv_perf_ && pv_perf_->has(msr)) {
+    const Access access = pv_perf_->write_msr(msr, value);
+    after_device_access();
+    return access;
+  }
   if (const Access access = apic_.write_msr(msr, value); !access.is_not_mine()) {
     after_device_access();
     return access;
@@ -209,6 +256,11 @@ Access Vcpu::write_msr(MsrIndex msr, std::uint64_t value) {
 
 Access Vcpu::rdpmc(std::uint32_t index, bool may_read) {
   const Exit exit{*this, ExitReason::kRdpmc};
+  if (pv_perf_) {
+    if (const Access access = pv_perf_->rdpmc(index, may_read); !access.is_not_mine()) {
+      return access;
+    }
+  }
   return pmu_->rdpmc(index, may_read);
 }
 
@@ -257,6 +309,14 @@ void Vcpu::write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value
 std::int64_t Vcpu::dispatch_hypercall(const x86::Hypercall& call) {
   constexpr std::int64_t kPermission = -1;
   constexpr std::int64_t kNoSuchHypercall = -1000;
+  if (pv_perf_) {
+    const Access access = pv_perf_->hypercall({.number = call.number,
+                                               .arguments = call.arguments,
+                                               .long_mode = call.code64,
+                                               .user = call.user});
+    after_device_access();
+    if (access.is_done()) return static_cast<std::int64_t>(access.value());
+  }
   if (call.user) return kPermission;
   return kNoSuchHypercall;
 }
@@ -282,8 +342,13 @@ bool Vcpu::interrupt_waiting() {
 
 std::uint8_t Vcpu::acknowledge_interrupt() {
   const std::uint8_t vector = apic_.acknowledge();
+  if (pv_perf_ && pv_perf_->interrupted()) after_device_access();
   if (config_.trace != nullptr) config_.trace->interrupt(where(), vector);
   return vector;
+}
+
+void Vcpu::nmi_taken() {
+  if (pv_perf_ && pv_perf_->interrupted()) after_device_access();
 }
 
 void Vcpu::set_task_priority(std::uint8_t priority_class) {
@@ -296,6 +361,7 @@ void Vcpu::after_device_access() {
 
 void Vcpu::record(ExitReason reason) {
   exits_.record(reason);
+  if (pv_perf_) pv_perf_->exited();
   if (config_.trace != nullptr) config_.trace->exit(where(), reason);
 }
 
@@ -315,7 +381,9 @@ VcpuState Vcpu::save() {
                   .counter_log = counter_log_.save(),
                   .conditions = conditions_.save(),
                   .lbr = {},
-                  .direct_lbr = direct_lbr_};
+                  .direct_lbr = direct_lbr_,
+                  .pv_perf = {}};
+  if (pv_perf_) state.pv_perf = pv_perf_->save();
   // What looks at the records looks later, there and here.
   cpu_.hold_branches(true);
   state.lbr = lbr_->save();
@@ -336,6 +404,12 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (auto msrs = part(plain_msrs_.restore(state.plain_msrs), "MSRs"); !msrs) return msrs;
   if (auto pmu = pmu_->restore(state.pmu); !pmu) return pmu;
   if (auto lbr = lbr_->restore(state.lbr); !lbr) return lbr;
+  if (state.pv_perf.has_value() != pv_perf_.has_value()) {
+    return cannot_hold("PV perf", state.pv_perf.has_value() ? 1 : 0);
+  }
+  if (pv_perf_) {
+    if (auto pv = part(pv_perf_->restore(*state.pv_perf), "PV perf"); !pv) return pv;
+  }
   direct_lbr_ = state.direct_lbr;
   return counter_log_.restore(state.counter_log);  // which restoring the PMU has written to
 }
@@ -361,6 +435,12 @@ Result<void> Vcpu::restore_conditions(const silicon::CycleConditions::State& sav
 void Vcpu::nmi() {
   if (config_.trace != nullptr) config_.trace->nmi(where());
   cpu_.raise_nmi();
+  if (pv_perf_) pv_perf_->may_wake();
+}
+
+/// Looked for at every boundary and at every turn.
+void Vcpu::wake() {
+  if (pv_perf_) pv_perf_->may_wake();
 }
 
 void Vcpu::init() {

@@ -18,6 +18,7 @@
 #include "machine/pc/counter_log.hpp"
 #include "machine/pc/plain_msrs.hpp"
 #include "machine/pc/trace_sink.hpp"
+#include "machine/pc/vcpu_pv_perf.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/environment.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
@@ -53,6 +54,7 @@ struct VcpuState {
   silicon::CycleConditions::State conditions;
   virt::x86::VirtualLbrState lbr;  ///< without what the CPU holds back
   DirectLbrAccesses direct_lbr;
+  std::optional<VcpuPvPerf::State> pv_perf;  ///< if it is offered
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
 
@@ -78,17 +80,24 @@ class Vcpu final : private x86::Environment,
 
   /// Once, before the first run. `perf` must stay until detach_pmu().
   void attach_pmu(const virt::x86::PmuConfig& config, hostperf::ModelledHostPerf& perf);
-  /// The PMU gives its host events back. The vCPU does not run any more.
+  /// Once, behind attach_pmu(): the guest is offered PV perf. `areas` is the VM's, `host` the
+  /// host's CPU model; `raw_events` as in virt::x86::PvPerf::Around. All must stay until
+  /// detach_pmu().
+  void attach_pv_perf(const virt::x86::PvPerfConfig& config, virt::x86::PvPerfAreas& areas,
+                      const silicon::x86::CpuModel& host, const virt::x86::EventGate* raw_events);
+  /// The PMU and PV perf give their host events back. The vCPU does not run any more.
   void detach_pmu();
 
   /// A new turn begins, on that host CPU, where host perf has switched it in.
   void scheduled_in(hostperf::HostCpu cpu);
+  /// Another vCPU is about to get the host CPU that this one is on.
+  void scheduled_out();
   /// Runs from the clock's time on and leaves the clock at the time it got to. See x86::Cpu::run().
   /// `resumes`: the run before, here or where the vCPU was saved, was cut short, as one that is not
   /// paused would not have been.
   x86::Cpu::Exit run(std::uint64_t instructions, std::uint64_t until, bool resumes = false);
   [[nodiscard]] bool runnable();
-  /// What the guest's PMU has put off until the vCPU runs is done now.
+  /// What the guest's PMU and PV perf have put off until the vCPU runs is done now.
   void program_counters() { enter_pmu(); }
 
   [[nodiscard]] unsigned index() const { return config_.topology.apic_id; }
@@ -107,9 +116,13 @@ class Vcpu final : private x86::Environment,
   [[nodiscard]] const virt::x86::Pmu& pmu() const { return *pmu_; }
   [[nodiscard]] const virt::x86::Lbr& lbr() const { return *lbr_; }
   [[nodiscard]] const DirectLbrAccesses& direct_lbr() const { return direct_lbr_; }
+  /// Null: the guest is not offered PV perf.
+  [[nodiscard]] const VcpuPvPerf* pv_perf() const { return pv_perf_ ? &*pv_perf_ : nullptr; }
   /// From now on `slot` says which events the guest may count. Once, before the first run; `slot`
   /// must stay until detach_pmu().
-  void attach_filter(virt::x86::EventFilterSlot& slot) { slot.attach(*pmu_); }
+  void attach_filter(virt::x86::EventFilterSlot& slot);
+  /// There is another filter: it is told which counters and events are denied already.
+  void note_denied() const;
   [[nodiscard]] const CounterLog& counter_log() const { return counter_log_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
 
@@ -138,6 +151,7 @@ class Vcpu final : private x86::Environment,
   Access hypercall(const x86::Hypercall& call) override;
   bool interrupt_waiting() override;
   std::uint8_t acknowledge_interrupt() override;
+  void nmi_taken() override;
   std::uint8_t task_priority() override { return apic_.task_priority(); }
   void set_task_priority(std::uint8_t priority_class) override;
 
@@ -145,7 +159,7 @@ class Vcpu final : private x86::Environment,
   void nmi() override;
   void init() override;
   void sipi(std::uint8_t vector) override;
-  void wake() override {}  // looked for at every boundary and at every turn
+  void wake() override;
 
   // virt::x86::PmiSink
   virt::x86::PmiOutcome raise_pmi(virt::x86::LvtpcAfterPmi after) override;
@@ -195,6 +209,7 @@ class Vcpu final : private x86::Environment,
   hostperf::HostCpu host_cpu_{};  ///< that the vCPU is on, or was on last
   std::optional<virt::x86::Pmu> pmu_;
   std::optional<virt::x86::Lbr> lbr_;
+  std::optional<VcpuPvPerf> pv_perf_;
   DirectLbrAccesses direct_lbr_;
 
   bool running_ = false;

@@ -72,6 +72,8 @@ class Environment {
   virtual bool interrupt_waiting() = 0;
   /// Takes it: its vector.
   virtual std::uint8_t acknowledge_interrupt() = 0;
+  /// An NMI is about to be delivered.
+  virtual void nmi_taken() {}
 
   /// CR8: the task priority class of the local APIC.
   virtual std::uint8_t task_priority() = 0;

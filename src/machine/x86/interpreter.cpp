@@ -468,6 +468,7 @@ bool Cpu::Private::take_events() {
   if (core.nmi_pending && !core.nmi_blocked) {
     core.nmi_pending = false;
     core.halted = false;
+    core.environment->nmi_taken();
     if (!raise_event(EventSource::kNonMaskable, {kNmi, false, 0, 0})) return false;
   }
   if ((core.rflags & kIf) && core.environment->interrupt_waiting()) {
