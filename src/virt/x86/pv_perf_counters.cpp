@@ -21,6 +21,7 @@ using pv::Features;
 
 namespace {
 
+/// At whole multiples of it, so that a guest that was moved meanwhile cannot tell.
 constexpr std::uint64_t kRetryNs = 1'000'000;
 constexpr std::uint64_t kIdleNs = 1'000'000'000;
 /// Host perf need not do sums with longer periods. An overflow that comes early does no harm: what
@@ -411,7 +412,9 @@ void PvPerf::look_for_lost_events() {
 
 void PvPerf::starve(unsigned i, Code code) {
   set_status(i, CounterStatus::kStarved, code);
-  if (retry_due_ == kNever) retry_due_ = around_.host->now_ns() + kRetryNs;
+  if (retry_due_ != kNever) return;
+  const std::uint64_t now = around_.host->now_ns();
+  retry_due_ = now - now % kRetryNs + kRetryNs;
 }
 
 void PvPerf::set_status(unsigned i, CounterStatus status, Code code) {

@@ -23,6 +23,7 @@ class FakeHostPerf : public HostPerf, public LbrHost {
     bool paused = false;
     bool open = true;
     std::uint64_t count = 0;
+    std::uint64_t time_running_ns = 0;
     int period_changes = 0;
     std::optional<silicon::x86::LbrStack> lbr{};
   };
@@ -53,7 +54,7 @@ class FakeHostPerf : public HostPerf, public LbrHost {
   void resume(EventId id) override { event(id).paused = false; }
   std::optional<EventCount> read(EventId id) override {
     if (event(id).state == EventState::kError && !knows_lost_counts) return std::nullopt;
-    return EventCount{.value = event(id).count};
+    return EventCount{.value = event(id).count, .time_running_ns = event(id).time_running_ns};
   }
   void set_period(EventId id, std::uint64_t period) override {
     event(id).attr.period = period;

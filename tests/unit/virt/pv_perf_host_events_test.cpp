@@ -235,7 +235,10 @@ TEST_F(PvPerfHostEvents, KeepTheirCounterWhenAnotherIsEnabledBeforeThemByNumber)
   perf.room = 1;
   run(1, kInstructions);
   run(0, kInstructions);
-  select(1, interrupting(kInstructions));
+  for (const unsigned i : {0u, 1u}) {
+    ASSERT_TRUE(pv->write_msr(msr(i, BankMsr::kEvtsel), kCycles.raw, Initiator::kGuest).is_done());
+  }
+  pv->before_entry();
   EXPECT_EQ(state(1).raw, pv::State::kRunning.kMask);
   EXPECT_EQ(state_code(0), Code::kBusy);
 }
@@ -279,6 +282,27 @@ TEST_F(PvPerfHostEvents, ThatTheHostTakesAwayKeepTheirCount) {
     perf.take_away(0);
     EXPECT_EQ(pv->status(0), CounterStatus::kStarved) << "to reports at once";
     EXPECT_EQ(pv->state(0).get(pv::State::kCode), static_cast<std::uint64_t>(Code::kBusy));
+  }
+}
+
+TEST_F(PvPerfHostEvents, ThatTheHostTookAwayRanUntilThen) {
+  for (const bool knows_lost_counts : {false, true}) {
+    perf.knows_lost_counts = knows_lost_counts;
+    perf.no_room = false;
+    make(full_pv_perf());
+    run(0, kInstructions);
+    pass(3 * kMs);
+    count(0);
+    count_more(20);
+    perf.of(0)->time_running_ns = 5 * kMs;  // though nobody looks
+    perf.no_room = true;
+    perf.take_away(0);
+    pass(6 * kMs);
+    EXPECT_EQ(count(0), 20u) << "what it counted until then";
+    EXPECT_EQ(time_enabled(0), 9 * kMs);
+    EXPECT_EQ(time_running(0), 8 * kMs) << "as long as the host says, since it was looked at";
+    pass(kMs);
+    EXPECT_EQ(time_running(0), 8 * kMs);
   }
 }
 

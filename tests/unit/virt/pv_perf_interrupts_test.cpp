@@ -288,6 +288,16 @@ TEST_F(PvPerfRateLimit, OverflowsThatNobodyHeedsCostTheHostNothing) {
   EXPECT_EQ(delivered(), 2);
 }
 
+TEST_F(PvPerfRateLimit, OverflowsAreWaitedForAgainOnceTheyAreHeeded) {
+  count_more(kPeriod);
+  count_more(kPeriod);
+  ASSERT_EQ(perf.of(0)->attr.period, 0u);
+  count(0);
+  unmask();
+  write(Msr::kStatusReset, 1);
+  EXPECT_EQ(perf.of(0)->attr.period, kPeriod);
+}
+
 class PvPerfStorm : public PvPerfOnModelledPerf {};
 
 TEST_F(PvPerfStorm, AtTheShortestPeriodForTenSecondsIsBounded) {
