@@ -235,10 +235,7 @@ TEST_F(PvPerfHostEvents, KeepTheirCounterWhenAnotherIsEnabledBeforeThemByNumber)
   perf.room = 1;
   run(1, kInstructions);
   run(0, kInstructions);
-  for (const unsigned i : {0u, 1u}) {
-    ASSERT_TRUE(pv->write_msr(msr(i, BankMsr::kEvtsel), kCycles.raw, Initiator::kGuest).is_done());
-  }
-  pv->before_entry();
+  select(1, interrupting(kInstructions));
   EXPECT_EQ(state(1).raw, pv::State::kRunning.kMask);
   EXPECT_EQ(state_code(0), Code::kBusy);
 }
@@ -580,6 +577,24 @@ TEST_F(PvPerfOnModelledPerf, MoreEventsThanCountersStarve) {
   write(Msr::kGlobalCtrl, 0xfffffff0);
   pass(kMs);
   for (unsigned i = 4; i < 12; ++i) EXPECT_EQ(pv->status(i), CounterStatus::kCounting) << i;
+}
+
+TEST_F(PvPerfOnModelledPerf, WhoRunsGivesItsCounterBackBeforeOthersAskForOne) {
+  constexpr pv::Evtsel kBranches = pv_event(pv::Generic::kBranches);
+  make(full_pv_perf(9));
+  for (unsigned i = 0; i < 9; ++i) select(i, kBranches);
+  write(Msr::kGlobalCtrl, 0x1fe);
+  write(Msr::kGlobalCtrl, 0x1ff);
+  ASSERT_EQ(pv->status(0), CounterStatus::kStarved);
+  ASSERT_EQ(pv->status(8), CounterStatus::kCounting);
+  // Of one entry: event 8 needs a fixed counter only, event 0 a general-purpose one.
+  for (const unsigned i : {0u, 8u}) {
+    const pv::Evtsel evtsel = interrupting(i == 0 ? kBranches : kInstructions);
+    ASSERT_TRUE(pv->write_msr(msr(i, BankMsr::kEvtsel), evtsel.raw, Initiator::kGuest).is_done());
+  }
+  pv->before_entry();
+  EXPECT_EQ(pv->status(0), CounterStatus::kCounting) << "in the same entry";
+  EXPECT_EQ(pv->status(8), CounterStatus::kCounting);
 }
 
 // ---- Nothing allocates --------------------------------------------------------------------------
