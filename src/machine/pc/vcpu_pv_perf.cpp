@@ -99,13 +99,11 @@ void VcpuPvPerf::arm(Alarm& alarm, std::uint64_t due_ns) {
 }
 
 void VcpuPvPerf::turn_begins() {
-  if (!std::exchange(on_host_cpu_, true)) {
-    unit_.scheduled_in();
-    if (stolen_since_ != Timer::kNever) {
-      const Clock& clock = around_.board->clock;
-      const std::uint64_t since = clock.from_cycles(stolen_since_, kNsPerSecond);
-      count(Software::kStolenNs, now_ns() - since);
-    }
+  unit_.scheduled_in();
+  if (!std::exchange(on_host_cpu_, true) && stolen_since_ != Timer::kNever) {
+    const Clock& clock = around_.board->clock;
+    const std::uint64_t since = clock.from_cycles(stolen_since_, kNsPerSecond);
+    count(Software::kStolenNs, now_ns() - since);
   }
   stolen_since_ = Timer::kNever;
   sleeping_ = false;

@@ -98,9 +98,10 @@ void PvPerf::on_overflow(hostperf::EventId, std::uint64_t cookie) {
 }
 
 void PvPerf::scheduled_in() {
-  if (std::exchange(scheduled_, true)) return;
-  const std::uint64_t now = around_.host->now_ns();
-  for_each_event(global_ctrl_, [&](unsigned i) { events_[i].passed_at = now; });
+  if (!std::exchange(scheduled_, true)) {
+    const std::uint64_t now = around_.host->now_ns();
+    for_each_event(global_ctrl_, [&](unsigned i) { events_[i].passed_at = now; });
+  }
   look_for_lost_events();
 }
 

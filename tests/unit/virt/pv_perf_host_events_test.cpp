@@ -311,6 +311,12 @@ TEST_F(PvPerfHostEvents, ThatTheHostTookAwayAreMissedWhenTheVcpuGoesOn) {
   pv->scheduled_in();
   EXPECT_EQ(pv->global_status(), pv::kStatusHostTrouble);
   EXPECT_EQ(pv->due_ns(false), host.now + kMs);
+  perf.no_room = false;
+  pass(kMs);
+  ASSERT_EQ(pv->status(0), CounterStatus::kCounting);
+  perf.take_away(0);
+  pv->scheduled_in();
+  EXPECT_EQ(pv->due_ns(false), host.now + kMs) << "a time slice further where it was";
 }
 
 TEST_F(PvPerfHostEvents, ThatCannotBeOpenedSayWhy) {

@@ -125,8 +125,10 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   /// due_ns() has come: there may be entry work.
   void time_passed();
 
-  /// The vCPU was put onto a host CPU, or taken off it.
+  /// The vCPU was put onto a host CPU, or a new time slice of it begins there: the moment to see
+  /// what the host has taken away.
   void scheduled_in();
+  /// It was taken off it.
   void scheduled_out();
 
   /// Something that only the hypervisor can count (type 3) happened `n` times, or for n ns, while
