@@ -13,7 +13,6 @@
 
 namespace vpmu::virt::x86 {
 
-using hostperf::EventState;
 using hostperf::kNoEvent;
 using pv::Code;
 using pv::ErrorRegister;
@@ -215,7 +214,9 @@ bool PvPerf::may_interrupt() {
   if (events == 0) return false;
   if (interrupts_in_tick_ < config_.interrupts_per_ms) return true;
   if (!std::exchange(interrupt_held_back_, true)) ++statistics_.pmis_throttled;
-  for_each_event(events, [this](unsigned i) { events_[i].throttled = true; });
+  for_each_event(events, [this](unsigned i) {
+    events_[i].throttled = events_[i].evtsel.get(Evtsel::kEn) != 0;
+  });
   return false;
 }
 

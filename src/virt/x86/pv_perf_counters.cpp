@@ -82,6 +82,7 @@ void PvPerf::set_event_select(unsigned i, Evtsel value) {
   Event& event = events_[i];
   event.evtsel = value;
   event.code = Code::kOk;  // what is wrong with it is said again
+  if (value.get(Evtsel::kEn) == 0) event.throttled = false;
   event.unheeded = false;
 }
 

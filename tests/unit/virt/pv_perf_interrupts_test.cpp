@@ -243,6 +243,18 @@ TEST_F(PvPerfRateLimit, DeliversNothingThatTheGuestHasSeenMeanwhile) {
   EXPECT_EQ(delivered(), static_cast<int>(kLimit) + 1);
 }
 
+TEST_F(PvPerfRateLimit, IsNothingToAnEventThatIsOff) {
+  throttle();
+  pv::Evtsel off = interrupting(kInstructions);
+  off.set(pv::Evtsel::kEn, 0);
+  select(0, off);
+  EXPECT_EQ(state(0).raw, 0u);
+  write(Msr::kStatusReset, 0);
+  EXPECT_EQ(state(0).raw, 0u);
+  pass(kMs);
+  EXPECT_EQ(delivered(), static_cast<int>(kLimit) + 1) << "but what it has done is still to tell";
+}
+
 TEST_F(PvPerfRateLimit, BoundsWhatAGuestGetsByPollingToo) {
   throttle();
   for (int n = 0; n < 100; ++n) write(Msr::kStatusReset, 0);
