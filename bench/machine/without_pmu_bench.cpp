@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What a PMU that is switched off costs: the workload guest in a Machine with `--pmu off`, beside
-// the same guest on the same interpreter and board with nothing of a PMU around it: no
-// virt::x86::Pmu, no host perf, no exits counted. That is what a build without the PMU would be.
+// What a PMU that is switched off costs, and PV perf that is not offered: the workload guest in a
+// Machine with `--pmu off`, beside the same guest on the same interpreter and board with nothing of
+// either around it: no virt::x86::Pmu, no PvPerf, no host perf, no exits counted. That is what a
+// build without them would be.
 //
 // Both in this process, CPU time of the run alone; an iteration is a whole run of five rounds.
 #include <benchmark/benchmark.h>

@@ -9,9 +9,12 @@
 #include "vpmu/virt/x86/pv_perf.hpp"
 
 #include <array>
-#include <bit>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
 
 #include <benchmark/benchmark.h>
 
@@ -65,8 +68,7 @@ class SmallHost final : public PvPerfHost {
   alignas(pv::kAreaBytes) std::array<std::uint64_t, pv::kAreaBytes / 8> page_{};
 };
 
-/// As many PMUs as a task's events could ever want: those that do not fit on the first are on the
-/// next. Each counts the same vCPU.
+/// Enough PMUs for all events of a guest, eight on each. All count the same vCPU.
 class ManyPmus final : public hostperf::HostPerf {
  public:
   explicit ManyPmus(const silicon::x86::CpuModel& model, silicon::RetireTotals& totals)
@@ -129,10 +131,10 @@ class Guest : ModelledPerf {
  public:
   explicit Guest(unsigned events, Pmus pmus = Pmus::kOne)
       : all_{static_cast<std::uint32_t>((std::uint64_t{1} << events) - 1)},
-        many_{model, totals},
         pv_{config(model, events),
             {.model = &model,
-             .perf = pmus == Pmus::kOne ? static_cast<hostperf::HostPerf*>(&perf) : &many_,
+             .perf = pmus == Pmus::kOne ? static_cast<hostperf::HostPerf*>(&perf)
+                                        : &many_.emplace(model, totals),
              .vcpu = hostperf::VcpuIndex{0},
              .host = &host_,
              .areas = &areas_}} {
@@ -196,7 +198,7 @@ class Guest : ModelledPerf {
   }
 
   const std::uint32_t all_;
-  ManyPmus many_;
+  std::optional<ManyPmus> many_;  ///< if it has these
   SmallHost host_;
   PvPerfAreas areas_;
   PvPerf pv_;
@@ -204,26 +206,54 @@ class Guest : ModelledPerf {
 
 // ---- BATCH --------------------------------------------------------------------------------------
 
-/// What a guest does around what it measures: two BATCHes.
-void load_start_and_stop(benchmark::State& state, Pmus pmus) {
-  Guest guest{static_cast<unsigned>(state.range(0)), pmus};
-  guest.batch(kLoad | kStart);
-  const unsigned counting = guest.counting();
-  guest.batch(kStop);
+/// Guests that each do the same, so that what is left out between costs little of what is measured.
+class Guests {
+ public:
+  Guests(unsigned events, Pmus pmus) {
+    for (auto& guest : guests_) guest = std::make_unique<Guest>(events, pmus);
+  }
+  void batch(std::uint64_t operations) {
+    for (auto& guest : guests_) guest->batch(operations);
+  }
+  void run() {
+    for (auto& guest : guests_) guest->run(1000);
+  }
+  [[nodiscard]] unsigned counting() const { return guests_.front()->counting(); }
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(guests_.size()); }
+
+ private:
+  std::array<std::unique_ptr<Guest>, 8> guests_;
+};
+
+/// `measured` again and again; `around` brings the guests back to where that can be done.
+void batches(benchmark::State& state, Pmus pmus, std::uint64_t measured, std::uint64_t around) {
+  Guests guests{static_cast<unsigned>(state.range(0)), pmus};
+  guests.batch(kLoad | kStart);
+  const unsigned counting = guests.counting();
+  guests.batch(around);
   measure(state, [&] {
-    guest.batch(kLoad | kStart);
-    guest.run(1000);
-    guest.batch(kStop);
+    guests.batch(measured);
+    state.PauseTiming();
+    guests.run();
+    guests.batch(around);
+    state.ResumeTiming();
   });
   state.counters["counting"] = counting;
-  state.SetItemsProcessed(2 * static_cast<std::int64_t>(state.iterations()));
+  state.SetItemsProcessed(guests.size() * static_cast<std::int64_t>(state.iterations()));
 }
-BENCHMARK_CAPTURE(load_start_and_stop, one, Pmus::kOne)
-    ->Name("pv_perf/batch_load_start_and_stop")
+BENCHMARK_CAPTURE(batches, start, Pmus::kOne, kLoad | kStart, kStop)
+    ->Name("pv_perf/batch_load_start")
     ->Arg(4)
     ->Arg(32);
-BENCHMARK_CAPTURE(load_start_and_stop, many, Pmus::kMany)
-    ->Name("pv_perf/batch_load_start_and_stop_all_counting")
+BENCHMARK_CAPTURE(batches, start_many, Pmus::kMany, kLoad | kStart, kStop)
+    ->Name("pv_perf/batch_load_start_all_counting")
+    ->Arg(32);
+BENCHMARK_CAPTURE(batches, stop, Pmus::kOne, kStop, kLoad | kStart)
+    ->Name("pv_perf/batch_stop")
+    ->Arg(4)
+    ->Arg(32);
+BENCHMARK_CAPTURE(batches, stop_many, Pmus::kMany, kStop, kLoad | kStart)
+    ->Name("pv_perf/batch_stop_all_counting")
     ->Arg(32);
 
 /// Of events that run already.
