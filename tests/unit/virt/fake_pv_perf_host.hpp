@@ -78,7 +78,7 @@ class FakePvPerfHost final : public PvPerfHost {
   std::uint64_t now = 1'000'000'000;
   std::uint64_t tsc = 5'000'000;
   int raised = 0;
-  int requests = 0;
+  std::atomic<int> requests = 0;
   LvtpcAfterPmi last = LvtpcAfterPmi::kKeep;
   PmiOutcome outcome = PmiOutcome::kDelivered;
   std::function<void()> on_pmi;

@@ -338,6 +338,47 @@ TEST_F(PvPerfMeanwhile, AScribbledPageNeverMattersToTheHost) {
   }
 }
 
+// ---- A filter that somebody else changes --------------------------------------------------------
+
+class SwitchedGate final : public EventGate {
+ public:
+  [[nodiscard]] bool admits(silicon::x86::EventSelector) const override { return open; }
+  [[nodiscard]] bool admits_fixed(unsigned) const override { return open; }
+  std::atomic<bool> open = true;
+};
+
+TEST_F(PvPerfOnFakePerf, FilterChangesAtAnyMomentAndFromThenOnHolds) {
+  SwitchedGate gate;
+  pv->set_event_gate(&gate);
+  select(0, kInstructions);
+  write(pv::Msr::kGlobalCtrl, 1);
+  for (const bool last : {false, true}) {
+    std::atomic<std::uint64_t> changes = 0;
+    {
+      const Meanwhile filter{[&, open = !last]() mutable {
+        gate.open = open;
+        pv->gate_changed();
+        open = !open;
+        ++changes;
+      }};
+      for (std::uint64_t n = 0; changes < kTurns && n < kMost; ++n) {
+        if (pv->has_entry_work()) pv->before_entry();
+        perf.count(1);
+        const CounterStatus status = pv->status(0);
+        ASSERT_TRUE(status == CounterStatus::kCounting || status == CounterStatus::kDenied);
+      }
+    }
+    gate.open = last;
+    pv->gate_changed();
+    ASSERT_TRUE(pv->has_entry_work());
+    pv->before_entry();
+    EXPECT_EQ(pv->status(0), last ? CounterStatus::kCounting : CounterStatus::kDenied);
+    const std::uint64_t before = count(0);
+    count_more(5);
+    EXPECT_EQ(count(0) - before, last ? 5u : 0u);
+  }
+}
+
 // ---- vCPUs that want the same page --------------------------------------------------------------
 
 TEST(PvPerfThreads, NoTwoVcpusHaveTheSamePageAtTheSameTime) {
