@@ -76,6 +76,9 @@ enum pvperf_code pvperf_cpu_start(struct pvperf_cpu* cpu, const struct pvperf_in
                                   struct pvperf_page* page, uint64_t physical) {
   cpu->info = info;
   cpu->page = NULL;
+  cpu->acknowledged_seq = 1;  // no publication's
+  cpu->acknowledged = 0;
+  cpu->acknowledged_unsure = false;
   for (unsigned i = 0; i < PVPERF_MAX_EVENTS; ++i) store64(&cpu->rearm[i], 0);
   if (page == NULL) return PVPERF_OK;
   if (!pvperf_has(info, PVPERF_FEATURE_AREA)) return PVPERF_E_FEATURE;
@@ -271,12 +274,41 @@ uint64_t pvperf_scaled(const struct pvperf_value* value) {
 
 // ---- Interrupts ---------------------------------------------------------------------------------
 
-static uint32_t overflowed_events(const struct pvperf_cpu* cpu) {
-  uint64_t status;
-  if (cpu->page == NULL || !pvperf_page_read_all(cpu->page, 0, NULL, &status)) {
-    status = pvperf_rdmsr(pvperf_msr(cpu->info, PVPERF_MSR_GLOBAL_STATUS));
+/// GLOBAL_STATUS in the page, and in which publication. False: it cannot be read.
+static bool page_status(const struct pvperf_page* page, uint64_t* status, uint32_t* seq) {
+  for (unsigned tries = 0; tries < PVPERF_READ_RETRIES; ++tries) {
+    if (begin_read(page, seq)) {
+      *status = load64(&page->global_status);
+      if (end_read(page, *seq)) return true;
+    }
+    pvperf_pause();
   }
-  return (uint32_t)status & all_events(cpu->info);
+  return false;
+}
+
+/// Events that have overflowed, and have not been acknowledged.
+static uint32_t overflowed_events(const struct pvperf_cpu* cpu) {
+  const uint32_t all = all_events(cpu->info);
+  uint64_t status;
+  uint32_t seq;
+  if (cpu->page != NULL && page_status(cpu->page, &status, &seq)) {
+    if (seq != cpu->acknowledged_seq) return (uint32_t)status & all;
+    if (!cpu->acknowledged_unsure) return (uint32_t)status & all & ~cpu->acknowledged;
+  }
+  return (uint32_t)pvperf_rdmsr(pvperf_msr(cpu->info, PVPERF_MSR_GLOBAL_STATUS)) & all;
+}
+
+static void acknowledge(struct pvperf_cpu* cpu, uint32_t events) {
+  const uint32_t before = cpu->page != NULL ? load32(&cpu->page->seq) : 0;
+  pvperf_wrmsr(pvperf_msr(cpu->info, PVPERF_MSR_STATUS_RESET), events);
+  if (cpu->page == NULL) return;
+  const uint32_t after = load32(&cpu->page->seq);
+  if (after != cpu->acknowledged_seq) {
+    cpu->acknowledged_seq = after;
+    cpu->acknowledged = 0;
+    cpu->acknowledged_unsure = before != after;
+  }
+  cpu->acknowledged |= events;
 }
 
 uint32_t pvperf_pmi(struct pvperf_cpu* cpu, const struct pvperf_pmi_calls* calls) {
@@ -298,7 +330,7 @@ uint32_t pvperf_pmi(struct pvperf_cpu* cpu, const struct pvperf_pmi_calls* calls
   if (calls->unmask != NULL) calls->unmask(calls->context);
   // Behind the unmasking: if another event has overflowed while LVTPC was masked, this makes the
   // host interrupt once more.
-  pvperf_wrmsr(pvperf_msr(cpu->info, PVPERF_MSR_STATUS_RESET), overflowed);
+  acknowledge(cpu, overflowed);
   return overflowed;
 }
 
@@ -354,7 +386,7 @@ enum pvperf_code pvperf_task_out(struct pvperf_cpu* cpu, struct pvperf_task* tas
   const uint32_t overflowed = overflowed_events(cpu) & task->events;
   if (overflowed != 0) {
     task->overflowed |= overflowed;
-    pvperf_wrmsr(pvperf_msr(cpu->info, PVPERF_MSR_STATUS_RESET), overflowed);
+    acknowledge(cpu, overflowed);
   }
   return PVPERF_OK;
 }

@@ -468,6 +468,10 @@ struct pvperf_cpu {
   struct pvperf_page* page;  ///< null: none
   /// Of events that sample though the host does not reload them: how far to the next overflow.
   uint64_t rearm[PVPERF_MAX_EVENTS];
+  // The page is not written because an overflow is acknowledged. So until it is written again:
+  uint32_t acknowledged_seq;  ///< when the page has this number, its GLOBAL_STATUS may show
+  uint32_t acknowledged;      ///< these events, though they have been acknowledged
+  bool acknowledged_unsure;   ///< and it cannot be said whether before or behind it was written
 };
 
 /// What an event has counted.

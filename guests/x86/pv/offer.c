@@ -11,9 +11,11 @@ struct pvperf_page pv_pages[MAX_CPUS];
 
 void pv_start(void) {
   const enum pvperf_code code = pvperf_discover(&pv);
-  if (code == PVPERF_OK) return;
-  print("PV perf: %s\n", pvperf_code_name(code));
-  panic("this guest needs --pv-perf");
+  if (code != PVPERF_OK) {
+    print("PV perf: %s\n", pvperf_code_name(code));
+    panic("this guest needs --pv-perf");
+  }
+  for (unsigned cpu = 0; cpu < MAX_CPUS; ++cpu) pvperf_cpu_start(&pv_cpus[cpu], &pv, 0, 0);
 }
 
 struct pvperf_cpu* pv_start_cpu(void) {

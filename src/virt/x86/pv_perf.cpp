@@ -166,7 +166,8 @@ void PvPerf::enter() {
   close_idle_host_events();
   schedule_publication();
   const bool interrupts = interrupt_pending_ && may_interrupt();
-  if (publish_requested_) publish();
+  // An interrupt that comes once more finds the page without what was acknowledged meanwhile.
+  if (publish_requested_ || interrupts) publish();
   tell_calls();
   touched_ = 0;
   if (interrupts) raise_interrupt();

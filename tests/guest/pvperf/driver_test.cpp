@@ -286,6 +286,40 @@ TEST_F(PvPerfDriverCode, AnotherDevicesInterruptCostsNothing) {
   EXPECT_EQ(host_.reads, 0U);
 }
 
+TEST_F(PvPerfDriverCode, HandlesAnOverflowOnceThoughThePageStillShowsIt) {
+  start();
+  page_.seq = 10;
+  page_.global_status = 3;
+  unsigned handled = 0;
+  const pvperf_pmi_calls calls{
+      [](void* context, unsigned, const pvperf_value*) { ++*static_cast<unsigned*>(context); },
+      nullptr, &handled};
+  EXPECT_EQ(pvperf_pmi(&cpu_, &calls), 3U);
+  EXPECT_EQ(pvperf_pmi(&cpu_, &calls), 0U) << "the page has not been written since";
+  page_.global_status = 7;  // by a host that writes the page for each overflow
+  page_.seq = 12;
+  EXPECT_EQ(pvperf_pmi(&cpu_, &calls), 7U) << "the page has been written since";
+  EXPECT_EQ(handled, 5U);
+  EXPECT_EQ(host_.reads, 0U);
+}
+
+TEST_F(PvPerfDriverCode, AsksWhenThePageWasWrittenWhileItAcknowledged) {
+  start();
+  page_.seq = 10;
+  page_.global_status = 1;
+  host_.on_write = [this](std::uint32_t msr, std::uint64_t) {
+    if (msr == info_.msr_base + PVPERF_MSR_STATUS_RESET) page_.seq = 12;
+  };
+  const pvperf_pmi_calls calls{[](void*, unsigned, const pvperf_value*) {}, nullptr, nullptr};
+  EXPECT_EQ(pvperf_pmi(&cpu_, &calls), 1U);
+  host_.msrs[info_.msr_base + PVPERF_MSR_GLOBAL_STATUS] = 0;
+  EXPECT_EQ(pvperf_pmi(&cpu_, &calls), 0U);
+  EXPECT_EQ(host_.reads, 1U);
+  page_.seq = 14;
+  EXPECT_EQ(pvperf_pmi(&cpu_, &calls), 1U);
+  EXPECT_EQ(host_.reads, 1U) << "the next publication is as good as ever";
+}
+
 TEST(PvPerfScaled, IsExactIn128Bits) {
   std::uint64_t state = 0x9e3779b97f4a7c15;
   const auto random = [&state] {
