@@ -73,8 +73,9 @@ static void check_attr(void) {
   }
   CHECK_EQUAL(wrong, 0, "raw events are as they are offered");
   if (pvperf_has(&pv, PVPERF_FEATURE_AUTORELOAD)) {
-    REFUSED(attr.sample_period = 1ULL << 63, PVPERF_CALL_EINVAL);
-    if (pv.width < 64) REFUSED(attr.sample_period = 1ULL << pv.width, PVPERF_CALL_EINVAL);
+    for (unsigned bit = pv.width; bit < 64; ++bit) {
+      REFUSED(attr.sample_period = 1ULL << bit, PVPERF_CALL_EINVAL);
+    }
     if (pv.minimum_period > 1) REFUSED(attr.sample_period = 1, PVPERF_CALL_EINVAL);
   } else {
     REFUSED(attr.sample_period = 100000, PVPERF_CALL_EOPNOTSUPP);
