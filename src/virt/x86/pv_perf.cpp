@@ -58,6 +58,7 @@ void PvPerf::reset() {
   batch_code_ = Code::kOk;
   batch_id_ = pv::kNoId;
   software_running_ = 0;
+  ran_elsewhere_ = 0;
   reprogram_ = 0;
   touched_ = 0;
   tell_calls_ = 0;

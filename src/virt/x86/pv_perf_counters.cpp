@@ -254,14 +254,16 @@ void PvPerf::follow_registers() {
   for_each_event(changed, [&](unsigned i) {
     if (may_start(i)) to_start |= event_bit(i);
   });
+  const EventSet ran_elsewhere = std::exchange(ran_elsewhere_, 0);
   // Somebody else's counter may be what they wait for.
-  if ((ran & ~running_) != 0) {
+  if ((ran & ~running_) != 0 || (ran_elsewhere & ~to_start) != 0) {
     mark(starved_);
     to_start |= std::exchange(reprogram_, 0);
   }
   // What runs comes first: it has a claim to the counter it has.
-  for_each_event(to_start & running_, [this](unsigned i) { start(i); });
-  for_each_event(to_start & ~running_, [this](unsigned i) { start(i); });
+  const EventSet first = to_start & (running_ | ran_elsewhere);
+  for_each_event(first, [this](unsigned i) { start(i); });
+  for_each_event(to_start & ~first, [this](unsigned i) { start(i); });
   if (std::exchange(host_schedule_changed_, false)) look_for_lost_events();
   note_software_events();
 }

@@ -257,15 +257,16 @@ void PvPerf::restore_event(unsigned i, const PvPerfState::Event& saved) {
   const State state{{saved.state}};
   event.throttled = state.get(State::kThrottled) != 0;
   reprogram_ |= event_bit(i);
+  if (state.get(State::kRunning) != 0) ran_elsewhere_ |= event_bit(i);
   if (event.evtsel.get(Evtsel::kEn) == 0) return;
   // What was said of it is not said again, in ERROR.
   event.code = static_cast<Code>(state.get(State::kCode));
   const CounterStatus status = trouble_of(state);
-  if (status == CounterStatus::kStarved && event.code != Code::kOk && enabled(i)) {
+  if (status == CounterStatus::kDenied || status == CounterStatus::kUnsupportedEvent) {
+    set_status(i, status, event.code);
+  } else if (status == CounterStatus::kStarved && event.code != Code::kOk && enabled(i)) {
     reprogram_ &= ~event_bit(i);
     starve(i, event.code);
-  } else if (status == CounterStatus::kDenied || status == CounterStatus::kUnsupportedEvent) {
-    set_status(i, status, event.code);
   }
 }
 

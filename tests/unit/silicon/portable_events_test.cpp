@@ -158,6 +158,7 @@ TEST(PortableEvents, ExactRowsGoBeforeNotedOnesAndWholePmusBeforeHalfOnes) {
     model.events = rows;
     EXPECT_STREQ(find_event(model, RawEvent::kLoads)->name, all[best].name);
   }
+  model.events = all;
   EXPECT_EQ(find_event(model, RawEvent::kStores), nullptr);
 }
 

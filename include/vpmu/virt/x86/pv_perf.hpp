@@ -346,6 +346,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   EventSet running_ = 0;                ///< whose status is kCounting
   EventSet software_ = 0;               ///< of these, those that no host event counts
   EventSet starved_ = 0;                ///< to be tried again every millisecond
+  EventSet ran_elsewhere_ = 0;          ///< until the guest was moved here, and not started yet
   std::uint32_t software_running_ = 0;  ///< by pv::Software
   bool scheduled_ = false;              ///< on a host CPU: times pass
   EventSet touched_ = 0;                ///< folded since the guest last ran
