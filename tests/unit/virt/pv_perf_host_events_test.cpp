@@ -559,6 +559,14 @@ TEST_F(PvPerfHostEvents, ObserverIsToldOfEveryChangeOnce) {
   pv->set_observer(nullptr);
 }
 
+TEST_F(PvPerfHostEvents, ReportsAreToldWhatAnEventIsHere) {
+  const auto selector = pv->selector(kInstructions);
+  ASSERT_TRUE(selector.has_value());
+  EXPECT_EQ(*selector, (silicon::x86::EventSelector{.event = 0xc0, .unit_mask = 0}));
+  EXPECT_EQ(pv->selector(pv_event(pv::Software::kExits)), std::nullopt);
+  EXPECT_EQ(pv->selector(pv_event(pv::Type::kBreakpoint, 0)), std::nullopt);
+}
+
 // ---- On a host whose counters are few -----------------------------------------------------------
 
 TEST_F(PvPerfOnModelledPerf, MoreEventsThanCountersStarve) {

@@ -120,7 +120,8 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   }
   /// When before_entry() has something to do though nobody accessed anything, by
   /// PvPerfHost::now_ns(): the page is due, the rate limit's tick ends, an event is to be tried
-  /// again. kNever: nothing. `halted`: of a vCPU that sleeps, only what may wake it.
+  /// again, an unused host event closed. kNever: nothing. `halted`: of a vCPU that sleeps, only
+  /// what may wake it.
   [[nodiscard]] std::uint64_t due_ns(bool halted) const;
   /// due_ns() has come: there may be entry work.
   void time_passed();
