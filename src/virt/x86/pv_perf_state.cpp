@@ -73,6 +73,7 @@ bool is_error(ErrorRegister error) {
 }
 
 bool is_call_event(std::uint64_t address) {
+  if (address == PvPerfState::kGone) return true;
   return address % alignof(pv::CallEvent) == 0 &&
          address % pv::kAreaBytes <= pv::kAreaBytes - sizeof(pv::CallEvent);
 }
