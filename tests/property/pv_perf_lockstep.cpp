@@ -67,6 +67,7 @@ PvPerfLockstep::~PvPerfLockstep() = default;
 
 void PvPerfLockstep::make_host(const CpuModel& model) {
   for (auto& events : host_events_) events.clear();
+  seq_.reset();  // the new host takes it from the page
   model_ = &model;
   host_ = std::make_unique<hostperf::ModelledHostPerf>(
       model, vcpus_, hostperf::ModelledHost{.cpus = kHostCpus, .clock = &world_});
@@ -142,13 +143,24 @@ PvPerfLockstep::Difference PvPerfLockstep::enter() {
   return settle_error();
 }
 
-/// What the host can run it runs, at once when the guest has changed something, and else within a
-/// millisecond.
+/// What the host can run it runs, within a millisecond.
 PvPerfLockstep::Difference PvPerfLockstep::check_hosting() {
+  constexpr std::uint8_t kCode = 5;
   for (unsigned i = 0; i < setup_.config.events; ++i) {
     const bool counts = perf_.counts(i);
     if (counts && !reference_.wants_host(i)) {
       return fmt::format("event {} is on a counter of the host", i);
+    }
+    const auto& event = reference_.events()[i];
+    const bool waits = event.failed && event.code != kCode && reference_.wants_host(i);
+    auto& room_since = room_since_.at(i);
+    if (!waits || perf_.refuse || !perf_.has_room_for(i, *this)) {
+      room_since.reset();
+    } else if (!room_since) {
+      room_since = world_.now;
+    } else if (world_.now - *room_since > kMs) {
+      return fmt::format("event {} waits, for a counter that is free for {} ns", i,
+                         world_.now - *room_since);
     }
   }
   return {};

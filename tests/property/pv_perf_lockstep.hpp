@@ -117,7 +117,8 @@ class PvPerfLockstep final : private PvPerfSurroundings, private hostperf::Overf
   std::uint64_t published_ = 0;       ///< when
   bool active_ = false;               ///< since the last entry: some event is enabled
   std::uint64_t active_since_ = 0;
-  std::array<std::uint64_t, 32> host_due_{};  ///< when the host must have tried an event again
+  /// Since when a counter that an event waits for has been free.
+  std::array<std::optional<std::uint64_t>, 32> room_since_{};
   std::vector<std::uint64_t> records_before_;
   std::uint64_t area_before_ = 0;
 };

@@ -100,6 +100,7 @@ void PvPerfWorld::forget() {
 
 tl::expected<hostperf::EventId, hostperf::OpenError> FickleHostPerf::open(
     const hostperf::EventAttr& attr, hostperf::Target target, hostperf::OverflowHandler& handler) {
+  wanted_.at(attr.cookie) = {attr, target};
   auto opened = tl::expected<hostperf::EventId, hostperf::OpenError>{};
   if (refuse) {
     opened = tl::make_unexpected(*refuse);
@@ -134,6 +135,16 @@ void FickleHostPerf::pass(std::uint64_t ns) {
       open.running_ns += ns;
     }
   }
+}
+
+bool FickleHostPerf::has_room_for(std::uint64_t cookie, hostperf::OverflowHandler& handler) {
+  const auto& [attr, target] = wanted_.at(cookie);
+  const auto opened = perf_->open(attr, target, handler);
+  if (!opened) return false;
+  perf_->enable(*opened);
+  const bool fits = perf_->state(*opened) == hostperf::EventState::kActive;
+  perf_->close(*opened);
+  return fits;
 }
 
 bool FickleHostPerf::counts(std::uint64_t cookie) const {

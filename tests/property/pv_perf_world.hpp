@@ -113,6 +113,8 @@ class FickleHostPerf final : public hostperf::HostPerf {
     return failures_.at(cookie);
   }
   [[nodiscard]] std::size_t open_events() const { return open_.size(); }
+  /// Whether the host would have a counter for one more like the last with that cookie.
+  [[nodiscard]] bool has_room_for(std::uint64_t cookie, hostperf::OverflowHandler& handler);
 
   std::optional<hostperf::OpenError> refuse;
 
@@ -125,6 +127,11 @@ class FickleHostPerf final : public hostperf::HostPerf {
   };
   std::unordered_map<std::uint32_t, Open> open_;  ///< by event
   std::array<std::optional<hostperf::OpenError>, 32> failures_{};
+  struct Wanted {
+    hostperf::EventAttr attr;
+    hostperf::Target target;
+  };
+  std::array<Wanted, 32> wanted_{};  ///< last, by cookie
 };
 
 }  // namespace vpmu::property

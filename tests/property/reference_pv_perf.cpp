@@ -56,19 +56,21 @@ void ReferencePvPerf::reset() {
   batch_code_ = 0;
   batch_id_ = 0xffff;
   pending_ = held_ = false;
+  interrupts_ = 0;
   publication_due = false;
   records_due = 0;
 }
 
-/// An event that is on and was countable must be the same there.
+/// An event that is on and could be counted here, whatever the operator says of it, must be the
+/// same there.
 bool ReferencePvPerf::can_migrate(const CpuModel& host) const {
+  const bool same_family = host.vendor == host_->vendor && host.family == host_->family;
   for (const Event& event : events_) {
-    const bool countable = !event.refused && !(event.failed && event.code == kCode);
-    if ((event.evtsel & bit(42)) == 0 || !countable) continue;
-    const Meaning there = meaning(event.evtsel, host);
-    if (there.kind == Kind::kAbsent) return false;
-    const bool same_family = host.vendor == host_->vendor && host.family == host_->family;
-    if (there.is_raw && !(same_family && there.known)) return false;
+    const Meaning here = meaning(event.evtsel), there = meaning(event.evtsel, host);
+    if ((event.evtsel & bit(42)) == 0) continue;
+    if (here.kind == Kind::kAbsent || !here.nameable) continue;
+    if (there.kind == Kind::kAbsent || !there.nameable) return false;
+    if (there.is_raw && !same_family) return false;
   }
   return true;
 }
@@ -266,7 +268,6 @@ ReferencePvPerf::Meaning ReferencePvPerf::meaning(std::uint64_t evtsel,
       row = silicon::x86::find_event(host.events, found.selector);
       found.nameable =
           row != nullptr && !(intel && (found.selector.event == 0 || found.selector.event > 0xff));
-      found.known = row != nullptr;
       // Cycles on which so many occur: this host cannot see them.
       const bool conditional = bits(code, 27, 20) != 0 || bits(code, 28, 28) != 0;
       if (row != nullptr && !conditional) found.raw = row->raw;

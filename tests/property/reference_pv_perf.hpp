@@ -130,8 +130,7 @@ class ReferencePvPerf {
     silicon::x86::EventSelector selector{};
     std::optional<unsigned> fixed{};
     bool is_raw = false;
-    bool known = true;
-    bool nameable = true;
+    bool nameable = true;  ///< of a raw event
   };
   [[nodiscard]] bool feature(unsigned bit) const { return (config_.features.raw >> bit & 1) != 0; }
   [[nodiscard]] std::uint64_t mask() const { return ~std::uint64_t{0} >> (64 - config_.width); }

@@ -263,9 +263,13 @@ void PvPerf::restore_event(unsigned i, const PvPerfState::Event& saved) {
   // What was said of it is not said again, in ERROR.
   event.code = static_cast<Code>(state.get(State::kCode));
   const CounterStatus status = trouble_of(state);
+  // What an event is to the operator may be something else here.
+  const bool admitted =
+      meanings_->admits(event.evtsel, meanings_->meaning(event.evtsel), gate_, around_.raw_events);
   if (status == CounterStatus::kDenied || status == CounterStatus::kUnsupportedEvent) {
     set_status(i, status, event.code);
-  } else if (status == CounterStatus::kStarved && event.code != Code::kOk && enabled(i)) {
+  } else if (status == CounterStatus::kStarved && event.code != Code::kOk && enabled(i) &&
+             admitted) {
     reprogram_ &= ~event_bit(i);
     starve(i, event.code);
   }

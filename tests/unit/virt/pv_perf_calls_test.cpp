@@ -528,6 +528,30 @@ TEST_F(PvPerfCalls, OverflowOfAnEventWhoseRecordIsGoneInterruptsAllTheSame) {
   EXPECT_EQ(record().status, 0u);
 }
 
+TEST_F(PvPerfCalls, EventsThatAreOpenMoveWithTheirRecords) {
+  ASSERT_EQ(open(), kOk);
+  ASSERT_EQ(call(Call::kEnable), kOk);
+  steps(5);
+  const PvPerfState state = pv->save();
+  make(full_pv_perf());
+  ASSERT_TRUE(pv->restore(state).has_value());
+  steps(3);
+  ASSERT_EQ(call(Call::kRead), kOk);
+  EXPECT_EQ(record().count, 8u);
+}
+
+TEST_F(PvPerfCalls, RecordThatIsGoneIsGoneBehindAMigrationToo) {
+  ASSERT_EQ(open(), kOk);
+  host.set_kind(kRecord, Kind::kNothing);
+  ASSERT_EQ(call(Call::kRead), kFault);
+  host.set_kind(kRecord, Kind::kRam);
+  const PvPerfState state = pv->save();
+  make(full_pv_perf());
+  ASSERT_TRUE(pv->restore(state).has_value());
+  EXPECT_EQ(call(Call::kRead), kFault);
+  EXPECT_EQ(call(Call::kClose), kOk);
+}
+
 // ---- What is refused ----------------------------------------------------------------------------
 
 struct Refused {
