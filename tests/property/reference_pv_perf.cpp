@@ -66,13 +66,18 @@ void ReferencePvPerf::reset() {
 bool ReferencePvPerf::can_migrate(const CpuModel& host) const {
   const bool same_family = host.vendor == host_->vendor && host.family == host_->family;
   for (const Event& event : events_) {
-    const Meaning here = meaning(event.evtsel), there = meaning(event.evtsel, host);
+    const Meaning here = meaning(event.evtsel, *host_), there = meaning(event.evtsel, host);
     if ((event.evtsel & bit(42)) == 0) continue;
     if (here.kind == Kind::kAbsent || !here.nameable) continue;
     if (there.kind == Kind::kAbsent || !there.nameable) return false;
     if (there.is_raw && !same_family) return false;
   }
   return true;
+}
+
+void ReferencePvPerf::migrate(const CpuModel& host) {
+  host_ = &host;
+  meanings_ = {};
 }
 
 void ReferencePvPerf::keep_registers_only() {
@@ -194,6 +199,7 @@ void ReferencePvPerf::set_control(std::uint64_t value) {
 void ReferencePvPerf::set_evtsel(unsigned i, std::uint64_t value) {
   events_[i].evtsel = value;
   events_[i].code = 0;
+  if ((value & bit(42)) == 0) events_[i].throttled = false;
 }
 
 /// C.6, "No lost wake-ups".
@@ -286,6 +292,13 @@ ReferencePvPerf::Meaning ReferencePvPerf::meaning(std::uint64_t evtsel,
     found.fixed = static_cast<unsigned>(row->fixed);
   }
   return found;
+}
+
+const ReferencePvPerf::Meaning& ReferencePvPerf::meaning(unsigned i) const {
+  auto& noted = meanings_.at(i);
+  const std::uint64_t evtsel = events_[i].evtsel;
+  if (!noted || noted->evtsel != evtsel) noted = Noted{evtsel, meaning(evtsel, *host_)};
+  return noted->meaning;
 }
 
 bool ReferencePvPerf::admitted(const Meaning& meaning) const {
@@ -410,7 +423,7 @@ bool ReferencePvPerf::any_enabled() const {
 
 /// It should be on a counter of the host.
 bool ReferencePvPerf::wants_host(unsigned i) const {
-  const Meaning what = meaning(events_[i].evtsel);
+  const Meaning& what = meaning(i);
   return enabled(i) && what.kind == Kind::kHost && admitted(what) && what.raw;
 }
 
@@ -430,7 +443,7 @@ std::uint64_t ReferencePvPerf::state(unsigned i) const {
 
 void ReferencePvPerf::judge(unsigned i) {
   Event& event = events_[i];
-  const Meaning what = meaning(event.evtsel);
+  const Meaning& what = meaning(i);
   const std::uint8_t before = event.code;
   event.running = event.failed = event.refused = false;
   event.code = 0;
@@ -492,7 +505,7 @@ void ReferencePvPerf::retire(Privilege privilege, const Counts& counts) {
   const std::uint64_t there = privilege == Privilege::kUser ? bit(40) : bit(41);
   for (unsigned i = 0; i < config_.events; ++i) {
     const Event& event = events_[i];
-    const Meaning what = meaning(event.evtsel);
+    const Meaning& what = meaning(i);
     if (!event.running || what.kind != Kind::kHost || (event.evtsel & there) == 0) continue;
     for (unsigned n = counts[static_cast<std::size_t>(*what.raw)]; n > 0; --n) increment(i);
   }
@@ -535,7 +548,7 @@ bool ReferencePvPerf::enter() {
   if (interrupts_ < config_.interrupts_per_ms) return true;
   held_ = true;
   for (unsigned i = 0; i < config_.events; ++i) {
-    if ((wanted & bit(i)) != 0) events_[i].throttled = true;
+    if ((wanted & bit(i)) != 0 && (events_[i].evtsel & bit(42)) != 0) events_[i].throttled = true;
   }
   return false;
 }

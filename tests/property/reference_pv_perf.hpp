@@ -86,7 +86,7 @@ class ReferencePvPerf {
   void set_gate(const virt::x86::EventGate* gate);
   void reset();
   /// To another host, with everything; what was said of events is not said again.
-  void migrate(const silicon::x86::CpuModel& host) { host_ = &host; }
+  void migrate(const silicon::x86::CpuModel& host);
   /// Whether that host can go on with it: C.9.
   [[nodiscard]] bool can_migrate(const silicon::x86::CpuModel& host) const;
   /// What has no register is lost, but for what is in the page.
@@ -137,7 +137,8 @@ class ReferencePvPerf {
   [[nodiscard]] std::uint64_t all() const { return (std::uint64_t{1} << config_.events) - 1; }
   [[nodiscard]] std::uint8_t wrong_evtsel(std::uint64_t evtsel) const;
   [[nodiscard]] std::uint8_t wrong_period(std::uint64_t period) const;
-  [[nodiscard]] Meaning meaning(std::uint64_t evtsel) const { return meaning(evtsel, *host_); }
+  /// Of event i here. Looking through tables takes most of the time, so it is noted.
+  [[nodiscard]] const Meaning& meaning(unsigned i) const;
   [[nodiscard]] Meaning meaning(std::uint64_t evtsel, const silicon::x86::CpuModel& host) const;
   [[nodiscard]] bool admitted(const Meaning& meaning) const;
 
@@ -160,6 +161,11 @@ class ReferencePvPerf {
   PvPerfSurroundings& around_;
   const virt::x86::EventGate* gate_ = nullptr;
   std::array<Event, 32> events_{};
+  struct Noted {
+    std::uint64_t evtsel;
+    Meaning meaning;
+  };
+  mutable std::array<std::optional<Noted>, 32> meanings_{};
   std::uint64_t area_ = 0;
   std::uint64_t control_ = 0;
   std::vector<std::uint64_t> errors_;
