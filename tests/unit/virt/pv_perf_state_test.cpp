@@ -263,6 +263,67 @@ TEST_F(SamplingPvPerf, WhatNobodyHeedsStaysUnarmed) {
   EXPECT_EQ(status(), 1u);
 }
 
+// ---- Hypercalls ---------------------------------------------------------------------------------
+
+class CallingPvPerf : public PvPerfStateTest {
+ protected:
+  static constexpr std::uint64_t kParam = 0x5000, kAttr = 0x6000, kRecord = 0x7000;
+  static constexpr unsigned kId = 2;
+
+  CallingPvPerf() {
+    pv::CallFlags flags;
+    flags.set(pv::CallFlags::kInterrupt, 1);
+    host.put(kAttr, pv::CallAttr{.type = static_cast<std::uint32_t>(pv::Type::kGeneric),
+                                 .pad = 0,
+                                 .config = static_cast<std::uint64_t>(pv::Generic::kInstructions),
+                                 .sample_period = 10,
+                                 .read_format = mask_of(pv::CallReadFormat::kTimeEnabled),
+                                 .flags = flags.raw,
+                                 .reserved = 0});
+    host.put(kParam, pv::CallParam{kAttr, kRecord, kId, 0, 0});
+    EXPECT_EQ(call(pv::Call::kOpen, kParam), 0);
+    EXPECT_EQ(call(pv::Call::kEnable, kId), 0);
+  }
+  std::int64_t call(pv::Call operation, std::uint64_t argument) {
+    const Access access =
+        pv->hypercall({.number = pv::kHypercall,
+                       .arguments = {static_cast<std::uint64_t>(operation), argument, 0, 0},
+                       .long_mode = true,
+                       .user = false});
+    pv->before_entry();
+    return static_cast<std::int64_t>(access.value());
+  }
+  pv::CallEvent record() { return host.get<pv::CallEvent>(kRecord); }
+};
+
+TEST_F(CallingPvPerf, RecordOfAnOverflowIsWrittenThereBeforeItsInterrupt) {
+  perf.count(10);
+  ASSERT_EQ(record().status & mask_of(pv::CallStatus::kOverflowed), 0u);
+  move();
+  std::uint64_t seen = 0;
+  host.on_pmi = [&] { seen = record().status; };
+  pv->before_entry();
+  EXPECT_EQ(host.raised, 1);
+  EXPECT_NE(seen & mask_of(pv::CallStatus::kOverflowed), 0u);
+  EXPECT_EQ(record().count, kTurn - 10);
+}
+
+TEST_F(CallingPvPerf, OpenIdsStayOpenAndRecordsAreNotWrittenForNothing) {
+  perf.count(4);
+  host.now += 300;
+  const pv::CallEvent before = record();
+  move();
+  pv->before_entry();
+  EXPECT_EQ(record().count, before.count);
+  EXPECT_EQ(call(pv::Call::kOpen, kParam), static_cast<std::int64_t>(pv::CallError::kInvalid));
+  EXPECT_EQ(call(pv::Call::kRead, kId), 0);
+  EXPECT_EQ(record().count, kTurn - 6);
+  EXPECT_EQ(record().time_enabled, 300u);
+  EXPECT_EQ(record().time_running, 0u);  // was not asked for
+  EXPECT_EQ(call(pv::Call::kClose, kId), 0);
+  EXPECT_EQ(call(pv::Call::kRead, kId), static_cast<std::int64_t>(pv::CallError::kInvalid));
+}
+
 // ---- The page -----------------------------------------------------------------------------------
 
 class MovingPage : public PvPerfStateTest {
