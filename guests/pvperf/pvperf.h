@@ -568,7 +568,8 @@ struct pvperf_pmi_calls {
 /// events that overflowed; 0: it was not PV perf's interrupt, or an earlier call has handled it
 /// already. Can be called in NMI context, on the CPU that was interrupted anywhere, also within
 /// other functions of this driver. 1 exit, and what `unmask` costs (1), and 1 for each event
-/// without auto-reload; none if it returns 0, but 1 if there is no page.
+/// without auto-reload; none if it returns 0, but 1 if there is no page, or if that
+/// was written while the last overflow was acknowledged.
 uint32_t pvperf_pmi(struct pvperf_cpu* cpu, const struct pvperf_pmi_calls* calls);
 
 // ---- Task switches ------------------------------------------------------------------------------
