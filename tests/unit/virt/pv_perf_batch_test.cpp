@@ -500,6 +500,18 @@ TEST_F(PvPerfBatch, LoadFromAPageThatIsGoneClearsAreaAndTheGuestGoesOn) {
   EXPECT_EQ(read(0, BankMsr::kCount), 145u);
 }
 
+TEST_F(PvPerfBatch, APageThatIsGoneAtLoadIsNotWrittenThoughItIsBackAtTheEntry) {
+  const pv::Page before = page();
+  host.set_kind(kPage, Kind::kNothing);
+  EXPECT_EQ(pv->write_msr(msr(Msr::kBatch), kLoad | 1, Initiator::kGuest), Access::done());
+  host.set_kind(kPage, Kind::kRam);
+  pv->before_entry();
+  EXPECT_EQ(read(Msr::kArea), 0u);
+  expect_error(Code::kGpa, 0xff);
+  const pv::Page after = page();
+  EXPECT_EQ(std::memcmp(&before, &after, sizeof before), 0);
+}
+
 TEST_F(PvPerfBatch, APublicationToAPageThatIsGoneClearsAreaAndTheGuestGoesOn) {
   for (const Kind kind : {Kind::kNothing, Kind::kReadOnly}) {
     write(Msr::kError, 0);

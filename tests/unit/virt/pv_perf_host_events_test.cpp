@@ -176,6 +176,17 @@ TEST_F(PvPerfHostEvents, GoOnWithAnotherPeriodWhenTheCountIsWritten) {
   EXPECT_EQ(count(0), kTurn - 40);
 }
 
+/// The RDMSR that found the wrap is itself counted before the entry.
+TEST_F(PvPerfHostEvents, ThatWrappedUnreportedAreArmedFromWhereTheyAreAtTheEntry) {
+  run(0, kInstructions);
+  set_count(0, kTurn - 10);
+  perf.of(0)->count += 12;
+  EXPECT_EQ(count(0), 2u);
+  perf.of(0)->count += 1;
+  pv->before_entry();
+  EXPECT_EQ(perf.of(0)->attr.period, kTurn - 3);
+}
+
 // ---- Starvation ---------------------------------------------------------------------------------
 
 TEST_F(PvPerfHostEvents, WithoutRoomSayThatTheyAreBusy) {
