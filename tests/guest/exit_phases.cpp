@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "guest/exit_phases.hpp"
 
+#include <algorithm>
 #include <numeric>
-
-#include "unit/machine/machine_fixture.hpp"
 
 namespace vpmu::test {
 
 using virt::ExitReason;
+
+namespace {
+class KeptConsole final : public machine::Console {
+ public:
+  std::string output;
+
+  void put(std::uint8_t byte) override { output.push_back(static_cast<char>(byte)); }
+  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
+  bool wait_for_input() override { return false; }
+  void flush() override {}
+};
+}  // namespace
 
 std::uint64_t PhaseUse::count() const {
   return std::accumulate(exits.begin(), exits.end(), std::uint64_t{0});
@@ -55,6 +66,13 @@ void ExitPhases::write_port(std::uint16_t, unsigned, std::uint32_t value) {
   cycles_ = cycles;
 }
 
+PhaseUses ExitPhases::uses() const {
+  PhaseUses uses = uses_;
+  const std::uint64_t mark = uses_[PHASE_EMPTY].guest_cycles;
+  for (PhaseUse& use : uses) use.guest_cycles -= std::min(use.guest_cycles, mark * use.times);
+  return uses;
+}
+
 PhaseUse ExitColumn::perf_stat() const {
   PhaseUse sum;
   for (const exit_phase phase : {PHASE_CREATE, PHASE_START, PHASE_READ_RUNNING, PHASE_STOP,
@@ -67,7 +85,7 @@ PhaseUse ExitColumn::perf_stat() const {
 Result<ExitColumn> run_exit_column(const std::string& image, const std::string& column,
                                    const machine::MachineConfig& config) {
   ExitPhases phases;
-  StringConsole console;
+  KeptConsole console;
   const auto machine = machine::Machine::create(config, console);
   if (!machine) return tl::unexpected(machine.error());
   phases.listen(**machine);

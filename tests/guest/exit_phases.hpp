@@ -19,7 +19,7 @@ namespace vpmu::test {
 /// Of all that a guest did between two marks, but for the marks.
 struct PhaseUse {
   virt::ExitStats::State exits{};  ///< by virt::ExitReason
-  std::uint64_t guest_cycles = 0;  ///< that the guest itself has taken, instructions of marks too
+  std::uint64_t guest_cycles = 0;  ///< that the guest itself has taken
   unsigned times = 0;              ///< the guest has been in it
 
   [[nodiscard]] std::uint64_t count() const;
@@ -38,7 +38,8 @@ class ExitPhases final : public machine::PortDevice {
  public:
   /// From now on the marks of the machine's first vCPU are noted. Once, before it runs.
   void listen(machine::Machine& machine);
-  [[nodiscard]] const PhaseUses& uses() const { return uses_; }
+  /// What the guest's empty phase took is taken off.
+  [[nodiscard]] PhaseUses uses() const;
 
  private:
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;

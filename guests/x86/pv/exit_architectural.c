@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: MIT
 //
 // The exit table's architectural columns: the registers that Linux 6.1's driver for Intel's PMU
-// writes and reads, in its order. Every one of them exits where a hypervisor emulates the PMU.
+// writes and reads, in its order. Every one of them exits where a hypervisor emulates the PMU. On
+// AMD's CPUs it is the same with their registers; where there is no GLOBAL_CTRL, without it.
 #include "exit_column.h"
 #include "runtime/apic.h"
 #include "runtime/pmu.h"
 
 static const enum pmu_event events[EXIT_EVENTS] = {EVENT_INSTRUCTIONS, EVENT_CYCLES, EVENT_BRANCHES,
-                                                   EVENT_MISPREDICTS};
+                                                   EVENT_LOADS};
 static uint64_t started_at[EXIT_EVENTS];  // what the driver has written to each counter
 
+enum { FIXED_EVENTS = 2, FIXED_COUNTS = FIXED_OS | FIXED_USR };
+
 static bool discover(void) {
-  if (!pmu_probe() || pmu.vendor != PMU_INTEL || pmu.version < 2 || pmu.gp < EXIT_EVENTS ||
-      pmu.fixed < 2)
-    return false;
+  if (!pmu_probe() || pmu.gp < EXIT_EVENTS) return false;
   pmu_clear();
   return true;
+}
+static bool discover_fixed(void) {
+  return discover() && pmu.fixed >= FIXED_EVENTS;
+}
+
+static void global_control(uint64_t counters) {
+  if (pmu.global_ctrl != 0) wrmsr(pmu.global_ctrl, counters);
 }
 
 static void unmask(void) {
@@ -32,10 +40,10 @@ static void program(unsigned i, uint64_t from, uint64_t flags) {
 // ---- Four general-purpose counters --------------------------------------------------------------
 
 static void start_general_from(const uint64_t counts[EXIT_EVENTS]) {
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
+  global_control(0);
   for (unsigned i = 0; i < EXIT_EVENTS; ++i) program(i, counts[i], 0);
   unmask();
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0xf);
+  global_control(0xf);
 }
 static void start_general(void) {
   const uint64_t zeros[EXIT_EVENTS] = {0};
@@ -45,35 +53,35 @@ static void read_general(uint64_t counts[EXIT_EVENTS]) {
   for (unsigned i = 0; i < EXIT_EVENTS; ++i) counts[i] = rdpmc(i);
 }
 static void stop_general(uint64_t counts[EXIT_EVENTS]) {
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
+  global_control(0);
   for (unsigned i = 0; i < EXIT_EVENTS; ++i) {
     wrmsr(pmu_select_msr(i), 0);
     counts[i] = rdpmc(i);
   }
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0xf);
+  global_control(0xf);
 }
 
 /// The driver reads the status again, since a counter may have overflowed meanwhile.
-static bool handle_pmi(uint64_t counter, uint64_t status_bit, uint32_t rdpmc_index) {
+static bool handle_pmi(uint32_t counter, uint64_t status_bit, uint32_t rdpmc_index) {
   unmask();
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
-  uint64_t status = rdmsr(MSR_PERF_GLOBAL_STATUS);
+  global_control(0);
+  uint64_t status = pmu_overflows(status_bit);
   const bool overflowed = (status & status_bit) != 0;
   while (status != 0) {
-    wrmsr(MSR_PERF_GLOBAL_OVF_CTRL, status);
+    pmu_acknowledge(status);
     const uint64_t excess = rdpmc(rdpmc_index);
-    wrmsr((uint32_t)counter, (excess - SAMPLED_INSTRUCTIONS) & pmu.gp_mask);
-    status = rdmsr(MSR_PERF_GLOBAL_STATUS);
+    wrmsr(counter, (excess - SAMPLED_INSTRUCTIONS) & pmu.gp_mask);
+    status = pmu_overflows(status_bit);
   }
-  wrmsr(MSR_PERF_GLOBAL_CTRL, status_bit);
+  global_control(status_bit);
   return overflowed;
 }
 
 static void sample_general(void) {
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
+  global_control(0);
   program(0, -(uint64_t)SAMPLED_INSTRUCTIONS & pmu.gp_mask, EVENTSEL_INT);
   unmask();
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 1);
+  global_control(1);
 }
 static bool on_nmi_general(void) {
   return handle_pmi(pmu_counter_msr(0), 1, 0);
@@ -94,16 +102,15 @@ const struct exit_column general_counters = {
 
 // ---- Instructions and cycles on their fixed counters --------------------------------------------
 
-enum { FIXED_EVENTS = 2, FIXED_COUNTS = FIXED_OS | FIXED_USR };
 #define FIXED_BITS (3ULL << 32)
 
 static void start_fixed_from(const uint64_t counts[EXIT_EVENTS]) {
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
+  global_control(0);
   for (unsigned k = 0; k < FIXED_EVENTS; ++k) wrmsr(MSR_FIXED_CTR0 + k, counts[k]);
   wrmsr(MSR_FIXED_CTR_CTRL, FIXED_COUNTS << 4 | FIXED_COUNTS);
   for (unsigned i = FIXED_EVENTS; i < EXIT_EVENTS; ++i) program(i, counts[i], 0);
   unmask();
-  wrmsr(MSR_PERF_GLOBAL_CTRL, FIXED_BITS | 0xf);
+  global_control(FIXED_BITS | 0xf);
 }
 static void start_fixed(void) {
   const uint64_t zeros[EXIT_EVENTS] = {0};
@@ -115,19 +122,19 @@ static void read_fixed(uint64_t counts[EXIT_EVENTS]) {
   }
 }
 static void stop_fixed(uint64_t counts[EXIT_EVENTS]) {
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
+  global_control(0);
   wrmsr(MSR_FIXED_CTR_CTRL, 0);
   for (unsigned i = FIXED_EVENTS; i < EXIT_EVENTS; ++i) wrmsr(pmu_select_msr(i), 0);
   read_fixed(counts);
-  wrmsr(MSR_PERF_GLOBAL_CTRL, FIXED_BITS | 0xf);
+  global_control(FIXED_BITS | 0xf);
 }
 
 static void sample_fixed(void) {
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 0);
+  global_control(0);
   wrmsr(MSR_FIXED_CTR0, -(uint64_t)SAMPLED_INSTRUCTIONS & pmu.fixed_mask);
   wrmsr(MSR_FIXED_CTR_CTRL, FIXED_COUNTS | FIXED_PMI);
   unmask();
-  wrmsr(MSR_PERF_GLOBAL_CTRL, 1ULL << 32);
+  global_control(1ULL << 32);
 }
 static bool on_nmi_fixed(void) {
   return handle_pmi(MSR_FIXED_CTR0, 1ULL << 32, RDPMC_FIXED);
@@ -135,7 +142,7 @@ static bool on_nmi_fixed(void) {
 
 const struct exit_column fixed_counters = {
     .name = "fixed",
-    .discover = discover,
+    .discover = discover_fixed,
     .start = start_fixed,
     .read_running = read_fixed,
     .stop = stop_fixed,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // One way to have four events counted, as a kernel's driver would do it: instructions, cycles,
-// branches, mispredicted branches, in both privileges. What the exit table (exit_table.c) has a
-// column of. A step that a way does not know is null.
+// branches, loads, in all privileges. What the exit table (exit_table.c) has a column of. A step
+// that a way does not know is null.
 #pragma once
 
 #include <stdbool.h>
@@ -32,4 +32,7 @@ struct exit_column {
   void (*end_sampling)(void);
 };
 
-extern const struct exit_column general_counters, fixed_counters;
+extern const struct exit_column general_counters, fixed_counters, pv_calls, pv_registers, pv_batch;
+
+/// Bits of GLOBAL_CTRL that pv_registers leaves on. 0 at first.
+extern uint32_t other_pv_events;

@@ -9,7 +9,8 @@ enum { PHASE_PORT = 0x80 };
 
 /// What is done with four events on one CPU, as a driver of the kernel's would.
 enum exit_phase {
-  PHASE_NONE,  ///< what is not measured
+  PHASE_NONE,   ///< what is not measured
+  PHASE_EMPTY,  ///< nothing: what a mark takes by itself
   PHASE_SET_UP,
   PHASE_CREATE,
   PHASE_START,
@@ -20,5 +21,8 @@ enum exit_phase {
   PHASE_DESTROY,
   PHASE_TASK_SWITCH,  ///< out and in
   PHASE_OVERFLOW,     ///< of one event, with its interrupt
-  PHASES,
+  /// All of `perf stat`, in one way after another (perf_stat.c).
+  PHASE_FIRST_WAY,
+  PHASE_WAYS = 5,
+  PHASES = PHASE_FIRST_WAY + PHASE_WAYS,
 };
