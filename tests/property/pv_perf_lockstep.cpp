@@ -551,6 +551,11 @@ PvPerfLockstep::Difference PvPerfLockstep::migrate(const Operation& operation) {
     world_.kinds.at(reference_.page() / PvPerfWorld::kPageBytes) = PvPerfWorld::Kind::kRam;
   }
   if (operation.flag) return copy_registers();
+  if (operation.value % 2 != 0) {
+    // What overflows now waits for the entry when the state is taken.
+    const Counts counts = instruction(operation.value, 0);
+    if (Difference difference = retire_one(Privilege::kKernel, counts)) return difference;
+  }
   const CpuModel& here = *model_;
   const CpuModel& there = *setup_.hosts.at(operation.where % 2);
   const bool possible = reference_.can_migrate(there);

@@ -265,6 +265,7 @@ PvPerfOperation draw_operation(Choices& choices, const PvPerfSetup& setup) {
     case Kind::kReset: break;
     case Kind::kRestore:
       operation.where = choices.below(2);
+      operation.value = choices.draw(16);
       operation.flag = choices.chance(96);
       break;
   }
@@ -314,8 +315,10 @@ std::string describe(const PvPerfOperation& operation) {
     case Kind::kLvtpc: return fmt::format("LVTPC is {}", operation.value);
     case Kind::kReset: return "reset";
     case Kind::kRestore:
-      return fmt::format("migrate to host {}{}", operation.where,
-                         operation.flag ? ", register by register" : "");
+      if (operation.flag) return "migrate, register by register";
+      if (operation.value % 2 == 0) return fmt::format("migrate to host {}", operation.where);
+      return fmt::format("migrate to host {} behind an instruction of {:#x}", operation.where,
+                         operation.value);
   }
   return {};
 }

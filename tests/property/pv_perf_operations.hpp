@@ -32,7 +32,7 @@ struct PvPerfOperation {
     kGate,      ///< value: its key; flag: another gate
     kLvtpc,     ///< value: what becomes of the next interrupt
     kReset,
-    kRestore,  ///< where: on which host; flag: register by register
+    kRestore,  ///< where: on which host; value: a pattern; flag: register by register
   };
   Kind kind;
   std::uint32_t where = 0;

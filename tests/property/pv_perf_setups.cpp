@@ -67,6 +67,10 @@ struct Catalogue {
     PvPerfSetup& slow = add("two interrupts a millisecond", "icelake-server", "haswell-server");
     slow.config.interrupts_per_ms = 2;
     slow.config.minimum_period = 16;
+    // Where LVTPC stays open.
+    PvPerfSetup& slower = add("one interrupt a millisecond", "zen4", "zen4");
+    slower.config.interrupts_per_ms = 1;
+    slower.config.events = 4;
     PvPerfSetup& wide = add("64 bits", "sapphire-rapids", "haswell-server");
     wide.config.width = 64;
     wide.config.events = 3;
