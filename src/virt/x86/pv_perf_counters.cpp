@@ -152,7 +152,8 @@ bool PvPerf::is_lost(const Event& event) const {
 }
 
 /// An event that has its counter ran all the time; only how long one ran that has lost it is the
-/// host's to say.
+/// host's to say. One that ran before the guest was moved goes on until it has been seen whether it
+/// can: before that the guest does not run, but time may pass since others do.
 PvPerf::Times PvPerf::times_at(unsigned i, std::uint64_t now, bool lost,
                                const std::optional<EventCount>& count) const {
   const Event& event = events_[i];
@@ -160,7 +161,7 @@ PvPerf::Times PvPerf::times_at(unsigned i, std::uint64_t now, bool lost,
   if (!scheduled_ || !enabled(i)) return times;
   const std::uint64_t passed = now - event.passed_at;
   times.enabled_ns += passed;
-  if ((running_ & event_bit(i)) == 0) return times;
+  if (((running_ | ran_elsewhere_) & event_bit(i)) == 0) return times;
   if (!lost) {
     times.running_ns += passed;
   } else if (count) {

@@ -118,6 +118,17 @@ TEST_F(BusyPvPerf, TimesGoOnAndLeaveOutTheMove) {
   EXPECT_EQ(time_running(1), running + 40);
 }
 
+TEST_F(BusyPvPerf, TimeUntilItGoesOnThereIsAsItWouldHaveBeenHere) {
+  const std::uint64_t enabled = time_enabled(1), running = time_running(1);
+  const std::uint64_t absent = time_running(3);
+  move();
+  host.now += 40;  // other vCPUs run first
+  pv->before_entry();
+  EXPECT_EQ(time_enabled(1), enabled + 40);
+  EXPECT_EQ(time_running(1), running + 40);
+  EXPECT_EQ(time_running(3), absent);
+}
+
 TEST_F(BusyPvPerf, SavingChangesNothingThatAGuestCouldSee) {
   const PvPerfState first = pv->save();
   EXPECT_EQ(pv->save(), first);
