@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Any sequence of MSR, port, MMIO and RDPMC accesses, on any CPU model, with and without last
-// branch records, and with a host that takes these away again and again. Each record of the input
-// becomes the instructions of one access; a handler skips those that raise #GP, and interrupts are
-// taken. The host's own branches have a mark, and no guest ever reads an MSR that has it.
+// branch records, and with a host that takes these away again and again; and of PV perf's registers
+// and calls, where it is offered, with its page and structures among the RAM that they name. Each
+// record of the input becomes the instructions of one access; a handler skips those that raise #GP,
+// and interrupts are taken. The host's own branches have a mark, and no guest ever reads an MSR
+// that has it.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -15,6 +17,7 @@
 #include "fuzz/fuzz_machine.hpp"
 #include "vpmu/hostperf/lbr_host.hpp"
 #include "vpmu/virt/x86/pmu_request.hpp"
+#include "vpmu/virt/x86/pv_perf_config.hpp"
 
 namespace {
 using Code = std::vector<std::uint8_t>;
@@ -46,7 +49,9 @@ std::uint32_t msr_of(std::uint32_t where) {
                                        0xc0000300, 0xc0010000, 0xc0010200,
                                        // Last branch records.
                                        0x1c8, 0x1d9, 0x390, 0x680, 0x690, 0x6c0, 0x6d0, 0xdc0,
-                                       0xdd0, 0x1200, 0x14ce, 0x14ce, 0x1500, 0x1510, 0x1600};
+                                       0xdd0, 0x1200, 0x14ce, 0x14ce, 0x1500, 0x1510, 0x1600,
+                                       // PV perf.
+                                       0x40005000, 0x40005100, 0x40005110, 0x400051f0};
   if ((where & 0x80000000) != 0) return where & 0x7fffffff;
   return kRanges[(where & 0xff) % std::size(kRanges)] + (where >> 8 & 0xf);
 }
@@ -88,6 +93,72 @@ std::uint64_t lbr_value(std::uint32_t msr, std::uint32_t low) {
     case 0x1c8: return kSelects[low % std::size(kSelects)];
     case 0x14ce: return kControls[low % std::size(kControls)];
     default: return std::uint64_t{1} << 58;  // IA32_PERF_GLOBAL_STATUS_RESET
+  }
+}
+
+// Where PV perf finds what a guest writes.
+constexpr std::uint32_t kPvPerfPage = 0x280000, kPvPerfParam = 0x281000, kPvPerfAttr = 0x281040,
+                        kPvPerfEvents = 0x282000;
+
+/// MOV [address], value.
+void emit_store(Code& code, std::uint32_t address, std::uint32_t value) {
+  emit(code, {0xc7, 0x04, 0x25});
+  emit_value(code, address);
+  emit_value(code, value);
+}
+
+/// WRMSR of something that makes PV perf work.
+void emit_pv_perf_write(Code& code, const Record& record) {
+  constexpr std::uint64_t kEvtsel = std::uint64_t{0xf} << 40;
+  const std::uint32_t event = record.where >> 8 & 3;
+  std::uint32_t msr = 0x40005100 + 8 * event;
+  std::uint64_t value = kEvtsel | (record.low & 3) << 8;
+  switch (record.where >> 4 & 7) {
+    case 0: msr = 0x40005001, value = kPvPerfPage | (record.low & 1); break;
+    case 1: msr = 0x40005002, value = record.low & 0xf; break;
+    case 2: msr = 0x40005004, value = record.low & 0xf; break;
+    case 3: msr = 0x40005007, value = std::uint64_t{record.high & 0xf} << 32 | event; break;
+    case 4: msr += 1, value = 0xffff'ffff'ffff - (record.low & 0xff); break;
+    case 5: msr += 2, value = record.low & 0xfff; break;
+    default: break;
+  }
+  emit(code, {0xb9});
+  emit_value(code, msr);
+  emit(code, {0xb8});
+  emit_value(code, static_cast<std::uint32_t>(value));
+  emit(code, {0xba});
+  emit_value(code, static_cast<std::uint32_t>(value >> 32));
+  emit(code, {0x0f, 0x30});
+}
+
+/// A call, by either vendor's instruction; OPEN's structures are where it says, mostly.
+void emit_hypercall(Code& code, const Record& record) {
+  const bool open = (record.where >> 4 & 7) < 3;
+  const std::uint32_t odd = (record.where & 0x80) != 0 ? record.high : 0;
+  emit_store(code, kPvPerfParam, kPvPerfAttr ^ odd);
+  emit_store(code, kPvPerfParam + 8, (kPvPerfEvents + 32 * (record.low & 0x7f)) ^ odd);
+  emit_store(code, kPvPerfParam + 16, record.where >> 8 & 3);
+  emit_store(code, kPvPerfAttr + 8, record.low & 3);
+  emit_store(code, kPvPerfAttr + 16, record.high & 0xff);
+  emit_store(code, kPvPerfAttr + 24, 3);
+  emit_store(code, kPvPerfAttr + 32, 4);
+  emit(code, {0xb8});
+  emit_value(code, std::uint32_t{0x5650});
+  emit(code, {0xbb});
+  emit_value(code, open ? 1 : record.where >> 4 & 7);
+  emit(code, {0xb9});
+  emit_value(code, open ? kPvPerfParam : record.where >> 8 & 3);
+  emit(code, {0xba});
+  emit_value(code, std::uint32_t{0});
+  emit(code, {0x0f, 0x01, static_cast<std::uint8_t>((record.where & 8) != 0 ? 0xd9 : 0xc1)});
+}
+
+void emit_pv_perf(Code& code, const Record& record) {
+  switch (record.where & 3) {
+    case 0: emit_pv_perf_write(code, record); return;
+    case 1: emit_hypercall(code, record); return;
+    case 2: emit_store(code, kPvPerfPage + (record.low & 0xffc), record.high); return;
+    default: emit(code, {0x90, 0x90, 0x90}); return;
   }
 }
 
@@ -138,7 +209,7 @@ void emit_access(Code& code, const Record& record) {
     case 9:  // CALL the RET behind the next, which jumps over it
       emit(code, {0xe8, 0x02, 0x00, 0x00, 0x00, 0xeb, 0x01, 0xc3});
       return;
-    default: emit(code, {0x90, 0x90, 0x90}); return;
+    default: emit_pv_perf(code, record); return;
   }
 }
 
@@ -162,6 +233,7 @@ std::vector<vpmu::machine::HostEvent> activity() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::uint64_t kTable = vpmu::fuzz::kEntry + 0x100;
   constexpr std::uint64_t kSkip = vpmu::fuzz::kEntry + 0x40;
+  constexpr std::uint64_t kSkipCall = vpmu::fuzz::kEntry + 0x50;
   constexpr std::uint64_t kReturn = vpmu::fuzz::kEntry + 0x60;
   constexpr std::uint64_t kStart = vpmu::fuzz::kEntry + 0x1100;
   if (size < 1 || size > 400 * kRecordBytes) return 0;
@@ -175,6 +247,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   code.resize(0x40);
   // Drop the error code, skip two bytes (RDMSR, WRMSR, RDPMC).
   emit(code, {0x48, 0x83, 0xc4, 0x08, 0x48, 0x83, 0x04, 0x24, 0x02, 0x48, 0xcf});
+  code.resize(0x50);
+  emit(code, {0x48, 0x83, 0x04, 0x24, 0x03, 0x48, 0xcf});  // the other vendor's call has three
   code.resize(0x60);
   emit(code, {0x48, 0xcf});  // IRETQ
   code.resize(0x80);
@@ -182,7 +256,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   emit_value(code, kTable);
   code.resize(0x100);
   for (unsigned vector = 0; vector < 256; ++vector) {
-    const std::uint64_t to = vector == 13 ? kSkip : kReturn;
+    std::uint64_t to = vector == 13 ? kSkip : kReturn;
+    if (vector == 6) to = kSkipCall;
     emit_value(code, (to & 0xffff) | std::uint64_t{0x18} << 16 | std::uint64_t{0x8e00} << 32 |
                          (to >> 16 & 0xffff) << 48);
     emit_value(code, std::uint64_t{0});
@@ -202,10 +277,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   emit(code, {0x41, 0xff, 0xce, 0x0f, 0x8f});  // DEC R14D, JG
   emit_value(code, static_cast<std::int32_t>(again) - static_cast<std::int32_t>(code.size() + 4));
   emit(code, {0xe7, 0xf4});  // debug exit
-  // Bit 0: another vCPU; 6: last branch records; 7: a host that wants them too.
+  // Bit 0: another vCPU; 1 to 5: the model, and PV perf behind the last one; 6: last branch
+  // records; 7: a host that wants them too.
   const auto models = vpmu::silicon::x86::cpu_models();
   vpmu::fuzz::Setup setup{.vcpus = 1u + (data[0] & 1), .instructions = 5'000};
-  setup.model = models[(data[0] >> 1 & 0x1f) % models.size()];
+  const std::size_t choice = data[0] >> 1 & 0x1f;
+  setup.model = models[choice % models.size()];
+  if (choice >= models.size())
+    setup.pv_perf = vpmu::virt::x86::offer_pv_perf(*setup.model, {}).value();
   if ((data[0] & 0x40) != 0) setup.pmu = with_lbr(*setup.model);
   if (taken_away && setup.model->lbr.exists()) setup.host_events = activity();
   if (vpmu::fuzz::run(code, setup)[15] != 0) {

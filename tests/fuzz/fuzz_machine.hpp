@@ -25,6 +25,7 @@ struct Setup {
   std::uint64_t instructions = 1'000;
   const silicon::x86::CpuModel* model = silicon::x86::cpu_models().front();
   std::vector<machine::HostEvent> host_events;
+  std::optional<virt::x86::PvPerfConfig> pv_perf;  ///< none: not offered
 };
 
 /// Runs `code`; registers point into RAM, but for R8 to R15. Any way to end is fine. The first
@@ -37,6 +38,7 @@ inline std::array<std::uint64_t, 16> run(std::span<const std::uint8_t> code, con
   config.memory_bytes = std::uint64_t{4} << 20;
   config.pmu = setup.pmu;
   config.host_events = setup.host_events;
+  config.pv_perf = setup.pv_perf;
   config.quantum = 100;
   const auto machine = machine::Machine::create(config, console);
   if (!machine) std::abort();

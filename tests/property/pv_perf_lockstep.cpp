@@ -10,7 +10,6 @@
 namespace vpmu::property {
 namespace {
 
-using hostperf::EventState;
 using hostperf::HostCpu;
 using hostperf::OpenError;
 using hostperf::VcpuIndex;

@@ -11,7 +11,6 @@ namespace vpmu::property {
 namespace {
 
 using silicon::x86::CpuModel;
-using silicon::x86::Vendor;
 using virt::x86::PvPerfConfig;
 using F = virt::x86::pv::Features;
 

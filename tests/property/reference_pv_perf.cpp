@@ -10,7 +10,6 @@ namespace vpmu::property {
 
 using silicon::Privilege;
 using silicon::x86::CpuModel;
-using silicon::x86::EventSelector;
 using virt::x86::PmiOutcome;
 
 namespace {
