@@ -300,8 +300,11 @@ PvPerfLockstep::Difference PvPerfLockstep::check_record(unsigned i) {
   const bool due = (reference_.records_due >> i & 1) != 0;
   reference_.records_due &= ~(1U << i);
   if (!event.called || event.gone) return {};
+  // Whenever the host comes to write it, also when an event overflows that has not been reset.
   if (!writable(event.address)) {
-    if (due) reference_.lose_record(i);
+    const bool gone = pv_->save().events.at(i).call_event == PvPerfState::kGone;
+    if (due && !gone) return fmt::format("record {}, which cannot be written, is not gone", i);
+    if (gone) reference_.lose_record(i);
     return {};
   }
   if (shared_record(i)) return {};
