@@ -106,6 +106,38 @@ TEST_F(VcpuTest, HypercallOfUserCodeGivesMinus1) {
   EXPECT_EQ(exits(ExitReason::kHypercall), 1u);
 }
 
+TEST_F(VcpuTest, PvPerfAnswersItsNumberAndNobodyAnswersOthers) {
+  config.pv_perf = virt::x86::offer_pv_perf(*config.model, {}).value();
+  const Code no_such_operation = Code{0xbb} + little_endian(9, 4);  // MOV EBX
+  EXPECT_EQ(run(no_such_operation + mov_eax(0x5650) + kVmcall + exit_with_eax()).value,
+            static_cast<std::uint32_t>(-95));
+  EXPECT_EQ(run(no_such_operation + mov_eax(0x5651) + kVmcall + exit_with_eax()).value,
+            static_cast<std::uint32_t>(-1000));
+}
+
+TEST_F(VcpuTest, HypercallOpensAnEventThatCountsToTheInstruction) {
+  config.pv_perf = virt::x86::offer_pv_perf(*config.model, {}).value();
+  constexpr std::uint64_t kParam = kEntry + 0x200, kAttr = kEntry + 0x240, kRecord = kEntry + 0x300;
+  const auto call = [](std::uint32_t operation, std::uint64_t first) {
+    return mov_eax(0x5650) + Code{0xbb} + little_endian(operation, 4) +
+           mov_ecx(static_cast<std::uint32_t>(first)) + mov_edx(0) + kVmcall;
+  };
+  // The VMCALL that enables is counted, three NOPs, and the four MOVs of the one that disables,
+  // which itself is not.
+  Code code = call(1, kParam) + call(3, 5) + Code{0x90, 0x90, 0x90} + call(4, 5) +
+              Code{0x8b, 0x04, 0x25} + little_endian(kRecord, 4) + exit_with_eax();
+  code.resize(0x200);
+  code = code + little_endian(kAttr, 8) + little_endian(kRecord, 8) + little_endian(5, 8) +
+         little_endian(0, 8);
+  code.resize(0x240);
+  code = code + little_endian(0, 8) + little_endian(1, 8);  // generic, instructions
+  code.resize(0x1000);
+  const Outcome outcome = run(code);
+  ASSERT_EQ(outcome.reason, Reason::kDebugExit);
+  EXPECT_EQ(outcome.value, 1u + 3u + 4u);
+  EXPECT_EQ(exits(ExitReason::kHypercall), 3u);
+}
+
 TEST_F(VcpuTest, HypercallInstructionOfTheOtherVendorIsInvalid) {
   EXPECT_EQ(run(kVmmcall + debug_exit(0)).reason, Reason::kCrash);
   EXPECT_EQ(exits(ExitReason::kHypercall), 0u);

@@ -455,6 +455,21 @@ TEST_F(PvPerfStateTest, OtherFilterThereIsAppliedBeforeTheGuestGoesOn) {
   EXPECT_EQ(error(), error_of(Code::kFiltered, 0));
 }
 
+TEST_F(PvPerfStateTest, OtherFilterThereIsAppliedToStarvedEventsToo) {
+  perf.no_room = true;
+  select(0, kInstructions);
+  write(Msr::kGlobalCtrl, 1);
+  ASSERT_EQ(state_code(0), Code::kBusy);
+  const PvPerfState state = pv->save();
+  FakeEventGate gate;
+  gate.denied = {{.event = 0xc0, .unit_mask = 0x00}};
+  fresh(&gate);
+  ASSERT_TRUE(pv->restore(state).has_value());
+  pv->before_entry();
+  EXPECT_EQ(state_code(0), Code::kFiltered);
+  pv->set_event_gate(nullptr);
+}
+
 TEST_F(PvPerfStateTest, FilterThatIsAboutToChangeIsSaidOfWhereTheGuestWillBe) {
   FakeEventGate gate;
   gate.denied = {{0xc0, 0x00}};
