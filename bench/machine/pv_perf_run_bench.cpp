@@ -5,7 +5,9 @@
 // page takes; and what the workload pays for an offer that it does not take up.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <ctime>
+#include <limits>
 #include <string>
 
 #include "bench/support/build_files.hpp"
@@ -74,25 +76,42 @@ double cpu_seconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-/// Runs of the workload that counts through the PMU; PV perf is there, or is not, and not used.
+struct Run {
+  double seconds;
+  std::uint64_t exits;
+  std::uint64_t cycles;
+};
+Result<Run> run_workload(const machine::MachineConfig& config) {
+  machine::SilentConsole console;
+  const auto machine = machine::Machine::create(config, console);
+  if (!machine) return tl::unexpected(machine.error());
+  const auto loaded =
+      (*machine)->load({guest_path("workload"), "rounds=5 mispredicts=off pmi=10000", {}});
+  if (!loaded) return tl::unexpected(loaded.error());
+  const double begin = cpu_seconds();
+  const machine::Outcome outcome = (*machine)->run({});
+  const double seconds = cpu_seconds() - begin;
+  if (outcome.reason != machine::Outcome::Reason::kDebugExit || outcome.value != 0)
+    return fail("the guest did not end as it should");
+  return Run{seconds, (*machine)->vcpus().front()->exits().total_count(), (*machine)->now()};
+}
+
+/// The workload counts through the PMU; PV perf is there, or is not, and not used. The best of some
+/// runs, since the difference is smaller than what else a machine does.
 void workload_beside_pv_perf(benchmark::State& state, bool pv_perf) {
+  constexpr int kRuns = 5;
   const auto config = machine_config(pv_perf);
   if (!config) return state.SkipWithError(config.error().message.c_str());
   for (auto _ : state) {
-    machine::SilentConsole console;
-    const auto machine = machine::Machine::create(*config, console);
-    if (!machine) return state.SkipWithError(machine.error().message.c_str());
-    const auto loaded =
-        (*machine)->load({guest_path("workload"), "rounds=5 mispredicts=off pmi=10000", {}});
-    if (!loaded) return state.SkipWithError(loaded.error().message.c_str());
-    const double begin = cpu_seconds();
-    const machine::Outcome outcome = (*machine)->run({});
-    state.SetIterationTime(cpu_seconds() - begin);
-    if (outcome.reason != machine::Outcome::Reason::kDebugExit || outcome.value != 0)
-      return state.SkipWithError("the guest did not end as it should");
-    state.counters["exits"] =
-        static_cast<double>((*machine)->vcpus().front()->exits().total_count());
-    state.counters["cycles"] = static_cast<double>((*machine)->now());
+    double best = std::numeric_limits<double>::infinity();
+    for (int n = 0; n < kRuns; ++n) {
+      const auto run = run_workload(*config);
+      if (!run) return state.SkipWithError(run.error().message.c_str());
+      best = std::min(best, run->seconds);
+      state.counters["exits"] = static_cast<double>(run->exits);
+      state.counters["cycles"] = static_cast<double>(run->cycles);
+    }
+    state.SetIterationTime(best);
   }
 }
 
