@@ -46,8 +46,10 @@ Json denied_by_entry(const FilterLog::Filter& filter) {
 }
 
 Json denial_row(const FilterLog::Denial& denial, const silicon::x86::CpuModel& model) {
+  const std::string counter =
+      denial.pv_event ? fmt::format("pv{}", *denial.pv_event) : counter_name(denial.counter);
   Json json{{"vcpu", denial.vcpu},
-            {"counter", counter_name(denial.counter)},
+            {"counter", counter},
             {"event", fmt::format("{:#04x}", denial.event.event)},
             {"umask", fmt::format("{:#04x}", denial.event.unit_mask)}};
   if (const auto* row = silicon::x86::find_event(model.events, denial.event)) {
@@ -94,7 +96,7 @@ std::string in_words(const FilterVerdict& verdict, const std::string& filter) {
 Json event_filters(const machine::Machine& machine) {
   Json json = Json::array();
   for (const FilterLog::Filter& filter : machine.filter_log().filters()) {
-    json.push_back(filter_row(filter, *machine.config().model));
+    json.push_back(filter_row(filter, machine.config().host()));
   }
   return json;
 }
@@ -108,22 +110,38 @@ void add_verdict(const FilterVerdict& verdict, Json& json) {
   json["reason"] = name(verdict.reason);
 }
 
-std::vector<std::string> denied_by(const FilterLog& log, unsigned vcpu,
-                                   const machine::CounterLog::Trouble& trouble,
-                                   silicon::x86::Vendor vendor) {
-  const auto event = silicon::x86::selector_of(vendor, trouble.config);
+namespace {
+/// In words, of all denials that `is_meant`, each text once.
+template <class Predicate>
+std::vector<std::string> denials_in_words(const FilterLog& log, Predicate is_meant) {
   std::vector<std::string> texts;
   for (const FilterLog::Filter& filter : log.filters()) {
     for (const FilterLog::Denial& denial : filter.denials) {
-      if (denial.vcpu != vcpu || denial.event != event ||
-          is_fixed(denial.counter) != is_fixed(trouble.counter)) {
-        continue;
-      }
+      if (!is_meant(denial)) continue;
       std::string text = in_words(denial.verdict, filter.name);
       if (std::ranges::find(texts, text) == texts.end()) texts.push_back(std::move(text));
     }
   }
   return texts;
+}
+}  // namespace
+
+std::vector<std::string> denied_by(const FilterLog& log, unsigned vcpu,
+                                   const machine::CounterLog::Trouble& trouble,
+                                   silicon::x86::Vendor vendor) {
+  const auto event = silicon::x86::selector_of(vendor, trouble.config);
+  return denials_in_words(log, [&](const FilterLog::Denial& denial) {
+    return denial.vcpu == vcpu && !denial.pv_event && denial.event == event &&
+           is_fixed(denial.counter) == is_fixed(trouble.counter);
+  });
+}
+
+std::vector<std::string> pv_event_denied_by(const FilterLog& log, unsigned vcpu,
+                                            const machine::FilterQuestion& question) {
+  return denials_in_words(log, [&](const FilterLog::Denial& denial) {
+    return denial.vcpu == vcpu && denial.pv_event && denial.event == question.selector &&
+           denial.counter == question.counter;
+  });
 }
 
 }  // namespace vpmu::cli

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "machine/machine.hpp"
+#include "machine/pc/pv_perf_log.hpp"
 
 namespace vpmu::cli {
 
@@ -22,5 +23,8 @@ void add_verdict(const virt::x86::FilterVerdict& verdict, nlohmann::ordered_json
 std::vector<std::string> denied_by(const machine::FilterLog& log, unsigned vcpu,
                                    const machine::CounterLog::Trouble& trouble,
                                    silicon::x86::Vendor vendor);
+/// The same of an event of PV perf, of which filters are asked that question.
+std::vector<std::string> pv_event_denied_by(const machine::FilterLog& log, unsigned vcpu,
+                                            const machine::FilterQuestion& question);
 
 }  // namespace vpmu::cli

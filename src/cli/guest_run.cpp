@@ -19,6 +19,7 @@
 #include "cli/interruption.hpp"
 #include "cli/pmu_option.hpp"
 #include "cli/pv_perf_option.hpp"
+#include "cli/pv_perf_report.hpp"
 #include "cli/size_text.hpp"
 #include "cli/snapshot_files.hpp"
 #include "cli/terminal.hpp"
@@ -114,7 +115,8 @@ std::string GuestRun::remarks() const {
   if (facts_.outcome.reason == machine::Outcome::Reason::kCrash) {
     text = crash_report(*machine_->vcpus()[facts_.outcome.value], machine_->board().memory);
   }
-  return text + counter_troubles(*machine_) + suppressed_lbr_warnings(*machine_);
+  return text + counter_troubles(*machine_) + pv_perf_troubles(*machine_) +
+         suppressed_lbr_warnings(*machine_);
 }
 
 Result<void> GuestRun::console_error() const {

@@ -8,6 +8,7 @@
 
 #include "cli/cpu_command.hpp"
 #include "cli/filter_option.hpp"
+#include "machine/pc/vcpu_pv_perf.hpp"
 
 namespace vpmu::cli {
 
@@ -84,17 +85,6 @@ Result<void> set(PvPerfRequest& request, std::string_view key, std::string_view 
   return fail(fmt::format("'{}' is none of on, off, {}; give one of them", key, known_keys()));
 }
 
-/// The offer is the host's, but how long addresses are is what the guest's CPUID says.
-Result<PvPerfConfig> offer(const CpuModel& model, const CpuModel& host,
-                           const PvPerfRequest& request) {
-  auto config = offer_pv_perf(host, request);
-  if (config) {
-    config->physical_bits =
-        static_cast<std::uint8_t>(silicon::x86::cpuid(model, {}, 0x80000008, 0).eax & 0xff);
-  }
-  return config;
-}
-
 }  // namespace
 
 const char* const kPvPerfOptionHelp =
@@ -130,28 +120,10 @@ Result<std::optional<PvPerfConfig>> pv_perf_config(const CpuModel& model, const 
   if (text == "off") return std::nullopt;
   const auto request =
       text == "on" ? Result<PvPerfRequest>{PvPerfRequest{}} : parse_pv_perf_request(text);
-  const auto config =
-      request.and_then([&](const PvPerfRequest& wanted) { return offer(model, host, wanted); });
+  const auto config = request.and_then(
+      [&](const PvPerfRequest& wanted) { return machine::offer_to_guest(model, host, wanted); });
   if (!config) return fail("--pv-perf: " + config.error().message);
   return *config;
-}
-
-Result<PvPerfConfig> offer_same(const PvPerfConfig& config, const CpuModel& model,
-                                const CpuModel& host) {
-  PvPerfRequest request{.events = config.events,
-                        .width = config.width,
-                        .publish_us = config.publish_period_us,
-                        .minimum_period = config.minimum_period,
-                        .interrupts_per_ms = config.interrupts_per_ms,
-                        .msr_base = config.msr_base,
-                        .area = config.has(Features::kArea),
-                        .batch = config.has(Features::kBatch),
-                        .rdpmc = config.has(Features::kRdpmcTrap),
-                        .auto_reload = config.has(Features::kAutoReload),
-                        .raw = config.has(Features::kRaw),
-                        .hypercalls = config.has(Features::kHypercalls),
-                        .pool = config.has(Features::kPoolSafe)};
-  return offer(model, host, request);
 }
 
 Result<const CpuModel*> host_model(const GuestOptions& options, const CpuModel* otherwise) {

@@ -30,12 +30,6 @@ Result<std::optional<virt::x86::PvPerfConfig>> pv_perf_config(const silicon::x86
                                                               const silicon::x86::CpuModel& host,
                                                               std::string_view text);
 
-/// What `host` can offer of what a guest of `model` was offered elsewhere: compare with
-/// virt::x86::fits().
-Result<virt::x86::PvPerfConfig> offer_same(const virt::x86::PvPerfConfig& config,
-                                           const silicon::x86::CpuModel& model,
-                                           const silicon::x86::CpuModel& host);
-
 /// --host-cpu, or `otherwise` if it is not given. Errors name the option.
 Result<const silicon::x86::CpuModel*> host_model(const GuestOptions& options,
                                                  const silicon::x86::CpuModel* otherwise);

@@ -10,6 +10,7 @@
 #include "cli/counter_report.hpp"
 #include "cli/filter_report.hpp"
 #include "cli/lbr_report.hpp"
+#include "cli/pv_perf_report.hpp"
 #include "cli/version.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 
@@ -88,6 +89,7 @@ Json vcpu(const machine::Vcpu& vcpu, const machine::Machine& machine) {
             {"counters", counters(vcpu, *machine.config().model)},
             {"counters_not_counting", counters_not_counting(vcpu, machine.filter_log())}};
   if (vcpu.lbr().offered()) json["lbr"] = lbr_of_vcpu(vcpu);
+  if (vcpu.pv_perf() != nullptr) json["pv_perf"] = pv_perf_of_vcpu(vcpu, machine);
   return json;
 }
 
@@ -157,8 +159,12 @@ Json report(const machine::Machine& machine, const RunFacts& facts, bool host_ti
         {"host_cpus", machine.host_activity().cpus()},
         {"memory_bytes", config.memory_bytes},
         {"quantum", config.quantum}}},
-      {"cpu", {{"model", config.model->name}, {"hz", config.model->hz}}},
+      {"cpu",
+       {{"model", config.model->name},
+        {"hz", config.model->hz},
+        {"host_model", config.host().name}}},
       {"pmu", pmu(machine.pmu_config())},
+      {"pv_perf", pv_perf_offer(machine)},
       {"outcome", outcome_json(machine, facts)},
       {"vcpus", Json::array()},
   };
@@ -182,11 +188,15 @@ std::string summary(const machine::Machine& machine, const RunFacts& facts) {
   for (const auto& each : machine.vcpus()) {
     exit_count += each->exits().total_count();
     pmi_count += each->pmu().statistics().pmis_delivered;
+    if (each->pv_perf() != nullptr) {
+      pmi_count += each->pv_perf()->unit().statistics().pmis_delivered;
+    }
   }
   return fmt::format(
-      "vpmu: {} (status {}); {} instructions in {:.2f} s, {:.0f} MIPS; {} exits, {} PMIs\n", end,
-      facts.status, grouped(machine.instructions()), facts.host_seconds, mips(machine, facts),
-      grouped(exit_count), grouped(pmi_count));
+             "vpmu: {} (status {}); {} instructions in {:.2f} s, {:.0f} MIPS; {} exits, {} PMIs\n",
+             end, facts.status, grouped(machine.instructions()), facts.host_seconds,
+             mips(machine, facts), grouped(exit_count), grouped(pmi_count)) +
+         pv_perf_summary(machine);
 }
 
 }  // namespace vpmu::cli

@@ -13,6 +13,7 @@
 #include "cli/atomic_file.hpp"
 #include "cli/host_events_option.hpp"
 #include "cli/pmu_option.hpp"
+#include "cli/pv_perf_option.hpp"
 #include "cli/size_text.hpp"
 
 namespace vpmu::cli {
@@ -68,6 +69,35 @@ Result<void> check_pmu(const GuestOptions& options, const snapshot::Header& head
   return fail(fmt::format("its guest has another PMU than --pmu {}; leave --pmu out", options.pmu));
 }
 
+/// --pv-perf says what this host is to offer: it must be what the guest has.
+Result<void> check_pv_perf(const GuestOptions& options, const snapshot::Header& header,
+                           const snapshot::Host& host) {
+  const auto* model = silicon::x86::find_cpu_model(header.cpu_model);
+  if (model == nullptr || host.model == nullptr) return {};  // which the reader says better
+  const auto given = pv_perf_config(*model, *host.model, options.pv_perf);
+  if (!given) return tl::unexpected(given.error());
+  const auto fit = fits(header.pv_perf.value_or(virt::x86::PvPerfConfig{}),
+                        given->value_or(virt::x86::PvPerfConfig{}));
+  if (fit) return {};
+  return fail(fmt::format("--pv-perf {}: {}, or leave --pv-perf out", options.pv_perf,
+                          fit.error().message));
+}
+
+/// Where the guest goes on: the host it was saved on, unless options say otherwise.
+Result<snapshot::Host> next_host(const GuestOptions& options, const snapshot::Header& header) {
+  const auto model = host_model(options, silicon::x86::find_cpu_model(header.host_cpu_model));
+  if (!model) return tl::unexpected(model.error());
+  snapshot::Host host{.model = *model};
+  if (options.given("--pv-perf")) {
+    if (auto fit = check_pv_perf(options, header, host); !fit) return tl::unexpected(fit.error());
+  }
+  if (!options.given("--pv-perf-raw") || *model == nullptr) return host;
+  auto raw = pv_perf_raw(options, **model, header.pv_perf);
+  if (!raw) return tl::unexpected(raw.error());
+  host.pv_perf_raw = std::move(*raw);
+  return host;
+}
+
 Result<void> check_host_options(const GuestOptions& options, const snapshot::Header& header) {
   const unsigned cpus = header.host_cpus == 0 ? header.vcpus : header.host_cpus;
   if (options.given("--host-cpus") && options.host_cpus != cpus) {
@@ -76,7 +106,7 @@ Result<void> check_host_options(const GuestOptions& options, const snapshot::Hea
   }
   const bool events = options.given("--host-event"), script = options.given("--host-script");
   if (!events && !script) return {};
-  const auto* model = silicon::x86::find_cpu_model(header.cpu_model);
+  const auto* model = silicon::x86::find_cpu_model(header.host_cpu_model);
   if (model == nullptr) return {};  // which the reader says better
   const auto given = host_events(options, {model, cpus});
   if (!given) return tl::unexpected(given.error());
@@ -125,7 +155,9 @@ Result<RestoredGuest> restore(const GuestOptions& options, machine::Console& con
   const auto header = reader.header();
   if (!header) return tl::unexpected(header.error());
   if (auto fits = check_options(options, *header); !fits) return tl::unexpected(fits.error());
-  auto restored = reader.machine(console, trace, snapshot::kLargestMemory, &lbr_observer);
+  const auto host = next_host(options, *header);
+  if (!host) return tl::unexpected(host.error());
+  auto restored = reader.machine(console, trace, snapshot::kLargestMemory, &lbr_observer, *host);
   if (!restored) return tl::unexpected(restored.error());
   return RestoredGuest{header->guest, std::move(*restored)};
 }

@@ -51,10 +51,8 @@ Result<void> check_host(const MachineConfig& config) {
                 " with a PMU cannot run on a host of " + std::string{host.name} +
                 ": give --pmu off, and let it count with --pv-perf");
   }
-  if (config.pv_perf && !(config.pv_perf->offered() && possible(*config.pv_perf))) {
-    return fail("there is no such PV perf: see --pv-perf");
-  }
-  return {};
+  if (!config.pv_perf) return {};
+  return can_offer(*config.pv_perf, *config.model, host);
 }
 }  // namespace
 
@@ -297,7 +295,7 @@ Result<void> Machine::restore(const MachineState& state) {
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
   }
   // After the vCPUs, whose counters say that they are denied as they take their places.
-  if (auto filters = restore_filters(state.filters); !filters) return filters;
+  if (auto filters = restore_filters(state); !filters) return filters;
   // After the CPUs, which have flushed their TLBs.
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto caches = vcpus_[n]->memory_model().restore(state.caches[n]);
@@ -323,14 +321,24 @@ Result<void> Machine::restore(const MachineState& state) {
   return {};
 }
 
-Result<void> Machine::restore_filters(const FilterLog::State& state) {
+Result<void> Machine::restore_filters(const MachineState& state) {
+  using silicon::x86::Vendor;
+  const auto& pv_perf = state.vcpus.front().pv_perf;
+  const Vendor here = config_.host().vendor;
+  const Vendor there = pv_perf ? pv_perf->unit.host_vendor : here;
   std::unique_ptr<const virt::x86::EventFilter> filter;
-  if (!state.empty() && state.back().image) {
-    auto made = virt::x86::EventFilter::create(*state.back().image, config_.host().vendor);
+  if (!state.filters.empty() && state.filters.back().image) {
+    if (here != there) {
+      return fail(std::string{"its event filter is one of "} + silicon::x86::name(there) +
+                  "'s events, and this host is of " + silicon::x86::name(here) +
+                  "; save it where --filter-at has lifted the filter, and give this host's with "
+                  "--filter");
+    }
+    auto made = virt::x86::EventFilter::create(*state.filters.back().image, here);
     if (!made) return fail("its event filter is not one");
     filter = std::move(*made);
   }
-  auto restored = filter_log_.restore(state, filter.get(), config_.host().vendor, config_.vcpus);
+  auto restored = filter_log_.restore(state.filters, filter.get(), there, config_.vcpus);
   if (!restored) return restored;
   filter_slot_.publish(std::move(filter));
   return {};

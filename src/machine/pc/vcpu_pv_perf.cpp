@@ -26,6 +26,29 @@ PvPerf::Around around_unit(const VcpuPvPerf::Around& around, virt::x86::PvPerfHo
 }
 }  // namespace
 
+Result<virt::x86::PvPerfConfig> offer_to_guest(const silicon::x86::CpuModel& model,
+                                               const silicon::x86::CpuModel& host,
+                                               const virt::x86::PvPerfRequest& request) {
+  constexpr std::uint32_t kAddressSizes = 0x80000008;
+  auto config = virt::x86::offer_pv_perf(host, request);
+  if (config) {
+    config->physical_bits =
+        static_cast<std::uint8_t>(silicon::x86::cpuid(model, {}, kAddressSizes, 0).eax & 0xff);
+  }
+  return config;
+}
+
+Result<void> can_offer(const virt::x86::PvPerfConfig& config, const silicon::x86::CpuModel& model,
+                       const silicon::x86::CpuModel& host) {
+  if (!config.offered() || !possible(config)) {
+    return fail("there is no such PV perf: see --pv-perf");
+  }
+  auto here = offer_to_guest(model, host, request_for(config));
+  if (!here) return tl::unexpected(here.error());
+  here->cpuid_base = config.cpuid_base;
+  return fits(config, *here);
+}
+
 VcpuPvPerf::VcpuPvPerf(const virt::x86::PvPerfConfig& config, const Around& around)
     : around_{around},
       unit_{config, around_unit(around, *this)},
@@ -61,12 +84,6 @@ Access VcpuPvPerf::hypercall(const PvPerf::Hypercall& call) {
   const Access access = unit_.hypercall(call);
   if (access.is_done()) follow();
   return access;
-}
-
-void VcpuPvPerf::adjust_cpuid(std::uint32_t leaf, silicon::x86::CpuidResult& result) const {
-  constexpr std::uint32_t kHypervisor = std::uint32_t{1} << 31;
-  if (leaf == 1) result.ecx |= kHypervisor;
-  virt::x86::pv_perf_cpuid(unit_.config(), leaf, result);
 }
 
 // ---- Time ---------------------------------------------------------------------------------------

@@ -18,6 +18,17 @@
 
 namespace vpmu::machine {
 
+/// What a guest of `model` is offered on `host`: the offer is the host's, but how long addresses
+/// are is what the guest's CPUID says. Errors as offer_pv_perf().
+Result<virt::x86::PvPerfConfig> offer_to_guest(const silicon::x86::CpuModel& model,
+                                               const silicon::x86::CpuModel& host,
+                                               const virt::x86::PvPerfRequest& request);
+
+/// Whether a guest of `model` that was offered `config`, there or elsewhere, can run on `host`. The
+/// error says what does not fit.
+Result<void> can_offer(const virt::x86::PvPerfConfig& config, const silicon::x86::CpuModel& model,
+                       const silicon::x86::CpuModel& host);
+
 class VcpuPvPerf final : private virt::x86::PvPerfHost {
  public:
   /// All must outlive it.
@@ -58,8 +69,10 @@ class VcpuPvPerf final : private virt::x86::PvPerfHost {
     return unit_.rdpmc(ecx, may_read, around_.guest_has_pmu);
   }
   Access hypercall(const virt::x86::PvPerf::Hypercall& call);
-  /// The four leaves, and the bit that says that there is a hypervisor.
-  void adjust_cpuid(std::uint32_t leaf, silicon::x86::CpuidResult& result) const;
+  /// The four leaves. That there is a hypervisor every CPU model says.
+  void adjust_cpuid(std::uint32_t leaf, silicon::x86::CpuidResult& result) const {
+    virt::x86::pv_perf_cpuid(unit_.config(), leaf, result);
+  }
 
   // ---- What the hypervisor does -----------------------------------------------------------------
 

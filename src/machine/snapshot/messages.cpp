@@ -248,35 +248,22 @@ Result<void> decode_branches(const proto::Machine& message, MachineState& state)
   return {};
 }
 
-void encode_image(const virt::x86::FilterImage& image, std::string& to) {
-  using virt::x86::FilterImage;
-  FilterImage::Bytes bytes;
-  const std::size_t length = virt::x86::write_filter_image(image, bytes);
-  to.assign(reinterpret_cast<const char*>(bytes.data()), length);
-}
-
-Result<void> decode_image(const std::string& from, virt::x86::FilterImage& image) {
-  // Whatever one of the vendors may have: whoever takes the state asks for its own.
-  const auto read =
-      virt::x86::read_filter_image(std::as_bytes(std::span{from}), silicon::x86::Vendor::kAmd);
-  if (!read || from.size() != virt::x86::FilterImage::kHeaderBytes + 8 * read->used().size()) {
-    return fail("an event filter is not one");
-  }
-  image = *read;
-  return {};
-}
-
 void encode_denial(const FilterLog::Denial& denial, proto::FilterDenial& to) {
   to.set_vcpu(denial.vcpu);
   to.set_counter(to_number(denial.counter));
   to.set_event(denial.event.event);
   to.set_unit_mask(denial.event.unit_mask);
   to.set_count(denial.count);
+  if (denial.pv_event) to.set_pv_event(*denial.pv_event + 1U);
 }
 
 Result<void> decode_denial(const proto::FilterDenial& from, FilterLog::Denial& denial) {
   denial.vcpu = from.vcpu();
   denial.count = from.count();
+  if (from.pv_event() != 0) {
+    auto done = from_number(from.pv_event() - 1, denial.pv_event.emplace());
+    if (!done) return done;
+  }
   if (auto done = from_number(from.counter(), denial.counter); !done) return done;
   if (auto done = from_number(from.event(), denial.event.event); !done) return done;
   return from_number(from.unit_mask(), denial.event.unit_mask);
@@ -851,6 +838,139 @@ struct Fields<DirectLbrAccesses> {
 };
 
 template <>
+struct Fields<virt::x86::PvPerfConfig> {
+  using S = virt::x86::PvPerfConfig;
+  using M = proto::PvPerfConfig;
+  static constexpr auto list =
+      std::tuple{number(&S::features, &M::features, &M::set_features),
+                 number(&S::cpuid_base, &M::cpuid_base, &M::set_cpuid_base),
+                 number(&S::msr_base, &M::msr_base, &M::set_msr_base),
+                 number(&S::events, &M::events, &M::set_events),
+                 number(&S::width, &M::width, &M::set_width),
+                 number(&S::at_once, &M::at_once, &M::set_at_once),
+                 number(&S::physical_bits, &M::physical_bits, &M::set_physical_bits),
+                 number(&S::publish_period_us, &M::publish_period_us, &M::set_publish_period_us),
+                 number(&S::minimum_period, &M::minimum_period, &M::set_minimum_period),
+                 number(&S::generic_events, &M::generic_events, &M::set_generic_events),
+                 number(&S::software_events, &M::software_events, &M::set_software_events),
+                 number(&S::interrupts_per_ms, &M::interrupts_per_ms, &M::set_interrupts_per_ms)};
+};
+
+template <>
+struct Fields<virt::x86::PvPerfStatistics> {
+  using S = virt::x86::PvPerfStatistics;
+  using M = proto::PvPerfStatistics;
+  static constexpr auto list =
+      std::tuple{number(&S::overflows, &M::overflows, &M::set_overflows),
+                 number(&S::pmis_raised, &M::pmis_raised, &M::set_pmis_raised),
+                 number(&S::pmis_delivered, &M::pmis_delivered, &M::set_pmis_delivered),
+                 number(&S::pmis_masked, &M::pmis_masked, &M::set_pmis_masked),
+                 number(&S::pmis_rejected, &M::pmis_rejected, &M::set_pmis_rejected),
+                 number(&S::pmis_throttled, &M::pmis_throttled, &M::set_pmis_throttled),
+                 number(&S::publications, &M::publications, &M::set_publications),
+                 number(&S::batches, &M::batches, &M::set_batches),
+                 number(&S::batches_refused, &M::batches_refused, &M::set_batches_refused),
+                 number(&S::hypercalls, &M::hypercalls, &M::set_hypercalls),
+                 number(&S::host_events_opened, &M::host_events_opened, &M::set_host_events_opened),
+                 number(&S::starvations, &M::starvations, &M::set_starvations)};
+};
+
+template <>
+struct Fields<virt::x86::PvPerfState::Event> {
+  using S = virt::x86::PvPerfState::Event;
+  using M = proto::PvPerfEvent;
+  static constexpr auto list =
+      std::tuple{number(&S::evtsel, &M::evtsel, &M::set_evtsel),
+                 number(&S::count, &M::count, &M::set_count),
+                 number(&S::period, &M::period, &M::set_period),
+                 number(&S::time_enabled_ns, &M::time_enabled_ns, &M::set_time_enabled_ns),
+                 number(&S::time_running_ns, &M::time_running_ns, &M::set_time_running_ns),
+                 number(&S::state, &M::state, &M::set_state),
+                 number(&S::countable, &M::countable, &M::set_countable),
+                 number(&S::unheeded, &M::unheeded, &M::set_unheeded),
+                 number(&S::called, &M::called, &M::set_called),
+                 number(&S::call_event, &M::call_event, &M::set_call_event),
+                 number(&S::call_read_format, &M::call_read_format, &M::set_call_read_format),
+                 number(&S::call_event_due, &M::call_event_due, &M::set_call_event_due)};
+};
+
+template <>
+struct Fields<virt::x86::PvPerfState> {
+  using S = virt::x86::PvPerfState;
+  using M = proto::PvPerf;
+  static constexpr auto list = std::tuple{
+      number(&S::version, &M::version, &M::set_version),
+      number(&S::host_vendor, &M::host_vendor, &M::set_host_vendor),
+      number(&S::host_family, &M::host_family, &M::set_host_family),
+      number(&S::global_ctrl, &M::global_ctrl, &M::set_global_ctrl),
+      number(&S::global_status, &M::global_status, &M::set_global_status),
+      number(&S::error, &M::error, &M::set_error),
+      number(&S::area, &M::area, &M::set_area),
+      number(&S::seq, &M::seq, &M::set_seq),
+      number(&S::batch_seq, &M::batch_seq, &M::set_batch_seq),
+      number(&S::batch_code, &M::batch_code, &M::set_batch_code),
+      number(&S::batch_id, &M::batch_id, &M::set_batch_id),
+      number(&S::publish_requested, &M::publish_requested, &M::set_publish_requested),
+      number(&S::publish_due_ns, &M::publish_due_ns, &M::set_publish_due_ns),
+      number(&S::tick_ns, &M::tick_ns, &M::set_tick_ns),
+      number(&S::interrupts_in_tick, &M::interrupts_in_tick, &M::set_interrupts_in_tick),
+      number(&S::interrupt_pending, &M::interrupt_pending, &M::set_interrupt_pending),
+      number(&S::interrupt_held_back, &M::interrupt_held_back, &M::set_interrupt_held_back),
+      part(&S::config, &M::has_config, &M::config, &M::mutable_config),
+      parts(&S::events, &M::events, &M::mutable_events),
+      part(&S::statistics, &M::has_statistics, &M::statistics, &M::mutable_statistics)};
+};
+
+template <>
+struct Fields<PvPerfLog::Entry> {
+  using S = PvPerfLog::Entry;
+  using M = proto::PvPerfEntry;
+  static constexpr auto list = std::tuple{
+      number(&S::status, &M::status, &M::set_status), number(&S::since, &M::since, &M::set_since),
+      number(&S::evtsel, &M::evtsel, &M::set_evtsel), number(&S::used, &M::used, &M::set_used)};
+};
+
+template <>
+struct Fields<PvPerfLog::Trouble> {
+  using S = PvPerfLog::Trouble;
+  using M = proto::PvPerfTrouble;
+  static constexpr auto list = std::tuple{
+      number(&S::event, &M::event, &M::set_event), number(&S::status, &M::status, &M::set_status),
+      number(&S::evtsel, &M::evtsel, &M::set_evtsel), number(&S::first, &M::first, &M::set_first)};
+};
+
+template <>
+struct Fields<PvPerfLog::State> {
+  using S = PvPerfLog::State;
+  using M = proto::PvPerfLog;
+  static constexpr auto list =
+      std::tuple{number(&S::trouble_count, &M::trouble_count, &M::set_trouble_count),
+                 parts(&S::events, &M::events, &M::mutable_events),
+                 parts(&S::troubles, &M::troubles, &M::mutable_troubles)};
+};
+
+template <>
+struct Fields<VcpuPvPerf::State> {
+  using S = VcpuPvPerf::State;
+  using M = proto::VcpuPvPerf;
+  static constexpr auto list =
+      std::tuple{number(&S::stolen_since, &M::stolen_since, &M::set_stolen_since),
+                 part(&S::unit, &M::has_unit, &M::unit, &M::mutable_unit),
+                 part(&S::log, &M::has_log, &M::log, &M::mutable_log)};
+};
+
+namespace {
+void encode_pv_perf(const VcpuState& state, proto::Vcpu& message) {
+  if (state.pv_perf) encode(*state.pv_perf, *message.mutable_pv_perf());
+}
+
+Result<void> decode_pv_perf(const proto::Vcpu& message, VcpuState& state) {
+  if (!message.has_pv_perf()) return {};
+  return decode(message.pv_perf(), state.pv_perf.emplace());
+}
+}  // namespace
+
+template <>
 struct Fields<VcpuState> {
   using S = VcpuState;
   using M = proto::Vcpu;
@@ -864,10 +984,28 @@ struct Fields<VcpuState> {
       part(&S::counter_log, &M::has_counter_log, &M::counter_log, &M::mutable_counter_log),
       part(&S::conditions, &M::has_conditions, &M::conditions, &M::mutable_conditions),
       part(&S::lbr, &M::has_lbr, &M::lbr, &M::mutable_lbr),
-      part(&S::direct_lbr, &M::has_direct_lbr, &M::direct_lbr, &M::mutable_direct_lbr)};
+      part(&S::direct_lbr, &M::has_direct_lbr, &M::direct_lbr, &M::mutable_direct_lbr),
+      own<S, M>(encode_pv_perf, decode_pv_perf)};
 };
 
 // ---- Messages -----------------------------------------------------------------------------------
+
+void encode_image(const virt::x86::FilterImage& image, std::string& to) {
+  using virt::x86::FilterImage;
+  FilterImage::Bytes bytes;
+  const std::size_t length = virt::x86::write_filter_image(image, bytes);
+  to.assign(reinterpret_cast<const char*>(bytes.data()), length);
+}
+
+Result<void> decode_image(const std::string& from, virt::x86::FilterImage& image) {
+  const auto read =
+      virt::x86::read_filter_image(std::as_bytes(std::span{from}), silicon::x86::Vendor::kAmd);
+  if (!read || from.size() != virt::x86::FilterImage::kHeaderBytes + 8 * read->used().size()) {
+    return fail("an event filter is not one");
+  }
+  image = *read;
+  return {};
+}
 
 void encode(const MachineState& state, proto::Machine& message) {
   message.set_protocol(static_cast<std::uint32_t>(state.protocol));
@@ -881,6 +1019,14 @@ void encode(const MachineState& state, proto::Machine& message) {
 
 void encode(const VcpuState& state, proto::Vcpu& message) {
   encode<VcpuState, proto::Vcpu>(state, message);
+}
+
+void encode(const virt::x86::PvPerfConfig& config, proto::PvPerfConfig& message) {
+  encode<virt::x86::PvPerfConfig, proto::PvPerfConfig>(config, message);
+}
+
+Result<void> decode(const proto::PvPerfConfig& message, virt::x86::PvPerfConfig& config) {
+  return decode<virt::x86::PvPerfConfig, proto::PvPerfConfig>(message, config);
 }
 
 void encode(const HostEvent& event, proto::HostEvent& message) {

@@ -29,6 +29,11 @@ Result<void> write_header(const Machine& machine, const Guest& guest, RecordWrit
   encode(machine.pmu_config(), *header.mutable_pmu());
   header.set_host_cpus(config.host_cpus);
   for (const HostEvent& event : config.host_events) encode(event, *header.add_host_events());
+  header.set_host_cpu_model(std::string{config.host().name});
+  if (config.pv_perf) encode(*config.pv_perf, *header.mutable_pv_perf());
+  if (config.pv_perf_raw != nullptr) {
+    encode_image(config.pv_perf_raw->image(), *header.mutable_pv_perf_raw());
+  }
   return writer.write(record);
 }
 
@@ -69,12 +74,51 @@ Result<void> save(Machine& machine, const Guest& guest, Output& output) {
 // ---- Restoring ----------------------------------------------------------------------------------
 
 namespace {
-Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_memory) {
+Result<const silicon::x86::CpuModel*> known_model(const Header& header, const std::string& name) {
+  if (const auto* model = silicon::x86::find_cpu_model(name)) return model;
+  return fail("its CPU model '" + name + "' is not known here; restore it with vpmu " +
+              header.vpmu_version);
+}
+
+/// What the guest has of its old host, and no other one has.
+Result<void> can_leave_host(const Header& header, const Host& host) {
+  if (!header.host_events.empty()) {
+    return fail("its host, a " + header.host_cpu_model +
+                ", has events of its own; leave --host-cpu out, or save it without --host-event "
+                "and --host-script");
+  }
+  if (header.pv_perf_raw && host.pv_perf_raw == nullptr) {
+    return fail("the raw events that it may name are those of a host of " + header.host_cpu_model +
+                "; give --pv-perf-raw a file with those of " + std::string{host.model->name});
+  }
+  return {};
+}
+
+Result<void> choose_host(const Header& header, const Host& host, MachineConfig& config) {
+  const auto saved = known_model(header, header.host_cpu_model);
+  if (!saved) return tl::unexpected(saved.error());
+  config.host_model = host.model != nullptr ? host.model : *saved;
+  if (config.host_model != *saved) {
+    if (auto leaves = can_leave_host(header, host); !leaves) return leaves;
+  }
+  config.host_events = header.host_events;
+  config.pv_perf = header.pv_perf;
+  config.pv_perf_raw = host.pv_perf_raw;
+  if (!header.pv_perf_raw || host.pv_perf_raw != nullptr) return {};
+  auto raw = virt::x86::EventFilter::create(*header.pv_perf_raw, config.host_model->vendor);
+  if (!raw) return damaged("the list of its raw events is not one");
+  config.pv_perf_raw = std::move(*raw);
+  return {};
+}
+
+Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_memory,
+                                     const Host& host) {
   MachineConfig config;
-  config.model = silicon::x86::find_cpu_model(header.cpu_model);
-  if (config.model == nullptr) {
-    return fail("its CPU model '" + header.cpu_model +
-                "' is not known here; restore it with vpmu " + header.vpmu_version);
+  const auto model = known_model(header, header.cpu_model);
+  if (!model) return tl::unexpected(model.error());
+  config.model = *model;
+  if (auto chosen = choose_host(header, host, config); !chosen) {
+    return tl::unexpected(chosen.error());
   }
   if (header.memory_bytes > most_memory) {
     return fail("its guest has " + std::to_string(header.memory_bytes) +
@@ -86,7 +130,6 @@ Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_me
   config.quantum = header.quantum;
   config.pmu = header.pmu;
   config.host_cpus = header.host_cpus;
-  config.host_events = header.host_events;
   return config;
 }
 
@@ -150,6 +193,15 @@ Result<Header> Reader::header() {
   for (const proto::HostEvent& event : from.host_events()) {
     header.host_events.push_back(decode(event));
   }
+  header.host_cpu_model = from.host_cpu_model();
+  if (from.has_pv_perf()) {
+    auto done = decode(from.pv_perf(), header.pv_perf.emplace());
+    if (!done) return damaged(done.error().message);
+  }
+  if (!from.pv_perf_raw().empty()) {
+    auto done = decode_image(from.pv_perf_raw(), header.pv_perf_raw.emplace());
+    if (!done) return damaged(done.error().message);
+  }
   if (!from.has_pmu()) return damaged("its PMU is missing");
   if (auto done = decode(from.pmu(), header.pmu); !done) return damaged(done.error().message);
   return header;
@@ -157,13 +209,20 @@ Result<Header> Reader::header() {
 
 Result<std::unique_ptr<Machine>> Reader::machine(Console& console, TraceSink* trace,
                                                  std::uint64_t most_memory,
-                                                 virt::x86::LbrObserver* lbr_observer) {
-  auto config = machine_config(private_->header, most_memory);
+                                                 virt::x86::LbrObserver* lbr_observer,
+                                                 const Host& host) {
+  auto config = machine_config(private_->header, most_memory, host);
   if (!config) return tl::unexpected(config.error());
   config->trace = trace;
   config->lbr_observer = lbr_observer;
+  const bool elsewhere =
+      config->host().name != private_->header.host_cpu_model || host.pv_perf_raw != nullptr;
   auto machine = Machine::create(*config, console);
-  if (!machine) return damaged(machine.error().message);
+  if (!machine) {
+    // On its own host that can only be the file.
+    if (!elsewhere) return damaged(machine.error().message);
+    return tl::unexpected(machine.error());
+  }
   if ((*machine)->pmu_config() != private_->header.pmu) {
     return fail("this vpmu cannot give its guest the same PMU; restore it with vpmu " +
                 private_->header.vpmu_version);
@@ -172,7 +231,10 @@ Result<std::unique_ptr<Machine>> Reader::machine(Console& console, TraceSink* tr
   if (!state) return tl::unexpected(state.error());
   auto memory = read_memory((*machine)->board().memory, private_->records);
   if (!memory) return tl::unexpected(memory.error());
-  if (auto done = (*machine)->restore(*state); !done) return damaged(done.error().message);
+  if (auto done = (*machine)->restore(*state); !done) {
+    if (!elsewhere) return damaged(done.error().message);
+    return tl::unexpected(done.error());
+  }
   return std::move(*machine);
 }
 

@@ -41,6 +41,16 @@ struct Header {
   virt::x86::PmuConfig pmu;
   unsigned host_cpus = 0;
   std::vector<HostEvent> host_events;
+  std::string host_cpu_model;
+  std::optional<virt::x86::PvPerfConfig> pv_perf{};
+  std::optional<virt::x86::FilterImage> pv_perf_raw{};
+};
+
+/// The host that a guest goes on on, where it is another one.
+struct Host {
+  const silicon::x86::CpuModel* model = nullptr;  ///< null: as it was saved
+  /// The raw events that the guest may name in PV perf; null: as it was saved.
+  std::shared_ptr<const virt::x86::EventFilter> pv_perf_raw{};
 };
 
 /// Between two runs of the machine, whose course it does not change. Untouched and zero pages of
@@ -56,10 +66,11 @@ class Reader {
   /// First. Nothing of the machine is read yet.
   Result<Header> header();
   /// Then: the machine, ready to run(). A guest with more than `most_memory` bytes of RAM is
-  /// refused. All that is passed must outlive it.
+  /// refused, and one that does not fit on `host`. All that is passed must outlive it.
   Result<std::unique_ptr<Machine>> machine(Console& console, TraceSink* trace,
                                            std::uint64_t most_memory = kLargestMemory,
-                                           virt::x86::LbrObserver* lbr_observer = nullptr);
+                                           virt::x86::LbrObserver* lbr_observer = nullptr,
+                                           const Host& host = {});
 
  private:
   struct Private;

@@ -241,6 +241,22 @@ Result<PvPerfConfig> offer_pv_perf(const CpuModel& host, const PvPerfRequest& re
   return config;
 }
 
+PvPerfRequest request_for(const PvPerfConfig& config) {
+  return {.events = config.events,
+          .width = config.width,
+          .publish_us = config.publish_period_us,
+          .minimum_period = config.minimum_period,
+          .interrupts_per_ms = config.interrupts_per_ms,
+          .msr_base = config.msr_base,
+          .area = config.has(Features::kArea),
+          .batch = config.has(Features::kBatch),
+          .rdpmc = config.has(Features::kRdpmcTrap),
+          .auto_reload = config.has(Features::kAutoReload),
+          .raw = config.has(Features::kRaw),
+          .hypercalls = config.has(Features::kHypercalls),
+          .pool = config.has(Features::kPoolSafe)};
+}
+
 bool possible(const PvPerfConfig& config) {
   const std::uint32_t features = config.features.raw;
   if (!config.offered()) return features == 0;

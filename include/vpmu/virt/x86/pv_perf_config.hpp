@@ -63,6 +63,9 @@ struct PvPerfRequest {
 Result<PvPerfConfig> offer_pv_perf(const silicon::x86::CpuModel& host,
                                    const PvPerfRequest& request);
 
+/// What to request to be offered that again, as far as a request says it.
+PvPerfRequest request_for(const PvPerfConfig& config);
+
 /// Whether there can be such an offer: numbers in their ranges, features that need each other.
 bool possible(const PvPerfConfig& config);
 
