@@ -14,14 +14,14 @@ namespace vpmu::machine {
 
 class Clock;
 
-/// Whom a timer is for: a guest that sleeps may wake at it, or somebody just looks on.
+/// Whom a timer is for: a guest that sleeps may wake at it, or only somebody who is awake.
 enum class Wakes : std::uint8_t { kGuest, kNobody };
 
 /// Something that happens at a given machine time. Created at set-up, armed and disarmed at will.
 class Timer {
  public:
-  /// With Wakes::kNobody, on_timer() changes nothing that the guest could notice. While everybody
-  /// sleeps it waits until time goes on.
+  /// With Wakes::kNobody, on_timer() changes nothing that a guest could notice that sleeps. While
+  /// everybody does, it waits until time goes on.
   explicit Timer(Clock& clock, Wakes wakes = Wakes::kGuest);
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;

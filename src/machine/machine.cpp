@@ -303,8 +303,8 @@ Result<void> Machine::restore(const MachineState& state) {
   }
   if (auto cache = board_.last_level_cache.restore(state.last_level_cache); !cache) return cache;
   // The guests' counters take their place among the host's events, also those of vCPUs that do not
-  // run next.
-  if (!config_.host_events.empty()) {
+  // run next; and time passes for their PV perf events.
+  if (!config_.host_events.empty() || config_.pv_perf) {
     for (const auto& vcpu : vcpus_) vcpu->program_counters();
   }
   if (auto host = host_activity_->restore_counts(state.host); !host) return host;

@@ -14,18 +14,30 @@
 namespace {
 using namespace vpmu::machine;
 
-/// The bytes behind the first line and the header, of a small machine that has run a little.
+/// Where the first record behind `line` ends: its length comes first, in sevens of bits.
+std::size_t end_of_record(const std::string& bytes, std::size_t line) {
+  std::size_t length = 0;
+  for (unsigned shift = 0;; shift += 7) {
+    const auto byte = static_cast<unsigned char>(bytes.at(line++));
+    length |= static_cast<std::size_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return line + length;
+  }
+}
+
+/// The bytes behind the first line and the header, of a small machine with PV perf.
 std::string small_machine(vpmu::machine::SilentConsole& console, std::string& head) {
   MachineConfig config;
   config.model = vpmu::silicon::x86::find_cpu_model("icelake-server");
   config.memory_bytes = std::uint64_t{1} << 20;
+  const auto offered = offer_to_guest(*config.model, *config.model, {});
+  if (!offered) std::abort();
+  config.pv_perf = *offered;
   const auto machine = Machine::create(config, console);
   if (!machine) std::abort();
   snapshot::StringOutput output;
   if (!snapshot::save(**machine, {}, output)) std::abort();
-  // The header is the first record: a line, a length below 128, and that many bytes.
-  const std::size_t line = output.bytes.find('\n') + 1;
-  const std::size_t end = line + 1 + static_cast<unsigned char>(output.bytes[line]);
+  // The header is the first record behind a line.
+  const std::size_t end = end_of_record(output.bytes, output.bytes.find('\n') + 1);
   head = output.bytes.substr(0, end);
   return output.bytes.substr(end);
 }

@@ -87,7 +87,7 @@ Result<void> RecordedRun::attach() {
   console.before_output([this] { progress_.erase(); });
   recording_ = std::make_unique<Recording>(
       run_.machine(), progress_, [&console, shared] { return !shared || console.at_line_start(); });
-  const silicon::x86::CpuModel& model = *run_.machine().config().model;
+  const silicon::x86::CpuModel& model = run_.machine().config().host();
   if (options_.real_time) {
     events_.written.push_back(real_time_event(options_.real_time_frequency()));
     return {};

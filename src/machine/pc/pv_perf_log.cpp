@@ -38,8 +38,12 @@ Result<void> PvPerfLog::restore(const State& state) {
 }
 
 void PvPerfLog::pv_event_changed(unsigned event, CounterStatus status, Evtsel evtsel) {
-  state_.events.at(event) = {status, clock_.now(), evtsel,
-                             state_.events.at(event).used || status != CounterStatus::kOff};
+  Entry& entry = state_.events.at(event);
+  // What counted where the guest came from is said to count again.
+  if (status == CounterStatus::kCounting && entry.status == status && entry.evtsel == evtsel) {
+    return;
+  }
+  entry = {status, clock_.now(), evtsel, entry.used || status != CounterStatus::kOff};
   if (status == CounterStatus::kOff) return;
   if (status == CounterStatus::kDenied) tell_filters(event, evtsel);
   if (status == CounterStatus::kCounting || state_.trouble_count == kMaxTroubles) return;

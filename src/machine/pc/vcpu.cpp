@@ -471,6 +471,7 @@ void Vcpu::apply_signals() {
     if (apic_.is_bootstrap()) cpu_.core().waiting_for_sipi = false;
   }
   if (sipi_pending_) cpu_.sipi(*sipi_pending_);
+  if (pv_perf_ && cpu_.core().waiting_for_sipi) pv_perf_->sleeps();
   sipi_pending_.reset();
 }
 

@@ -130,7 +130,7 @@ void VcpuPvPerf::turn_begins() {
 void VcpuPvPerf::scheduled_out() {
   if (!std::exchange(on_host_cpu_, false)) return;
   unit_.scheduled_out();
-  if (!sleeping_) stolen_since_ = around_.board->clock.now();
+  if (around_.cpu->runnable()) stolen_since_ = around_.board->clock.now();
   follow();
 }
 
@@ -210,7 +210,10 @@ virt::x86::PmiOutcome VcpuPvPerf::raise_pmi(virt::x86::LvtpcAfterPmi after) {
 // ---- State --------------------------------------------------------------------------------------
 
 VcpuPvPerf::State VcpuPvPerf::save() {
-  return {.unit = unit_.save(), .log = log_.save(), .stolen_since = stolen_since_};
+  return {.unit = unit_.save(),
+          .log = log_.save(),
+          .on_host_cpu = on_host_cpu_,
+          .stolen_since = stolen_since_};
 }
 
 Result<void> VcpuPvPerf::restore(const State& state) {
@@ -218,10 +221,9 @@ Result<void> VcpuPvPerf::restore(const State& state) {
   if (state.stolen_since != Timer::kNever && state.stolen_since > now) {
     return cannot_hold("time without a host CPU", state.stolen_since);
   }
-  const bool on = is_on_host_cpu();
-  if (on_host_cpu_ && !on) unit_.scheduled_out();
-  if (!on_host_cpu_ && on) unit_.scheduled_in();
-  on_host_cpu_ = on;
+  if (on_host_cpu_ && !state.on_host_cpu) unit_.scheduled_out();
+  if (!on_host_cpu_ && state.on_host_cpu) unit_.scheduled_in();
+  on_host_cpu_ = state.on_host_cpu;
   sleeping_ = around_.cpu->core().halted || around_.cpu->core().waiting_for_sipi;
   stolen_since_ = state.stolen_since;
   if (auto unit = unit_.restore(state.unit); !unit) return unit;

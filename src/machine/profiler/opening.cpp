@@ -38,7 +38,7 @@ Result<hostperf::EventId> open_event(Machine& machine, const std::string& name,
                                      hostperf::OverflowHandler& handler) {
   const auto opened = machine.host_perf().open(attr, target, handler);
   if (opened) return *opened;
-  const std::string_view model = machine.config().model->name;
+  const std::string_view model = machine.config().host().name;
   return fail("event '" + name + "': " + why(opened.error(), attr, model));
 }
 

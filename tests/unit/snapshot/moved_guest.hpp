@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -24,6 +25,8 @@ struct MovingGuest {
   unsigned vcpus = 1;
   std::uint64_t quantum = machine::MachineConfig{}.quantum;
   bool pmu = true;
+  std::optional<virt::x86::PvPerfRequest> pv_perf{};  ///< none: it is not offered
+  unsigned host_cpus = 0;
 
   friend std::ostream& operator<<(std::ostream& to, const MovingGuest& guest) {
     return to << guest.image << ' ' << guest.arguments << " on " << guest.vcpus;
@@ -66,6 +69,12 @@ class MovedGuestTest : public testing::Test {
     config.quantum = guest.quantum;
     if (!guest.pmu) config.pmu = virt::x86::no_pmu(config.model->vendor);
     config.memory_bytes = std::uint64_t{32} << 20;
+    config.host_cpus = guest.host_cpus;
+    if (guest.pv_perf) {
+      const auto offered = machine::offer_to_guest(*config.model, *config.model, *guest.pv_perf);
+      ASSERT_TRUE(offered.has_value()) << offered.error().message;
+      config.pv_perf = *offered;
+    }
     auto created = machine::Machine::create(config, console);
     ASSERT_TRUE(created.has_value()) << created.error().message;
     machine = std::move(*created);
@@ -74,8 +83,9 @@ class MovedGuestTest : public testing::Test {
     ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
   }
 
-  /// Through a snapshot into a machine that never saw the guest.
-  void move() {
+  /// Through a snapshot into a machine that never saw the guest; on a host of that model, or on one
+  /// as it had.
+  void move(const silicon::x86::CpuModel* host = nullptr) {
     machine::snapshot::StringOutput file;
     const auto saved = machine::snapshot::save(*machine, {"guest", "arguments"}, file);
     ASSERT_TRUE(saved.has_value()) << saved.error().message;
@@ -84,7 +94,8 @@ class MovedGuestTest : public testing::Test {
     machine::snapshot::Reader reader{input};
     const auto header = reader.header();
     ASSERT_TRUE(header.has_value()) << header.error().message;
-    auto restored = reader.machine(console, nullptr);
+    auto restored = reader.machine(console, nullptr, machine::snapshot::kLargestMemory, nullptr,
+                                   {.model = host});
     ASSERT_TRUE(restored.has_value()) << restored.error().message;
     machine = std::move(*restored);
   }
@@ -96,7 +107,8 @@ class MovedGuestTest : public testing::Test {
   }
 
   /// To its end, if it is not there: the report.
-  std::string finish() {
+  std::string finish() { return finish_as_json().dump(1); }
+  nlohmann::ordered_json finish_as_json() {
     if (outcome.reason == machine::Outcome::Reason::kPaused) {
       outcome = machine->run({.instructions = 400'000'000});
     }
@@ -104,7 +116,7 @@ class MovedGuestTest : public testing::Test {
     cli::RunFacts facts;
     facts.outcome = outcome;
     facts.status = cli::exit_status(outcome, 0);
-    return cli::report(*machine, facts, false).dump(1);
+    return cli::report(*machine, facts, false);
   }
 
   /// Moves it at so many random instructions, each time anew.
