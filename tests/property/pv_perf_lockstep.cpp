@@ -168,15 +168,12 @@ PvPerfLockstep::Difference PvPerfLockstep::check_hosting() {
 /// ERROR names one of several.
 PvPerfLockstep::Difference PvPerfLockstep::settle_error() {
   constexpr std::uint32_t kError = 6;
-  const Access access = pv_->read_msr(msr(kError), Initiator::kGuest);
-  if (!setup_.config.offered()) return {};
   auto& errors = reference_.errors();
-  const std::uint64_t got = access.value();
-  const bool expected =
-      errors.empty() ? got == reference_.error : std::ranges::find(errors, got) != errors.end();
-  if (!expected) {
-    return fmt::format("ERROR is {:#x}, expected {:#x}", got,
-                       errors.empty() ? reference_.error : errors.back());
+  // Reading it looks for events that have lost their counters: otherwise compare_all() does.
+  if (errors.empty()) return {};
+  const std::uint64_t got = pv_->read_msr(msr(kError), Initiator::kGuest).value();
+  if (std::ranges::find(errors, got) == errors.end()) {
+    return fmt::format("ERROR is {:#x}, expected {:#x}", got, errors.back());
   }
   reference_.error = got;
   errors.clear();
@@ -351,26 +348,29 @@ PvPerfLockstep::Difference PvPerfLockstep::access(const Access& got, const Acces
   return enter();
 }
 
+/// A BATCH reads memory, which the reference does behind it; of all others it says before what they
+/// give, so that the state, which folds, is saved for those only that change nothing.
 PvPerfLockstep::Difference PvPerfLockstep::guest_access(const Operation& operation) {
-  const PvPerfState before = pv_->save();
+  constexpr std::uint32_t kBatch = 7;
   const MsrIndex index = msr(operation.where);
+  const bool has_pmu = operation.value != 0;
+  const bool batch = operation.kind == Kind::kWriteMsr && operation.where == kBatch;
   Access got = Access::not_mine(), expected = Access::not_mine();
-  switch (operation.kind) {
-    case Kind::kReadMsr:
-      got = pv_->read_msr(index, Initiator::kGuest);
-      expected = reference_.read_msr(raw(index));
-      break;
-    case Kind::kWriteMsr:
-      got = pv_->write_msr(index, operation.value, Initiator::kGuest);
-      expected = reference_.write_msr(raw(index), operation.value);
-      break;
-    default: {
-      const bool has_pmu = operation.value != 0;
-      got = pv_->rdpmc(operation.where, operation.flag, has_pmu);
-      expected = reference_.rdpmc(operation.where, operation.flag, has_pmu);
-      break;
-    }
+  if (operation.kind == Kind::kReadMsr) expected = reference_.read_msr(raw(index));
+  if (operation.kind == Kind::kWriteMsr && !batch) {
+    expected = reference_.write_msr(raw(index), operation.value);
   }
+  if (operation.kind == Kind::kRdpmc) {
+    expected = reference_.rdpmc(operation.where, operation.flag, has_pmu);
+  }
+  PvPerfState before;
+  if (!expected.is_done()) before = pv_->save();
+  switch (operation.kind) {
+    case Kind::kReadMsr: got = pv_->read_msr(index, Initiator::kGuest); break;
+    case Kind::kWriteMsr: got = pv_->write_msr(index, operation.value, Initiator::kGuest); break;
+    default: got = pv_->rdpmc(operation.where, operation.flag, has_pmu); break;
+  }
+  if (batch) expected = reference_.write_msr(raw(index), operation.value);
   return access(got, expected, describe(operation), before);
 }
 
