@@ -289,6 +289,7 @@ Result<void> Machine::restore(const MachineState& state) {
   if (state.schedule.vcpu >= vcpus_.size()) return cannot_hold("turn", state.schedule.vcpu);
   if (auto board = board_.restore(state.board); !board) return board;
   if (auto host = host_activity_->restore_schedule(state.host, vcpus_.size()); !host) return host;
+  if (config_.pv_perf) place_on_host_cpus(state.host);
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (vcpu) vcpu = vcpus_[n]->cpu().restore_branches(state.branches[n]);
@@ -319,6 +320,16 @@ Result<void> Machine::restore(const MachineState& state) {
   schedule_ = schedule;
   boot_state_.protocol = state.protocol;
   return {};
+}
+
+/// Before the vCPUs are restored, whose PV perf takes over times: they pass for who is on a host
+/// CPU.
+void Machine::place_on_host_cpus(const HostActivityState& state) {
+  for (unsigned cpu = 0; cpu < state.cpus.size(); ++cpu) {
+    if (state.cpus[cpu].vcpu < 0) continue;
+    host_perf_->switch_in(static_cast<hostperf::VcpuIndex>(state.cpus[cpu].vcpu),
+                          static_cast<hostperf::HostCpu>(cpu));
+  }
 }
 
 Result<void> Machine::restore_filters(const MachineState& state) {

@@ -186,6 +186,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   [[nodiscard]] hostperf::HostCpu host_cpu(const Vcpu& vcpu) const;
   void take_host_cpu(const Vcpu& vcpu);
   void start(const boot::BootState& state);
+  void place_on_host_cpus(const HostActivityState& state);
   Result<void> restore_filters(const MachineState& state);
   void end(Outcome::Reason reason, std::uint32_t value);
   /// A turn's length in cycles, at most.
