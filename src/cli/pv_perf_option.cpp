@@ -128,7 +128,7 @@ Result<std::optional<PvPerfConfig>> pv_perf_config(const CpuModel& model, const 
 
 Result<const CpuModel*> host_model(const GuestOptions& options, const CpuModel* otherwise) {
   if (!options.given("--host-cpu")) return otherwise;
-  return cpu_model(options.host_cpu).map_error([](Error error) {
+  return cpu_model(options.host_cpu).map_error([](const Error& error) {
     return Error{"--host-cpu: " + error.message};
   });
 }

@@ -17,7 +17,6 @@ namespace pv = virt::x86::pv;
 using Json = nlohmann::ordered_json;
 using machine::PvPerfLog;
 using silicon::x86::CpuModel;
-using silicon::x86::EventSelector;
 using virt::x86::CounterStatus;
 using virt::x86::PvPerf;
 using virt::x86::PvPerfConfig;
