@@ -24,7 +24,7 @@ Result<void> check_policy(const policy::FilterFile& file, const silicon::x86::Cp
   if (pmu.cpu_model == model.name) return {};
   const std::string cpu = pmu.cpu_model.empty() ? pmu.name : pmu.cpu_model;
   return fail(fmt::format(
-      "event filter '{}': its policy is for {}, and the guest's CPU is {}; give {}"
+      "event filter '{}': its policy is for {}, and events here are those of {}; give {}"
       "a policy for that",
       file.name, cpu, model.name, pmu.cpu_model.empty() ? "" : fmt::format("--cpu {}, or ", cpu)));
 }
