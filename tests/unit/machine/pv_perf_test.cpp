@@ -181,10 +181,11 @@ TEST_F(MachinePvPerfTest, TimeWithoutAHostCpuIsStolenAndNoOther) {
   const Code guest = start_apic(0x10000) + test::wrmsr(bank(0, pv::BankMsr::kEvtsel), stolen) +
                      test::wrmsr(kGlobalCtrl, 1) + test::wrmsr(0x830, kOther | 0x4500) +
                      test::wrmsr(0x830, kOther | 0x4608) + test::forever();
-  boot::Image image;
+  const Code other = test::forever();
+  boot::Image image;  // refers to both
   image.protocol = protocol;
   image.entry = kEntry;
-  image.segments.push_back({0x8000, 2, test::forever()});
+  image.segments.push_back({0x8000, other.size(), other});
   image.segments.push_back({kEntry, guest.size(), guest});
   ASSERT_TRUE(machine->load(image, {.image = "test", .arguments = "", .modules = {}}).has_value());
   // In the middle of a turn of the first one's.
