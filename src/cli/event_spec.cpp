@@ -10,7 +10,7 @@
 
 #include "policy/nearest_names.hpp"
 #include "policy/number.hpp"
-#include "vpmu/silicon/x86/amd_pmu_registers.hpp"
+#include "vpmu/silicon/x86/event_selector.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
 
 namespace vpmu::cli {
@@ -18,11 +18,10 @@ namespace vpmu::cli {
 namespace {
 using policy::number;
 using silicon::RawEvent;
-using silicon::x86::AmdEventSelect;
 using silicon::x86::CpuModel;
+using silicon::x86::event_select_of;
 using silicon::x86::EventRow;
 using silicon::x86::EventSelect;
-using silicon::x86::EventSelector;
 
 constexpr std::string_view kModifiers = "u, k, G, H, D, e, p";
 constexpr unsigned kMostPrecise = 3;  ///< as perf has it
@@ -74,27 +73,17 @@ std::string names_like(std::string_view wanted, const CpuModel& model) {
   return fmt::format("{}", fmt::join(policy::nearest_names(wanted, names), ", "));
 }
 
-std::uint64_t config_of(EventSelector selector, const CpuModel& model) {
-  AmdEventSelect select;
-  select.set(AmdEventSelect::kEvent, selector.event);
-  select.set(AmdEventSelect::kUnitMask, selector.unit_mask);
-  if (model.vendor == silicon::x86::Vendor::kAmd) {
-    select.set(AmdEventSelect::kEventHigh, selector.event >> AmdEventSelect::kEvent.kWidth);
-  }
-  return select.raw;
-}
-
 /// A name or rXXXX.
 Result<std::uint64_t> parse_name(std::string_view name, const CpuModel& model) {
   const std::string key = lower(name);
   for (const EventRow& row : model.events) {
-    if (lower(row.name) == key) return config_of(row.selector, model);
+    if (lower(row.name) == key) return event_select_of(model.vendor, row.selector);
   }
   for (const GenericEvent& event : kGenericEvents) {
     if (event.name != key) continue;
     const EventRow* row = row_of(event.raw, model);
     if (row == nullptr) return fail(fmt::format("event '{}': {} has none", name, model.name));
-    return config_of(row->selector, model);
+    return event_select_of(model.vendor, row->selector);
   }
   if (key.starts_with('r')) {
     if (const auto raw = number(std::string_view{key}.substr(1), 16)) return *raw;
@@ -126,8 +115,8 @@ void set_term(std::string_view name, std::uint64_t value, const CpuModel& model,
   hostperf::EventAttr& attr = spec.attr;
   EventSelect select{{attr.config}};
   if (name == "event") {
-    attr.config = (attr.config & ~config_of({0xfff, 0}, model)) |
-                  config_of({static_cast<std::uint16_t>(value), 0}, model);
+    attr.config = (attr.config & ~event_select_of(model.vendor, {0xfff, 0})) |
+                  event_select_of(model.vendor, {static_cast<std::uint16_t>(value), 0});
     return;
   }
   if (name == "config") {

@@ -137,10 +137,10 @@ std::vector<std::string> denied_by(const FilterLog& log, unsigned vcpu,
 }
 
 std::vector<std::string> pv_event_denied_by(const FilterLog& log, unsigned vcpu,
-                                            const machine::FilterQuestion& question) {
+                                            const virt::x86::PvPerf::HostEvent& event) {
   return denials_in_words(log, [&](const FilterLog::Denial& denial) {
-    return denial.vcpu == vcpu && denial.pv_event && denial.event == question.selector &&
-           denial.counter == question.counter;
+    return denial.vcpu == vcpu && denial.pv_event && denial.event == event.selector &&
+           denial.counter == event.asked;
   });
 }
 

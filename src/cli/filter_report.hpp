@@ -9,6 +9,7 @@
 
 #include "machine/machine.hpp"
 #include "machine/pc/pv_perf_log.hpp"
+#include "vpmu/virt/x86/pv_perf.hpp"
 
 namespace vpmu::cli {
 
@@ -25,6 +26,6 @@ std::vector<std::string> denied_by(const machine::FilterLog& log, unsigned vcpu,
                                    silicon::x86::Vendor vendor);
 /// The same of an event of PV perf, of which filters are asked that question.
 std::vector<std::string> pv_event_denied_by(const machine::FilterLog& log, unsigned vcpu,
-                                            const machine::FilterQuestion& question);
+                                            const virt::x86::PvPerf::HostEvent& event);
 
 }  // namespace vpmu::cli

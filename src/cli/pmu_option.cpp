@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/pmu_option.hpp"
 
-#include <charconv>
-
-#include <fmt/format.h>
+#include "cli/key_values.hpp"
 
 namespace vpmu::cli {
 
@@ -11,11 +9,8 @@ using virt::x86::PmuRequest;
 
 namespace {
 
-struct NumberKey {
-  std::string_view key;
-  std::optional<unsigned> PmuRequest::*member;
-};
-constexpr NumberKey kNumbers[] = {
+using Keys = RequestKeys<PmuRequest>;
+constexpr Keys::Number kNumbers[] = {
     {"version", &PmuRequest::version},
     {"gp", &PmuRequest::gp},
     {"fixed", &PmuRequest::fixed},
@@ -23,50 +18,11 @@ constexpr NumberKey kNumbers[] = {
     {"fixed-width", &PmuRequest::fixed_width},
 };
 
-struct SwitchKey {
-  std::string_view key;
-  std::optional<bool> PmuRequest::*member;
-};
-constexpr SwitchKey kSwitches[] = {
+constexpr Keys::Switch kSwitches[] = {
     {"fullwidth", &PmuRequest::full_width},   {"freeze", &PmuRequest::freeze},
     {"anythread", &PmuRequest::any_thread},   {"lbr", &PmuRequest::lbr},
     {"hgonly", &PmuRequest::host_guest_only}, {"corext", &PmuRequest::core_extension},
 };
-
-std::string known_keys() {
-  std::string keys;
-  for (const NumberKey& number : kNumbers) keys += fmt::format("{}, ", number.key);
-  for (const SwitchKey& each : kSwitches) keys += fmt::format("{}, ", each.key);
-  return keys.substr(0, keys.size() - 2);
-}
-
-template <class T>
-Result<void> set_once(std::optional<T>& member, std::string_view key, T value) {
-  if (member) return fail(fmt::format("{} is given twice", key));
-  member = value;
-  return {};
-}
-
-Result<void> set(PmuRequest& request, std::string_view key, std::string_view value) {
-  for (const NumberKey& number : kNumbers) {
-    if (number.key != key) continue;
-    unsigned parsed = 0;
-    const char* end = value.data() + value.size();
-    const auto [rest, error] = std::from_chars(value.data(), end, parsed);
-    if (value.empty() || error != std::errc{} || rest != end) {
-      return fail(fmt::format("{}={}: give a number", key, value));
-    }
-    return set_once(request.*number.member, key, parsed);
-  }
-  for (const SwitchKey& each : kSwitches) {
-    if (each.key != key) continue;
-    if (value != "on" && value != "off") {
-      return fail(fmt::format("{}={}: give on or off", key, value));
-    }
-    return set_once(request.*each.member, key, value == "on");
-  }
-  return fail(fmt::format("'{}' is none of on, off, {}", key, known_keys()));
-}
 
 }  // namespace
 
@@ -77,19 +33,7 @@ const char* const kPmuOptionHelp =
     "(on|off)";
 
 Result<PmuRequest> parse_pmu_request(std::string_view text) {
-  PmuRequest request;
-  for (;;) {
-    const std::size_t comma = text.find(',');
-    const std::string_view item = text.substr(0, comma);
-    const std::size_t equals = item.find('=');
-    const std::string_view value =
-        equals == std::string_view::npos ? std::string_view{} : item.substr(equals + 1);
-    if (auto ok = set(request, item.substr(0, equals), value); !ok) {
-      return tl::unexpected(ok.error());
-    }
-    if (comma == std::string_view::npos) return request;
-    text.remove_prefix(comma + 1);
-  }
+  return parse_request<PmuRequest>(text, {kNumbers, kSwitches});
 }
 
 Result<virt::x86::PmuConfig> pmu_config(const silicon::x86::CpuModel& model,

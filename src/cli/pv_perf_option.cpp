@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cli/pv_perf_option.hpp"
 
-#include <charconv>
 #include <string>
-
-#include <fmt/format.h>
 
 #include "cli/cpu_command.hpp"
 #include "cli/filter_option.hpp"
+#include "cli/key_values.hpp"
 #include "machine/pc/vcpu_pv_perf.hpp"
 
 namespace vpmu::cli {
@@ -19,11 +17,8 @@ using virt::x86::pv::Features;
 
 namespace {
 
-struct NumberKey {
-  std::string_view key;
-  std::optional<unsigned> PvPerfRequest::*member;
-};
-constexpr NumberKey kNumbers[] = {
+using Keys = RequestKeys<PvPerfRequest>;
+constexpr Keys::Number kNumbers[] = {
     {"events", &PvPerfRequest::events},
     {"width", &PvPerfRequest::width},
     {"publish-us", &PvPerfRequest::publish_us},
@@ -32,58 +27,12 @@ constexpr NumberKey kNumbers[] = {
     {"msr-base", &PvPerfRequest::msr_base},
 };
 
-struct SwitchKey {
-  std::string_view key;
-  std::optional<bool> PvPerfRequest::*member;
-};
-constexpr SwitchKey kSwitches[] = {
+constexpr Keys::Switch kSwitches[] = {
     {"area", &PvPerfRequest::area},   {"batch", &PvPerfRequest::batch},
     {"rdpmc", &PvPerfRequest::rdpmc}, {"auto-reload", &PvPerfRequest::auto_reload},
     {"raw", &PvPerfRequest::raw},     {"hypercalls", &PvPerfRequest::hypercalls},
     {"pool", &PvPerfRequest::pool},
 };
-
-std::string known_keys() {
-  std::string keys;
-  for (const NumberKey& number : kNumbers) keys += fmt::format("{}, ", number.key);
-  for (const SwitchKey& each : kSwitches) keys += fmt::format("{}, ", each.key);
-  return keys.substr(0, keys.size() - 2);
-}
-
-template <class T>
-Result<void> set_once(std::optional<T>& member, std::string_view key, T value) {
-  if (member) return fail(fmt::format("{} is given twice; leave one of them out", key));
-  member = value;
-  return {};
-}
-
-/// Decimal, or hexadecimal behind 0x.
-std::optional<unsigned> parse_number(std::string_view text) {
-  const bool hexadecimal = text.starts_with("0x");
-  if (hexadecimal) text.remove_prefix(2);
-  unsigned number = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number, hexadecimal ? 16 : 10);
-  if (text.empty() || error != std::errc{} || rest != end) return std::nullopt;
-  return number;
-}
-
-Result<void> set(PvPerfRequest& request, std::string_view key, std::string_view value) {
-  for (const NumberKey& each : kNumbers) {
-    if (each.key != key) continue;
-    const auto number = parse_number(value);
-    if (!number) return fail(fmt::format("{}={}: give a number of 32 bits", key, value));
-    return set_once(request.*each.member, key, *number);
-  }
-  for (const SwitchKey& each : kSwitches) {
-    if (each.key != key) continue;
-    if (value != "on" && value != "off") {
-      return fail(fmt::format("{}={}: give on or off", key, value));
-    }
-    return set_once(request.*each.member, key, value == "on");
-  }
-  return fail(fmt::format("'{}' is none of on, off, {}; give one of them", key, known_keys()));
-}
 
 }  // namespace
 
@@ -100,19 +49,7 @@ const char* const kHostCpuOptionHelp =
     "needs --pmu off: the guest then counts with --pv-perf";
 
 Result<PvPerfRequest> parse_pv_perf_request(std::string_view text) {
-  PvPerfRequest request;
-  for (;;) {
-    const std::size_t comma = text.find(',');
-    const std::string_view item = text.substr(0, comma);
-    const std::size_t equals = item.find('=');
-    const std::string_view value =
-        equals == std::string_view::npos ? std::string_view{} : item.substr(equals + 1);
-    if (auto ok = set(request, item.substr(0, equals), value); !ok) {
-      return tl::unexpected(ok.error());
-    }
-    if (comma == std::string_view::npos) return request;
-    text.remove_prefix(comma + 1);
-  }
+  return parse_request<PvPerfRequest>(text, {kNumbers, kSwitches, true});
 }
 
 Result<std::optional<PvPerfConfig>> pv_perf_config(const CpuModel& model, const CpuModel& host,

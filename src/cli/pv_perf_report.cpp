@@ -2,6 +2,7 @@
 #include "cli/pv_perf_report.hpp"
 
 #include <array>
+#include <bit>
 #include <vector>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "base/grouped.hpp"
 #include "cli/filter_report.hpp"
 #include "vpmu/silicon/x86/event_table.hpp"
+#include "vpmu/silicon/x86/portable_events.hpp"
 
 namespace vpmu::cli {
 
@@ -17,6 +19,7 @@ namespace pv = virt::x86::pv;
 using Json = nlohmann::ordered_json;
 using machine::PvPerfLog;
 using silicon::x86::CpuModel;
+using silicon::x86::GenericEvent;
 using virt::x86::CounterStatus;
 using virt::x86::PvPerf;
 using virt::x86::PvPerfConfig;
@@ -25,16 +28,10 @@ using virt::x86::PvPerfStatistics;
 // ---- What an event is ---------------------------------------------------------------------------
 
 constexpr std::array<const char*, 5> kTypes = {"generic", "cache", "raw", "software", "breakpoint"};
-constexpr std::array<const char*, pv::kGenericEvents> kGeneric = {"cycles",
-                                                                  "instructions",
-                                                                  "cache-references",
-                                                                  "cache-misses",
-                                                                  "branches",
-                                                                  "branch-misses",
-                                                                  "bus-cycles",
-                                                                  "stalled-cycles-frontend",
-                                                                  "stalled-cycles-backend",
-                                                                  "ref-cycles"};
+/// Its codes are the silicon's numbers.
+std::string generic_name(std::uint64_t code) {
+  return code < pv::kGenericEvents ? name(static_cast<GenericEvent>(code)) : "?";
+}
 constexpr std::array<const char*, pv::kSoftwareEvents> kSoftware = {
     "exits", "stolen-ns", "interrupts", "page-fault-exits"};
 constexpr std::array<const char*, pv::kCaches> kCaches = {"L1-dcache", "L1-icache", "LLC", "dTLB",
@@ -62,13 +59,16 @@ const char* name_in(const std::array<const char*, N>& names, std::uint64_t numbe
   return number < N ? names[number] : "?";
 }
 
-template <std::size_t N>
-Json names_of(const std::array<const char*, N>& names, std::uint32_t set) {
+/// Of the numbers whose bits are set.
+template <class Name>
+Json names_of(std::uint32_t set, Name name) {
   Json list = Json::array();
-  for (std::size_t n = 0; n < N; ++n) {
-    if ((set >> n & 1) != 0) list.push_back(names[n]);
-  }
+  for (; set != 0; set &= set - 1) list.push_back(name(std::countr_zero(set)));
   return list;
+}
+
+std::string software_name(std::uint64_t code) {
+  return name_in(kSoftware, code);
 }
 
 std::string cache_name(std::uint32_t code) {
@@ -92,10 +92,10 @@ std::string raw_name(std::uint32_t code) {
 std::string meaning(pv::Evtsel evtsel) {
   const auto code = static_cast<std::uint32_t>(evtsel.get(pv::Evtsel::kCode));
   switch (static_cast<pv::Type>(evtsel.get(pv::Evtsel::kType))) {
-    case pv::Type::kGeneric: return name_in(kGeneric, code);
+    case pv::Type::kGeneric: return generic_name(code);
     case pv::Type::kCache: return cache_name(code);
     case pv::Type::kRaw: return raw_name(code);
-    case pv::Type::kSoftware: return name_in(kSoftware, code);
+    case pv::Type::kSoftware: return software_name(code);
     case pv::Type::kBreakpoint: break;
   }
   return "?";
@@ -109,11 +109,12 @@ std::string with_modifiers(pv::Evtsel evtsel) {
 
 /// What it is on the host; null: counted by the machine itself, or not there.
 Json on_host(const PvPerf& unit, pv::Evtsel evtsel, const CpuModel& host) {
-  const auto selector = unit.selector(evtsel);
-  if (!selector) return nullptr;
-  Json json{{"event", fmt::format("{:#04x}", selector->event)},
-            {"umask", fmt::format("{:#04x}", selector->unit_mask)}};
-  if (const auto* row = silicon::x86::find_event(host.events, *selector)) json["name"] = row->name;
+  const auto event = unit.host_event(evtsel);
+  if (!event) return nullptr;
+  const auto selector = event->selector;
+  Json json{{"event", fmt::format("{:#04x}", selector.event)},
+            {"umask", fmt::format("{:#04x}", selector.unit_mask)}};
+  if (const auto* row = silicon::x86::find_event(host.events, selector)) json["name"] = row->name;
   return json;
 }
 
@@ -122,10 +123,9 @@ Json on_host(const PvPerf& unit, pv::Evtsel evtsel, const CpuModel& host) {
 /// Adds what of the filter in force denies it.
 void add_filter(const machine::Machine& machine, const PvPerf& unit, pv::Evtsel evtsel,
                 Json& json) {
-  const auto selector = unit.selector(evtsel);
-  if (!selector) return;
-  const auto question = machine::filter_question(machine.config().host().vendor, evtsel, *selector);
-  const auto verdict = machine.filter_log().verdict(question.counter, question.selector);
+  const auto event = unit.host_event(evtsel);
+  if (!event) return;
+  const auto verdict = machine.filter_log().verdict(event->asked, event->selector);
   if (!verdict || verdict->admitted) return;
   json["filter"] = machine.filter_log().filters().back().name;
   add_verdict(*verdict, json);
@@ -223,14 +223,12 @@ std::string reason(const PvPerfLog::Trouble& trouble, const CpuModel& host) {
 
 std::vector<std::string> reasons(const machine::Machine& machine, const machine::Vcpu& vcpu,
                                  const PvPerfLog::Trouble& trouble) {
-  const CpuModel& host = machine.config().host();
-  const auto selector = vcpu.pv_perf()->unit().selector(trouble.evtsel);
+  const auto event = vcpu.pv_perf()->unit().host_event(trouble.evtsel);
   std::vector<std::string> reasons;
-  if (trouble.status == CounterStatus::kDenied && selector) {
-    const auto question = machine::filter_question(host.vendor, trouble.evtsel, *selector);
-    reasons = pv_event_denied_by(machine.filter_log(), vcpu.index(), question);
+  if (trouble.status == CounterStatus::kDenied && event) {
+    reasons = pv_event_denied_by(machine.filter_log(), vcpu.index(), *event);
   }
-  if (reasons.empty()) reasons.push_back(reason(trouble, host));
+  if (reasons.empty()) reasons.push_back(reason(trouble, machine.config().host()));
   return reasons;
 }
 }  // namespace
@@ -251,8 +249,8 @@ Json pv_perf_offer(const machine::Machine& machine) {
           {"publish_period_us", config.publish_period_us},
           {"minimum_period", config.minimum_period},
           {"interrupts_per_ms", config.interrupts_per_ms},
-          {"generic_events", names_of(kGeneric, config.generic_events)},
-          {"software_events", names_of(kSoftware, config.software_events)}};
+          {"generic_events", names_of(config.generic_events, generic_name)},
+          {"software_events", names_of(config.software_events, software_name)}};
 }
 
 Json pv_perf_of_vcpu(const machine::Vcpu& vcpu, const machine::Machine& machine) {

@@ -78,9 +78,13 @@ class Clock {
   /// Fires all timers that are due.
   void run_due();
 
+  static constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
   /// Unit conversion, rounding down, exact for any 64-bit count.
   [[nodiscard]] std::uint64_t to_cycles(std::uint64_t count, std::uint64_t count_hz) const;
   [[nodiscard]] std::uint64_t from_cycles(std::uint64_t cycles, std::uint64_t count_hz) const;
+  [[nodiscard]] std::uint64_t to_ns(std::uint64_t cycles) const {
+    return from_cycles(cycles, kNsPerSecond);
+  }
 
  private:
   friend class Timer;

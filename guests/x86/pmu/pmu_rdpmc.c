@@ -2,23 +2,11 @@
 //
 // RDPMC in user mode: CR4.PCE, and indices that are not there.
 #include "access.h"
-#include "measured.h"
+#include "user_rdpmc.h"
 #include "runtime/check.h"
 #include "runtime/pmu.h"
 #include "runtime/start.h"
 #include "runtime/traps.h"
-
-static struct trap user_reads(uint32_t index) {
-  return run_user((struct user_entry){.rip = (uint64_t)user_rdpmc, .rdi = index});
-}
-static bool user_faults(uint32_t index) {
-  const struct trap trap = user_reads(index);
-  return trap.vector == VECTOR_GP && trap.error == 0 && trap.rip == (uint64_t)user_rdpmc + 2;
-}
-static bool user_gets(uint32_t index, uint64_t value) {
-  const struct trap trap = user_reads(index);
-  return trap.vector == VECTOR_USER_EXIT && trap.rax == (uint32_t)value && trap.rdx == value >> 32;
-}
 
 static const uint32_t bad_indices[] = {64, 0xff, 0x10000, 0x20000000, 0x80000000, 0xffffffff};
 enum { BAD_INDICES = sizeof bad_indices / sizeof *bad_indices };

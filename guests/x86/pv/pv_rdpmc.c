@@ -4,23 +4,12 @@
 // where there is no PMU ("pmu=off"). "absent": the feature is not offered.
 #include "offer.h"
 #include "pmu/access.h"
-#include "pmu/measured.h"
+#include "pmu/user_rdpmc.h"
 #include "runtime/check.h"
 #include "runtime/cpu.h"
 #include "runtime/start.h"
 #include "runtime/traps.h"
 
-static struct trap user_reads(uint32_t index) {
-  return run_user((struct user_entry){.rip = (uint64_t)user_rdpmc, .rdi = index});
-}
-static bool user_faults(uint32_t index) {
-  const struct trap trap = user_reads(index);
-  return trap.vector == VECTOR_GP && trap.error == 0 && trap.rip == (uint64_t)user_rdpmc + 2;
-}
-static bool user_gets(uint32_t index, uint64_t value) {
-  const struct trap trap = user_reads(index);
-  return trap.vector == VECTOR_USER_EXIT && trap.rax == (uint32_t)value && trap.rdx == value >> 32;
-}
 static uint64_t value_of(unsigned i) {
   return (0x123456789abc + i) & pvperf_mask(&pv);
 }

@@ -5,27 +5,14 @@
 
 namespace vpmu::machine {
 
-using silicon::x86::EventSelector;
-using silicon::x86::Vendor;
 using virt::x86::CounterStatus;
 using virt::x86::pv::Evtsel;
-using virt::x86::pv::Type;
 
 namespace {
 std::uint64_t counted(Evtsel evtsel) {
   return evtsel.raw & Evtsel::kCounted;
 }
 }  // namespace
-
-FilterQuestion filter_question(Vendor host, Evtsel evtsel, EventSelector selector) {
-  // What only fixed counter k counts is event select 0 with unit mask k+1. As a raw event that is
-  // an event like any other.
-  const bool fixed = host == Vendor::kIntel &&
-                     evtsel.get(Evtsel::kType) != static_cast<std::uint64_t>(Type::kRaw) &&
-                     selector.event == 0 && selector.unit_mask != 0;
-  if (fixed) return {virt::x86::fixed_counter(selector.unit_mask - 1U), selector};
-  return {virt::x86::gp_counter(0), selector};
-}
 
 Result<void> PvPerfLog::restore(const State& state) {
   const auto is_status = [](const auto& each) { return each.status <= CounterStatus::kDenied; };
@@ -61,10 +48,9 @@ void PvPerfLog::note_denied() const {
 }
 
 void PvPerfLog::tell_filters(unsigned event, Evtsel evtsel) const {
-  const auto selector = pv_perf_.selector(evtsel);
-  if (filters_ == nullptr || !selector) return;
-  const FilterQuestion question = filter_question(host_, evtsel, *selector);
-  filters_->denied_pv_event(vcpu_, event, question.counter, question.selector);
+  const auto on_host = pv_perf_.host_event(evtsel);
+  if (filters_ == nullptr || !on_host) return;
+  filters_->denied_pv_event(vcpu_, event, on_host->asked, on_host->selector);
 }
 
 }  // namespace vpmu::machine

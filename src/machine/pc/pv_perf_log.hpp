@@ -12,7 +12,6 @@
 #include "machine/clock.hpp"
 #include "machine/pc/filter_log.hpp"
 #include "vpmu/base/result.hpp"
-#include "vpmu/silicon/x86/cpu_model.hpp"
 #include "vpmu/virt/x86/counter_status.hpp"
 #include "vpmu/virt/x86/pv_perf.hpp"
 
@@ -50,9 +49,8 @@ class PvPerfLog final : public virt::x86::PvPerfObserver {
 
   /// Tells `filters` of every denial, if there is one: what the event is on the host is asked of
   /// `pv_perf`, which must outlive its use here.
-  PvPerfLog(const Clock& clock, const virt::x86::PvPerf& pv_perf, silicon::x86::Vendor host,
-            unsigned vcpu, FilterLog* filters)
-      : clock_{clock}, pv_perf_{pv_perf}, host_{host}, vcpu_{vcpu}, filters_{filters} {}
+  PvPerfLog(const Clock& clock, const virt::x86::PvPerf& pv_perf, unsigned vcpu, FilterLog* filters)
+      : clock_{clock}, pv_perf_{pv_perf}, vcpu_{vcpu}, filters_{filters} {}
 
   void pv_event_changed(unsigned event, virt::x86::CounterStatus status,
                         virt::x86::pv::Evtsel evtsel) override;
@@ -75,19 +73,9 @@ class PvPerfLog final : public virt::x86::PvPerfObserver {
 
   const Clock& clock_;
   const virt::x86::PvPerf& pv_perf_;
-  const silicon::x86::Vendor host_;
   const unsigned vcpu_;
   FilterLog* const filters_;
   State state_;
 };
-
-/// What an event filter is asked of an event that is `selector` on the host: of a fixed counter if
-/// only that can count it, otherwise of a general-purpose one.
-struct FilterQuestion {
-  virt::x86::CounterIndex counter;  ///< the fixed one, or any general-purpose one
-  silicon::x86::EventSelector selector;
-};
-FilterQuestion filter_question(silicon::x86::Vendor host, virt::x86::pv::Evtsel evtsel,
-                               silicon::x86::EventSelector selector);
 
 }  // namespace vpmu::machine

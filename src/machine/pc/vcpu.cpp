@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
+#include "machine/pc/lvtpc.hpp"
 
 namespace vpmu::machine {
 
@@ -394,7 +395,7 @@ VcpuState Vcpu::save() {
 Result<void> Vcpu::restore(const VcpuState& state) {
   const auto part = [](Result<void> restored, const char* name) {
     return restored.map_error(
-        [name](Error error) { return Error{std::string{name} + ": " + error.message}; });
+        [name](const Error& error) { return Error{std::string{name} + ": " + error.message}; });
   };
   // First: everything else is as of these totals.
   totals_.restore(state.retired);
@@ -476,12 +477,7 @@ void Vcpu::apply_signals() {
 }
 
 virt::x86::PmiOutcome Vcpu::raise_pmi(virt::x86::LvtpcAfterPmi after) {
-  switch (apic_.deliver_pmi(after == virt::x86::LvtpcAfterPmi::kMask)) {
-    case PmiOutcome::kDelivered: return virt::x86::PmiOutcome::kDelivered;
-    case PmiOutcome::kMasked: return virt::x86::PmiOutcome::kMasked;
-    case PmiOutcome::kNotAccepted: break;
-  }
-  return virt::x86::PmiOutcome::kRejected;
+  return deliver_pmi(apic_, after, LocalApic::PmiModes::kAll);
 }
 
 }  // namespace vpmu::machine

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
+#include "machine/pc/lvtpc.hpp"
 
 namespace vpmu::machine {
 
@@ -13,8 +14,6 @@ using virt::x86::PvPerf;
 using virt::x86::pv::Software;
 
 namespace {
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
-
 PvPerf::Around around_unit(const VcpuPvPerf::Around& around, virt::x86::PvPerfHost& host) {
   return {.model = around.host,
           .perf = around.perf,
@@ -52,7 +51,7 @@ Result<void> can_offer(const virt::x86::PvPerfConfig& config, const silicon::x86
 VcpuPvPerf::VcpuPvPerf(const virt::x86::PvPerfConfig& config, const Around& around)
     : around_{around},
       unit_{config, around_unit(around, *this)},
-      log_{around.board->clock, unit_, around.host->vendor, around.vcpu, around.filters},
+      log_{around.board->clock, unit_, around.vcpu, around.filters},
       alarm_{*this, around.board->clock, Wakes::kNobody},
       waker_{*this, around.board->clock, Wakes::kGuest} {
   unit_.set_observer(&log_);
@@ -110,17 +109,15 @@ void VcpuPvPerf::arm(Alarm& alarm, std::uint64_t due_ns) {
   }
   const Clock& clock = around_.board->clock;
   // The first cycle at which now_ns() is that.
-  std::uint64_t cycle = clock.to_cycles(due_ns, kNsPerSecond);
-  if (clock.from_cycles(cycle, kNsPerSecond) < due_ns) ++cycle;
+  std::uint64_t cycle = clock.to_cycles(due_ns, Clock::kNsPerSecond);
+  if (clock.to_ns(cycle) < due_ns) ++cycle;
   alarm.arm(std::max(cycle, clock.now() + 1));
 }
 
 void VcpuPvPerf::turn_begins() {
   unit_.scheduled_in();
   if (!std::exchange(on_host_cpu_, true) && stolen_since_ != Timer::kNever) {
-    const Clock& clock = around_.board->clock;
-    const std::uint64_t since = clock.from_cycles(stolen_since_, kNsPerSecond);
-    count(Software::kStolenNs, now_ns() - since);
+    count(Software::kStolenNs, now_ns() - around_.board->clock.to_ns(stolen_since_));
   }
   stolen_since_ = Timer::kNever;
   sleeping_ = false;
@@ -161,7 +158,7 @@ bool VcpuPvPerf::interrupted() {
 
 std::uint64_t VcpuPvPerf::now_ns() {
   const Clock& clock = around_.board->clock;
-  return clock.from_cycles(clock.now(), kNsPerSecond);
+  return clock.to_ns(clock.now());
 }
 
 std::uint64_t VcpuPvPerf::guest_tsc() {
@@ -198,22 +195,13 @@ void VcpuPvPerf::ram_written(GuestPhysical address, std::size_t bytes) {
 }
 
 virt::x86::PmiOutcome VcpuPvPerf::raise_pmi(virt::x86::LvtpcAfterPmi after) {
-  switch (around_.apic->deliver_pmi(after == virt::x86::LvtpcAfterPmi::kMask,
-                                    LocalApic::PmiModes::kFixedAndNmi)) {
-    case PmiOutcome::kDelivered: return virt::x86::PmiOutcome::kDelivered;
-    case PmiOutcome::kMasked: return virt::x86::PmiOutcome::kMasked;
-    case PmiOutcome::kNotAccepted: break;
-  }
-  return virt::x86::PmiOutcome::kRejected;
+  return deliver_pmi(*around_.apic, after, LocalApic::PmiModes::kFixedAndNmi);
 }
 
 // ---- State --------------------------------------------------------------------------------------
 
 VcpuPvPerf::State VcpuPvPerf::save() {
-  return {.unit = unit_.save(),
-          .log = log_.save(),
-          .on_host_cpu = on_host_cpu_,
-          .stolen_since = stolen_since_};
+  return {.unit = unit_.save(), .log = log_.save(), .stolen_since = stolen_since_};
 }
 
 Result<void> VcpuPvPerf::restore(const State& state) {
@@ -221,9 +209,9 @@ Result<void> VcpuPvPerf::restore(const State& state) {
   if (state.stolen_since != Timer::kNever && state.stolen_since > now) {
     return cannot_hold("time without a host CPU", state.stolen_since);
   }
-  if (on_host_cpu_ && !state.on_host_cpu) unit_.scheduled_out();
-  if (!on_host_cpu_ && state.on_host_cpu) unit_.scheduled_in();
-  on_host_cpu_ = state.on_host_cpu;
+  const bool was_on_host_cpu = std::exchange(on_host_cpu_, is_on_host_cpu());
+  if (was_on_host_cpu && !on_host_cpu_) unit_.scheduled_out();
+  if (!was_on_host_cpu && on_host_cpu_) unit_.scheduled_in();
   sleeping_ = around_.cpu->core().halted || around_.cpu->core().waiting_for_sipi;
   stolen_since_ = state.stolen_since;
   if (auto unit = unit_.restore(state.unit); !unit) return unit;

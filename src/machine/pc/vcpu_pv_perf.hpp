@@ -49,7 +49,6 @@ class VcpuPvPerf final : private virt::x86::PvPerfHost {
   struct State {
     virt::x86::PvPerfState unit;
     PvPerfLog::State log;
-    bool on_host_cpu = false;
     /// Machine time since which the vCPU could run and had no host CPU; Timer::kNever: it does not.
     std::uint64_t stolen_since = Timer::kNever;
     friend bool operator==(const State&, const State&) = default;
@@ -100,7 +99,7 @@ class VcpuPvPerf final : private virt::x86::PvPerfHost {
   [[nodiscard]] const PvPerfLog& log() const { return log_; }
 
   [[nodiscard]] State save();
-  /// When clock, CPU and local APIC are as they were.
+  /// When clock, CPU and local APIC are as they were, and every vCPU is on its host CPU.
   Result<void> restore(const State& state);
 
  private:

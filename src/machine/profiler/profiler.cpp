@@ -28,7 +28,6 @@ using hostperf::VcpuIndex;
 using silicon::x86::LbrStack;
 
 namespace {
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 /// Machine time between looks for samples that do not come, by cycles in a second.
 constexpr std::uint64_t kShortestLook = 100'000, kLongestLook = 100;
 
@@ -222,7 +221,7 @@ void Profiler::Private::on_overflow(EventId, std::uint64_t cookie) {
   const x86::Cpu* const cpu = interrupted(each, sample);
   if (cpu == nullptr) return;
   const Clock& clock = machine.board().clock;
-  sample.time_ns = clock.from_cycles(clock.now(), kNsPerSecond);
+  sample.time_ns = clock.to_ns(clock.now());
   sample.period = take_counts(each);
   locate(*cpu, config.events[each.event], sample);
   record_branches(each, sample);

@@ -955,7 +955,6 @@ struct Fields<VcpuPvPerf::State> {
   using M = proto::VcpuPvPerf;
   static constexpr auto list =
       std::tuple{number(&S::stolen_since, &M::stolen_since, &M::set_stolen_since),
-                 number(&S::on_host_cpu, &M::on_host_cpu, &M::set_on_host_cpu),
                  part(&S::unit, &M::has_unit, &M::unit, &M::mutable_unit),
                  part(&S::log, &M::has_log, &M::log, &M::mutable_log)};
 };

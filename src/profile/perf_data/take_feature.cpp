@@ -7,6 +7,7 @@
 
 #include "profile/perf_data/byte_reader.hpp"
 #include "profile/perf_data/file_header.hpp"
+#include "vpmu/silicon/x86/portable_events.hpp"
 
 namespace vpmu::profile::perf_data {
 namespace {
@@ -88,21 +89,11 @@ bool take_feature(unsigned feature, ByteSpan content, FileHeader& header) {
 
 std::string default_event_name(const Attr& attr) {
   constexpr std::uint32_t kHardware = 0, kSoftware = 1, kRaw = 4;
-  static constexpr std::array<const char*, 10> kHardwareNames{"cycles",
-                                                              "instructions",
-                                                              "cache-references",
-                                                              "cache-misses",
-                                                              "branches",
-                                                              "branch-misses",
-                                                              "bus-cycles",
-                                                              "stalled-cycles-frontend",
-                                                              "stalled-cycles-backend",
-                                                              "ref-cycles"};
   static constexpr std::array<const char*, 10> kSoftwareNames{
       "cpu-clock",    "task-clock",   "page-faults",      "context-switches", "cpu-migrations",
       "minor-faults", "major-faults", "alignment-faults", "emulation-faults", "dummy"};
-  if (attr.type == kHardware && attr.config < kHardwareNames.size()) {
-    return kHardwareNames[attr.config];
+  if (attr.type == kHardware && attr.config < silicon::x86::kGenericEventCount) {
+    return name(static_cast<silicon::x86::GenericEvent>(attr.config));
   }
   if (attr.type == kSoftware && attr.config < kSoftwareNames.size()) {
     return kSoftwareNames[attr.config];

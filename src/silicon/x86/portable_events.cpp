@@ -28,6 +28,22 @@ const EventRow* find_event(const CpuModel& model, std::optional<RawEvent> raw) {
 
 }  // namespace
 
+const char* name(GenericEvent event) {
+  switch (event) {
+    case GenericEvent::kCycles: return "cycles";
+    case GenericEvent::kInstructions: return "instructions";
+    case GenericEvent::kCacheReferences: return "cache-references";
+    case GenericEvent::kCacheMisses: return "cache-misses";
+    case GenericEvent::kBranches: return "branches";
+    case GenericEvent::kBranchMisses: return "branch-misses";
+    case GenericEvent::kBusCycles: return "bus-cycles";
+    case GenericEvent::kStalledFrontend: return "stalled-cycles-frontend";
+    case GenericEvent::kStalledBackend: return "stalled-cycles-backend";
+    case GenericEvent::kReferenceCycles: return "ref-cycles";
+  }
+  return "?";
+}
+
 std::optional<RawEvent> raw_event(GenericEvent event) {
   switch (event) {
     case GenericEvent::kCycles: return RawEvent::kCycles;

@@ -107,12 +107,8 @@ void PvPerf::scheduled_in() {
 
 void PvPerf::scheduled_out() {
   if (!scheduled_) return;
-  bool active = false;
-  for_each_event(global_ctrl_, [&](unsigned i) {
-    fold(i);
-    active |= enabled(i);
-  });
-  if (active) publish();
+  for_each_event(global_ctrl_, [this](unsigned i) { fold(i); });
+  if (any_enabled()) publish();
   scheduled_ = false;
 }
 
@@ -277,11 +273,12 @@ pv::State PvPerf::state_of(const Event& event, CounterStatus status, Code code) 
   return state;
 }
 
-std::optional<silicon::x86::EventSelector> PvPerf::selector(Evtsel evtsel) const {
+std::optional<PvPerf::HostEvent> PvPerf::host_event(Evtsel evtsel) const {
   if (meanings_->check(evtsel) != Code::kOk) return std::nullopt;
   const PvPerfMeaning meaning = meanings_->meaning(evtsel);
   if (meaning.kind != PvPerfMeaning::Kind::kHostEvent) return std::nullopt;
-  return meaning.selector;
+  return HostEvent{meaning.selector,
+                   meaning.fixed_only ? fixed_counter(*meaning.fixed_only) : gp_counter(0)};
 }
 
 unsigned PvPerf::open_host_events() const {

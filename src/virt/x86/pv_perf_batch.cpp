@@ -167,11 +167,8 @@ void PvPerf::publish() {
 
 void PvPerf::schedule_publication() {
   if (publish_due_ != kNever || config_.publish_period_us == 0 || !page_->enabled()) return;
-  for (EventSet left = global_ctrl_; left != 0; left &= left - 1) {
-    if (!enabled(static_cast<unsigned>(std::countr_zero(left)))) continue;
-    publish_due_ = around_.host->now_ns() + std::uint64_t{config_.publish_period_us} * 1000;
-    return;
-  }
+  if (!any_enabled()) return;
+  publish_due_ = around_.host->now_ns() + std::uint64_t{config_.publish_period_us} * 1000;
 }
 
 }  // namespace vpmu::virt::x86

@@ -56,6 +56,12 @@ bool PvPerf::enabled(unsigned i) const {
   return (global_ctrl_ & event_bit(i)) != 0 && events_[i].evtsel.get(Evtsel::kEn) != 0;
 }
 
+bool PvPerf::any_enabled() const {
+  bool any = false;
+  for_each_event(global_ctrl_, [&](unsigned i) { any |= enabled(i); });
+  return any;
+}
+
 bool PvPerf::reloads(const Event& event) const {
   return event.period != 0 && config_.has(Features::kAutoReload);
 }

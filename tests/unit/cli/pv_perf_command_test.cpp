@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "unit/cli/command_fixture.hpp"
+#include "unit/virt/pv_events.hpp"
 #include "vpmu/virt/x86/pv_perf_abi.hpp"
 
 namespace vpmu::test {
@@ -19,13 +20,7 @@ constexpr const char* kDenyBranches =
     R"({"action": "deny", "flags": 0, "fixed_counter_bitmap": 0, "events": ["0xc4"]})";
 
 Code select(unsigned event, pv::Type type, std::uint32_t code) {
-  pv::Evtsel evtsel;
-  evtsel.set(pv::Evtsel::kType, static_cast<std::uint64_t>(type));
-  evtsel.set(pv::Evtsel::kCode, code);
-  evtsel.set(pv::Evtsel::kUsr, 1);
-  evtsel.set(pv::Evtsel::kOs, 1);
-  evtsel.set(pv::Evtsel::kEn, 1);
-  return wrmsr(kBase + 0x100 + pv::kBankMsrs * event, evtsel.raw);
+  return wrmsr(kBase + 0x100 + pv::kBankMsrs * event, virt::x86::pv_event(type, code).raw);
 }
 Code generic(unsigned event, pv::Generic code) {
   return select(event, pv::Type::kGeneric, static_cast<std::uint32_t>(code));

@@ -5,6 +5,7 @@
 #include "vpmu/virt/x86/pv_perf.hpp"
 
 #include "machine_fixture.hpp"
+#include "unit/virt/pv_events.hpp"
 
 namespace vpmu::machine {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 using test::Code;
 using test::operator+;
 using virt::x86::CounterStatus;
+using virt::x86::interrupting;
+using virt::x86::pv_event;
 namespace pv = virt::x86::pv;
 
 constexpr std::uint32_t kBase = pv::kDefaultMsrBase;
@@ -22,18 +25,8 @@ constexpr std::uint32_t bank(unsigned event, pv::BankMsr msr) {
          static_cast<std::uint32_t>(msr);
 }
 
-std::uint64_t evtsel(pv::Type type, std::uint32_t code, bool interrupts = false) {
-  pv::Evtsel evtsel;
-  evtsel.set(pv::Evtsel::kType, static_cast<std::uint64_t>(type));
-  evtsel.set(pv::Evtsel::kCode, code);
-  evtsel.set(pv::Evtsel::kUsr, 1);
-  evtsel.set(pv::Evtsel::kOs, 1);
-  evtsel.set(pv::Evtsel::kEn, 1);
-  evtsel.set(pv::Evtsel::kInt, interrupts ? 1 : 0);
-  return evtsel.raw;
-}
 std::uint64_t instructions() {
-  return evtsel(pv::Type::kGeneric, static_cast<std::uint32_t>(pv::Generic::kInstructions));
+  return pv_event(pv::Generic::kInstructions).raw;
 }
 
 Code cpuid(std::uint32_t leaf) {
@@ -91,8 +84,7 @@ Code overflow_after(std::uint64_t n) {
   const std::uint64_t mask = (std::uint64_t{1} << 48) - 1;
   return test::wrmsr(bank(0, pv::BankMsr::kCount), (0 - n) & mask) +
          test::wrmsr(bank(0, pv::BankMsr::kEvtsel),
-                     evtsel(pv::Type::kGeneric,
-                            static_cast<std::uint32_t>(pv::Generic::kInstructions), true)) +
+                     interrupting(pv_event(pv::Generic::kInstructions)).raw) +
          test::wrmsr(kGlobalCtrl, 1) + test::forever();
 }
 
@@ -159,8 +151,7 @@ TEST_F(MachinePvPerfTest, ItsHypercallsAreAnswered) {
 }
 
 TEST_F(MachinePvPerfTest, ExitsAreCountedBeforeTheyAreHandled) {
-  const std::uint64_t exits =
-      evtsel(pv::Type::kSoftware, static_cast<std::uint32_t>(pv::Software::kExits));
+  const std::uint64_t exits = pv_event(pv::Software::kExits).raw;
   const Code guest = test::wrmsr(bank(0, pv::BankMsr::kEvtsel), exits) +
                      test::wrmsr(kGlobalCtrl, 1) + cpuid(0) + cpuid(0) +
                      test::rdmsr(bank(0, pv::BankMsr::kCount)) + test::exit_with_eax();
@@ -175,8 +166,7 @@ TEST_F(MachinePvPerfTest, TimeWithoutAHostCpuIsStolenAndNoOther) {
   auto created = Machine::create(config, console);
   ASSERT_TRUE(created.has_value()) << created.error().message;
   machine = std::move(*created);
-  const std::uint64_t stolen =
-      evtsel(pv::Type::kSoftware, static_cast<std::uint32_t>(pv::Software::kStolenNs));
+  const std::uint64_t stolen = pv_event(pv::Software::kStolenNs).raw;
   constexpr std::uint64_t kOther = std::uint64_t{1} << 32;
   const Code guest = start_apic(0x10000) + test::wrmsr(bank(0, pv::BankMsr::kEvtsel), stolen) +
                      test::wrmsr(kGlobalCtrl, 1) + test::wrmsr(0x830, kOther | 0x4500) +

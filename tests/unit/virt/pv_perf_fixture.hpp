@@ -13,6 +13,7 @@
 
 #include "unit/virt/fake_host_perf.hpp"
 #include "unit/virt/fake_pv_perf_host.hpp"
+#include "unit/virt/pv_events.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/virt/x86/pv_perf.hpp"
 
@@ -32,27 +33,6 @@ inline PvPerfConfig full_pv_perf(unsigned events = 8) {
   config.generic_events = (1u << pv::kGenericEvents) - 1;
   config.software_events = (1u << pv::kSoftwareEvents) - 1;
   return config;
-}
-
-/// EVTSEL of what a test counts: enabled, at both privileges.
-constexpr pv::Evtsel pv_event(pv::Type type, std::uint32_t code) {
-  pv::Evtsel evtsel;
-  evtsel.set(pv::Evtsel::kType, static_cast<std::uint64_t>(type));
-  evtsel.set(pv::Evtsel::kCode, code);
-  evtsel.set(pv::Evtsel::kUsr, 1);
-  evtsel.set(pv::Evtsel::kOs, 1);
-  evtsel.set(pv::Evtsel::kEn, 1);
-  return evtsel;
-}
-constexpr pv::Evtsel pv_event(pv::Generic event) {
-  return pv_event(pv::Type::kGeneric, static_cast<std::uint32_t>(event));
-}
-constexpr pv::Evtsel pv_event(pv::Software event) {
-  return pv_event(pv::Type::kSoftware, static_cast<std::uint32_t>(event));
-}
-constexpr pv::Evtsel interrupting(pv::Evtsel evtsel) {
-  evtsel.set(pv::Evtsel::kInt, 1);
-  return evtsel;
 }
 
 /// What is the same on every host perf.

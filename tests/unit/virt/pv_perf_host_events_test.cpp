@@ -571,11 +571,15 @@ TEST_F(PvPerfHostEvents, ObserverIsToldOfEveryChangeOnce) {
 }
 
 TEST_F(PvPerfHostEvents, ReportsAreToldWhatAnEventIsHere) {
-  const auto selector = pv->selector(kInstructions);
-  ASSERT_TRUE(selector.has_value());
-  EXPECT_EQ(*selector, (silicon::x86::EventSelector{.event = 0xc0, .unit_mask = 0}));
-  EXPECT_EQ(pv->selector(pv_event(pv::Software::kExits)), std::nullopt);
-  EXPECT_EQ(pv->selector(pv_event(pv::Type::kBreakpoint, 0)), std::nullopt);
+  const auto event = pv->host_event(kInstructions);
+  ASSERT_TRUE(event.has_value());
+  EXPECT_EQ(event->selector, (silicon::x86::EventSelector{.event = 0xc0, .unit_mask = 0}));
+  EXPECT_EQ(event->asked, gp_counter(0)) << "a filter is asked about counters that can count it";
+  const auto reference = pv->host_event(pv_event(pv::Generic::kReferenceCycles));
+  ASSERT_TRUE(reference.has_value());
+  EXPECT_EQ(reference->asked, fixed_counter(2)) << "nothing else counts it on this model";
+  EXPECT_FALSE(pv->host_event(pv_event(pv::Software::kExits)).has_value());
+  EXPECT_FALSE(pv->host_event(pv_event(pv::Type::kBreakpoint, 0)).has_value());
 }
 
 // ---- On a host whose counters are few -----------------------------------------------------------

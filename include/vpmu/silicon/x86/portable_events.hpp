@@ -30,6 +30,7 @@
 
 namespace vpmu::silicon::x86 {
 
+/// By their numbers in Linux' perf (PERF_COUNT_HW_*).
 enum class GenericEvent : std::uint8_t {
   kCycles,
   kInstructions,
@@ -43,6 +44,8 @@ enum class GenericEvent : std::uint8_t {
   kReferenceCycles,
 };
 inline constexpr unsigned kGenericEventCount = 10;
+/// As perf calls it, e.g. "cache-references". Never null; "?" for what is none.
+const char* name(GenericEvent event);
 
 struct CacheEvent {
   enum class Cache : std::uint8_t { kL1d, kL1i, kLl, kDtlb, kItlb, kBpu, kNode };

@@ -172,9 +172,15 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   [[nodiscard]] std::uint64_t global_ctrl() const { return global_ctrl_; }
   [[nodiscard]] std::uint64_t global_status() const { return global_status_; }
   [[nodiscard]] pv::ErrorRegister error() const { return error_; }
-  /// What the guest's event is on this host, for people; e.g. the selector of a generic event. None
-  /// if the host counts it by itself (type 3), or not at all.
-  [[nodiscard]] std::optional<silicon::x86::EventSelector> selector(pv::Evtsel evtsel) const;
+  /// What the guest's event is on this host, for people; none if the hypervisor counts it by itself
+  /// (type 3), or nobody does.
+  struct HostEvent {
+    silicon::x86::EventSelector selector;
+    /// The counter that an event filter is asked about: a fixed one if only that can count it,
+    /// otherwise any general-purpose one.
+    CounterIndex asked;
+  };
+  [[nodiscard]] std::optional<HostEvent> host_event(pv::Evtsel evtsel) const;
   [[nodiscard]] const PvPerfStatistics& statistics() const { return statistics_; }
   /// Host events that are open now, never more than config().events.
   [[nodiscard]] unsigned open_host_events() const;
@@ -240,6 +246,7 @@ class PvPerf final : public hostperf::OverflowHandler, public EventGateUser {
   void set_times(unsigned i, Times value);
   void set_global_control(EventSet value);
   [[nodiscard]] bool enabled(unsigned i) const;
+  [[nodiscard]] bool any_enabled() const;
   [[nodiscard]] bool reloads(const Event& event) const;
   /// Has a host event that should be counting.
   [[nodiscard]] bool is_hosted(unsigned i) const;
