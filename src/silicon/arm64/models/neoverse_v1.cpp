@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// neoverse-v1: Arm Neoverse V1 r1p1 at 2.6 GHz, with a generic counter of 100 MHz, 1 MiB of L2 per
+// core and 32 MiB of system-level cache.
+#include "silicon/arm64/models/common_events.hpp"
+#include "silicon/arm64/models/models.hpp"
+
+namespace vpmu::silicon::arm64 {
+namespace {
+
+constexpr char kOneEach[] = "an instruction is one operation";
+
+constexpr std::array kOnV1{
+    EventRow{0x39, "L1D_CACHE_LMISS_RD", RawEvent::kL1dLoadMisses, kAccesses, kCommonEvents},
+    EventRow{0x3a, "OP_RETIRED", RawEvent::kInstructions, kOneEach, kCommonEvents},
+    EventRow{0x3b, "OP_SPEC", RawEvent::kInstructions, kOneEach, kCommonEvents},
+};
+constexpr auto kEvents = join(kOnEveryCore, kOnNeoverse, kOnV1);
+
+}  // namespace
+
+const CpuModel kNeoverseV1{
+    .name = "neoverse-v1",
+    .midr = 0x411f'd401,
+    .hz = 2'600'000'000,
+    .counter_hz = 100'000'000,
+    .pmu = {.version = 5, .event_counters = 6},
+    .events = kEvents,
+    .memory =
+        {.l1d = {256, 4}, .l2 = {2048, 8}, .llc = {32768, 16}, .dtlb = {1, 40}, .stlb = {512, 4}},
+    .slots_per_cycle = 8,
+};
+
+}  // namespace vpmu::silicon::arm64
