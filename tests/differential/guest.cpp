@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "machine/code_pages.hpp"
 #include "machine/guest_memory.hpp"
-#include "machine/x86/code_pages.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/flags.hpp"
 #include "machine/x86/no_devices.hpp"
@@ -89,7 +89,7 @@ struct GuestCpu::Private {
 
   machine::GuestMemory memory;
   x86::NoDevices nothing;
-  x86::CodePages code_pages;
+  machine::CodePages code_pages;
   silicon::RetireTotals totals;
   silicon::Deadlines deadlines;
   x86::Cpu cpu;

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#include "machine/code_pages.hpp"
 #include "machine/guest_memory.hpp"
-#include "machine/x86/code_pages.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/no_devices.hpp"
 #include "vpmu/silicon/deadlines.hpp"
@@ -37,7 +37,7 @@ class BareCpu {
 
   machine::GuestMemory memory_;
   machine::x86::NoDevices no_devices_;
-  machine::x86::CodePages code_pages_{kRam / 4096};
+  machine::CodePages code_pages_{kRam / 4096};
   silicon::RetireTotals totals_;
   silicon::Deadlines deadlines_{totals_};
   machine::x86::Cpu cpu_;

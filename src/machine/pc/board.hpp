@@ -8,6 +8,7 @@
 
 #include "machine/bus.hpp"
 #include "machine/clock.hpp"
+#include "machine/code_pages.hpp"
 #include "machine/devices/apic_bus.hpp"
 #include "machine/devices/exit_port.hpp"
 #include "machine/devices/fw_cfg.hpp"
@@ -22,7 +23,6 @@
 #include "machine/devices/test_lines.hpp"
 #include "machine/devices/uart16550.hpp"
 #include "machine/guest_memory.hpp"
-#include "machine/x86/code_pages.hpp"
 #include "vpmu/silicon/memory_model.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
 
@@ -55,7 +55,7 @@ struct Board {
   Result<void> restore(const BoardState& state);
 
   GuestMemory memory;
-  x86::CodePages code_pages;
+  CodePages code_pages;
   silicon::LruSets last_level_cache;
   Clock clock;
   Bus bus;

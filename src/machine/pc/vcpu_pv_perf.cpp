@@ -190,7 +190,7 @@ void VcpuPvPerf::ram_written(GuestPhysical address, std::size_t bytes) {
   const std::size_t page = around_.board->memory.page_index(raw(address));
   const auto first = static_cast<unsigned>(raw(address) & 0xfff);
   const auto last = static_cast<unsigned>(std::min<std::size_t>(first + bytes, 4096) - 1);
-  x86::CodePages& code = around_.board->code_pages;
+  CodePages& code = around_.board->code_pages;
   if (code.hits(page, first, last)) code.written(page);
 }
 

@@ -31,9 +31,12 @@
 #include "vpmu/silicon/memory_model.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
 
+namespace vpmu::machine {
+class CodePages;
+}
+
 namespace vpmu::machine::x86 {
 
-class CodePages;
 struct Core;
 struct Op;
 struct Block;

@@ -15,8 +15,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "machine/code_pages.hpp"
 #include "machine/x86/branch_log.hpp"
-#include "machine/x86/code_pages.hpp"
 #include "machine/x86/core.hpp"
 #include "machine/x86/cpu_state.hpp"
 #include "machine/x86/identity.hpp"

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "machine/x86/code_pages.hpp"
+#include "machine/code_pages.hpp"
 #include "machine/x86/flags.hpp"
 #include "machine/x86/mmu.hpp"
 #include "machine/x86/translate.hpp"

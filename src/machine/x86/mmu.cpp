@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstring>
 
-#include "machine/x86/code_pages.hpp"
+#include "machine/code_pages.hpp"
 #include "machine/x86/memory_access.hpp"
 
 namespace vpmu::machine::x86 {

@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "machine/code_pages.hpp"
 #include "machine/guest_memory.hpp"
-#include "machine/x86/code_pages.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/environment.hpp"
 #include "machine/x86/flags.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Which parts of RAM have been decoded into blocks, shared by all CPUs of a machine. A write to
+// Which parts of RAM have been decoded or compiled, shared by all CPUs of a machine. A write to
 // such a part makes every CPU drop what it decoded from there before its next instruction.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <new>
 #include <vector>
 
-namespace vpmu::machine::x86 {
+namespace vpmu::machine {
 
 /// A CPU's cache of decoded code, told about writes to code.
 class CodeListener {
@@ -74,4 +74,4 @@ class CodePages {
   std::vector<CodeListener*> listeners_;
 };
 
-}  // namespace vpmu::machine::x86
+}  // namespace vpmu::machine
