@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Says hello, how it was started and with which command line. One source, three ways of booting.
+#include "runtime/boot_information.h"
 #include "runtime/check.h"
 #include "runtime/layout.h"
 #include "runtime/start.h"

@@ -3,6 +3,7 @@
 // Where a shared page can be, and what the host writes there. Needs two CPUs.
 #include "offer.h"
 #include "pmu/access.h"
+#include "runtime/boot_information.h"
 #include "runtime/check.h"
 #include "runtime/cpu.h"
 #include "runtime/smp.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The four functions that the compiler may call on its own.
+// What the compiler may call on its own: see common/runtime/memory.c for the others.
 #include <stddef.h>
-#include <stdint.h>
 
 void* memcpy(void* to, const void* from, size_t bytes) {
   void* start = to;
@@ -13,23 +12,4 @@ void* memset(void* to, int value, size_t bytes) {
   void* start = to;
   __asm__ volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(value) : "memory");
   return start;
-}
-
-void* memmove(void* to, const void* from, size_t bytes) {
-  uint8_t* t = to;
-  const uint8_t* f = from;
-  if (t < f) {
-    for (size_t i = 0; i < bytes; ++i) t[i] = f[i];
-  } else {
-    for (size_t i = bytes; i > 0; --i) t[i - 1] = f[i - 1];
-  }
-  return to;
-}
-
-int memcmp(const void* a, const void* b, size_t bytes) {
-  const uint8_t *x = a, *y = b;
-  for (size_t i = 0; i < bytes; ++i) {
-    if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
-  }
-  return 0;
 }

@@ -9,18 +9,12 @@
 
 enum { FW_CFG_SELECTOR = 0x510, FW_CFG_DATA = 0x511, FW_CFG_CPUS = 5 };
 
-struct task {
-  void (*volatile function)(void*);
-  void* volatile argument;
-};
-
 extern char trampoline[], trampoline_end[], trampoline_cr3[], trampoline_cr4[];
 void smp_ap_start(unsigned cpu);
 
 char smp_stacks[MAX_CPUS * STACK_BYTES] __attribute__((aligned(16)));
 volatile uint32_t smp_next_cpu = 1;
 static volatile uint32_t running = 1;
-static struct task tasks[MAX_CPUS];
 
 unsigned smp_cpus(void) {
   outw(FW_CFG_SELECTOR, FW_CFG_CPUS);
@@ -33,11 +27,7 @@ void smp_ap_start(unsigned cpu) {
   traps_start(cpu);
   apic_start();
   __atomic_fetch_add(&running, 1, __ATOMIC_SEQ_CST);
-  for (;;) {
-    while (tasks[cpu].function == 0) pause();
-    tasks[cpu].function(tasks[cpu].argument);
-    tasks[cpu].function = 0;
-  }
+  smp_serve(cpu);
 }
 
 unsigned smp_start(void) {
@@ -53,13 +43,4 @@ unsigned smp_start(void) {
   apic_send(ICR_STARTUP | ICR_ASSERT | ICR_ALL_BUT_SELF | TRAMPOLINE >> 12, 0);
   while (running < cpus) pause();
   return running;
-}
-
-void smp_run(unsigned cpu, void (*function)(void*), void* argument) {
-  tasks[cpu].argument = argument;
-  tasks[cpu].function = function;
-}
-
-void smp_wait(unsigned cpu) {
-  while (tasks[cpu].function != 0) pause();
 }

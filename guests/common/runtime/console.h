@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Text on COM1, and the end of the guest through the debug-exit port.
+// Text on the serial port, and the end of the guest through what the machine has for that.
 #pragma once
 
 #include <stdint.h>

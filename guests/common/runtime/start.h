@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What every guest has: guest_main(), called in long mode with console and traps working and
-// interrupts disabled, and the command line. Returning from guest_main() is check_summary().
+// What every guest has: guest_main(), called in long mode or at EL1 with console and traps working
+// and interrupts disabled, and the command line. Returning from guest_main() is check_summary().
 #pragma once
 
 #include <stdbool.h>
@@ -9,9 +9,6 @@
 
 void guest_main(void);
 
-/// BOOT_MULTIBOOT, BOOT_PVH or BOOT_ELF64; and the boot information as it was passed.
-unsigned boot_protocol(void);
-const void* boot_information(void);
 /// Never null.
 const char* command_line(void);
 
