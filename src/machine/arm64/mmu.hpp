@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <tl/expected.hpp>
 
@@ -124,8 +125,8 @@ class Mmu {
   /// The same (`pan`: as if PSTATE.PAN were that), changing nothing: AT, and looks from outside.
   [[nodiscard]] tl::expected<Translation, Fault> probe(std::uint64_t address, MemoryUse use,
                                                        ExceptionLevel rights, bool pan) const;
-  /// Where the address is mapped to, whatever the permissions; changes nothing. For debuggers.
-  [[nodiscard]] tl::expected<Translation, Fault> look_up(std::uint64_t address) const;
+  /// The physical address, whatever the permissions; changes nothing. For debuggers.
+  [[nodiscard]] std::optional<std::uint64_t> look_up(std::uint64_t address) const;
 
   /// The ASID in use.
   [[nodiscard]] std::uint16_t asid() const;
@@ -135,9 +136,10 @@ class Mmu {
   const GuestMemory& memory_;
 };
 
-/// True if an access of that many bytes (a power of two) at `address` must be aligned, and is not.
-/// `must`: exclusive, acquire and release accesses must always.
-[[nodiscard]] bool misaligned(const Core& core, const Translation& translation,
-                              std::uint64_t address, unsigned bytes, bool must = false);
+/// An access that is not aligned to its size raises an alignment fault wherever it goes, before it
+/// is translated. `must`: exclusive, acquire and release accesses. What goes to Device memory must
+/// be aligned, too: that is looked at after the translation.
+[[nodiscard]] bool alignment_checked(const Core& core, bool must = false);
+[[nodiscard]] Fault alignment_fault(std::uint64_t address, MemoryUse use);
 
 }  // namespace vpmu::machine::arm64
