@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The interrupt wires of the machine as its devices see them: a numbered line that is high or low.
-// Lines 0..15 are the ISA interrupts, 16..23 exist on the I/O APIC only. Setting a line to the
-// level it has is allowed and changes nothing.
+// On a PC lines 0..15 are the ISA interrupts, 16..23 exist on the I/O APIC only; on an Arm board a
+// line's number is its INTID. Setting a line to the level it has is allowed and changes nothing.
 #pragma once
 
 namespace vpmu::machine {

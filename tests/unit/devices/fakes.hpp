@@ -22,8 +22,8 @@ class FakeLines final : public InterruptLines {
     if (is_high && !high.at(line)) ++edges.at(line);
     high.at(line) = is_high;
   }
-  std::array<bool, 24> high{};
-  std::array<unsigned, 24> edges{};  ///< rising ones
+  std::array<bool, 64> high{};
+  std::array<unsigned, 64> edges{};  ///< rising ones
 };
 
 class FakeSignals final : public CpuSignals {
