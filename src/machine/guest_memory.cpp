@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -10,7 +11,7 @@
 
 namespace vpmu::machine {
 
-Result<GuestMemory> GuestMemory::create(std::uint64_t bytes) {
+Result<GuestMemory> GuestMemory::create(std::uint64_t bytes, const MemoryLayout& layout) {
   constexpr std::uint64_t kSmallest = 1ULL << 20;
   if (bytes < kSmallest || bytes % 4096 != 0) {
     return fail("guest memory of " + std::to_string(bytes) +
@@ -22,11 +23,22 @@ Result<GuestMemory> GuestMemory::create(std::uint64_t bytes) {
     return fail("guest memory of " + std::to_string(bytes) + " bytes: the host refuses it (" +
                 std::strerror(errno) + "); give the guest less with --mem");
   }
-  return GuestMemory{static_cast<std::uint8_t*>(base), bytes};
+  return GuestMemory{static_cast<std::uint8_t*>(base), bytes, layout};
 }
 
+GuestMemory::GuestMemory(std::uint8_t* base, std::uint64_t size, const MemoryLayout& layout)
+    : base_{base},
+      size_{size},
+      begin_{layout.begin},
+      low_size_{std::min(size, layout.low_end - layout.begin)},
+      high_begin_{layout.high_begin} {}
+
 GuestMemory::GuestMemory(GuestMemory&& other) noexcept
-    : base_{std::exchange(other.base_, nullptr)}, size_{std::exchange(other.size_, 0)} {}
+    : base_{std::exchange(other.base_, nullptr)},
+      size_{std::exchange(other.size_, 0)},
+      begin_{other.begin_},
+      low_size_{std::exchange(other.low_size_, 0)},
+      high_begin_{other.high_begin_} {}
 
 GuestMemory::~GuestMemory() {
   if (base_ != nullptr) munmap(base_, size_);

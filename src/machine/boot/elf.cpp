@@ -42,6 +42,8 @@ std::optional<ProgramHeader> read_program_header(Bytes file, std::uint64_t offse
 
 std::string machine_name(std::uint16_t machine) {
   switch (machine) {
+    case EM_386: return "i386";
+    case EM_X86_64: return "x86-64";
     case EM_AARCH64: return "AArch64";
     case EM_ARM: return "32-bit Arm";
     case EM_RISCV: return "RISC-V";
@@ -49,6 +51,16 @@ std::string machine_name(std::uint16_t machine) {
     case EM_S390: return "s390";
     default: return fmt::format("machine number {}", machine);
   }
+}
+
+/// What an architecture's machine runs, for people who are to build it.
+const char* accepted(Architecture architecture) {
+  return architecture == Architecture::kArm64 ? "AArch64" : "x86-64 or i386";
+}
+
+bool accepts(Architecture architecture, std::uint16_t machine) {
+  if (architecture == Architecture::kArm64) return machine == EM_AARCH64;
+  return machine == EM_386 || machine == EM_X86_64;
 }
 
 /// The entry point in a PHYS32_ENTRY note, if there is one among `notes`.
@@ -71,14 +83,16 @@ std::optional<std::uint64_t> find_pvh_entry(Bytes notes, std::uint64_t alignment
   return std::nullopt;
 }
 
+Result<void> check_machine(const FileHeader& header, Architecture architecture,
+                           const std::string& path) {
+  if (accepts(architecture, header.machine)) return {};
+  return fail(fmt::format("guest image '{}': is for {}, this machine is {}; build it for {}", path,
+                          machine_name(header.machine), name(architecture),
+                          accepted(architecture)));
+}
+
 Result<void> check_header(Bytes file, const FileHeader& header, std::uint64_t entry_size,
                           const std::string& path) {
-  if (header.machine != EM_386 && header.machine != EM_X86_64) {
-    return fail(
-        fmt::format("guest image '{}': is for {}, this machine is x86-64; build it for "
-                    "x86-64 or i386",
-                    path, machine_name(header.machine)));
-  }
   if (header.type != ET_EXEC) {
     return fail(
         fmt::format("guest image '{}': is {}, not an executable with fixed addresses; link "
@@ -136,7 +150,7 @@ bool looks_like_elf(Bytes file) {
   return file.size() >= SELFMAG && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
 }
 
-Result<Elf> parse_elf(Bytes file, const std::string& path) {
+Result<Elf> parse_elf(Bytes file, const std::string& path, Architecture architecture) {
   const auto truncated = [&] {
     return fail(
         fmt::format("guest image '{}': is truncated, {} bytes do not hold an ELF header; "
@@ -148,14 +162,16 @@ Result<Elf> parse_elf(Bytes file, const std::string& path) {
       (file[EI_CLASS] != ELFCLASS32 && file[EI_CLASS] != ELFCLASS64)) {
     return fail(
         fmt::format("guest image '{}': is not a little-endian 32- or 64-bit ELF file; "
-                    "build it for x86-64 or i386",
-                    path));
+                    "build it for {}",
+                    path, accepted(architecture)));
   }
   Elf elf;
   elf.is_64 = file[EI_CLASS] == ELFCLASS64;
   const auto header =
       elf.is_64 ? read_file_header<Elf64_Ehdr>(file) : read_file_header<Elf32_Ehdr>(file);
   if (!header) return truncated();
+  const auto machine = check_machine(*header, architecture, path);
+  if (!machine) return tl::unexpected(machine.error());
   const auto checked =
       check_header(file, *header, elf.is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr), path);
   if (!checked) return tl::unexpected(checked.error());

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "machine/architecture.hpp"
 #include "machine/boot/bytes.hpp"
 #include "vpmu/base/result.hpp"
 
@@ -30,7 +31,9 @@ struct Elf {
 
 bool looks_like_elf(Bytes file);
 
-/// Expects looks_like_elf(). Executables for i386 and x86-64 only. `path` names the file in errors.
-Result<Elf> parse_elf(Bytes file, const std::string& path);
+/// Expects looks_like_elf(). Executables for i386 and x86-64, or for AArch64, only. `path` names
+/// the file in errors.
+Result<Elf> parse_elf(Bytes file, const std::string& path,
+                      Architecture architecture = Architecture::kX86);
 
 }  // namespace vpmu::machine::boot

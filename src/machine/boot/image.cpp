@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "machine/boot/elf.hpp"
+#include "machine/boot/image_segments.hpp"
 #include "machine/boot/multiboot_header.hpp"
 
 namespace vpmu::machine::boot {
@@ -15,9 +16,6 @@ constexpr std::uint64_t kFourGiB = std::uint64_t{1} << 32;
 
 /// Something that is no ELF file and has no multiboot header: what is it, and what to do?
 tl::unexpected<Error> unknown_format(Bytes file, const std::string& path) {
-  const auto starts_with = [&](std::initializer_list<std::uint8_t> magic) {
-    return file.size() >= magic.size() && std::equal(magic.begin(), magic.end(), file.begin());
-  };
   if (field<std::uint32_t>(file, 0x202) == 0x53726448 /* HdrS */) {
     return fail(
         fmt::format("guest image '{}': a Linux bzImage is not supported yet; give the "
@@ -30,13 +28,16 @@ tl::unexpected<Error> unknown_format(Bytes file, const std::string& path) {
                     "build it for x86-64",
                     path));
   }
+  const auto starts_with = [&](std::initializer_list<std::uint8_t> magic) {
+    return file.size() >= magic.size() && std::equal(magic.begin(), magic.end(), file.begin());
+  };
   if (starts_with({0x1f, 0x8b}) || starts_with({0x28, 0xb5, 0x2f, 0xfd}) ||
       starts_with({0xfd, '7', 'z', 'X', 'Z'})) {
     return fail(fmt::format("guest image '{}': is compressed; unpack it first", path));
   }
   return fail(
-      fmt::format("guest image '{}': neither an ELF file nor a multiboot image; give an ELF "
-                  "executable for x86-64 or i386",
+      fmt::format("guest image '{}': neither an ELF file, a multiboot image nor an arm64 Linux "
+                  "Image; give an ELF executable for x86-64, i386 or AArch64",
                   path));
 }
 
@@ -79,38 +80,17 @@ Result<Image> image_from_addresses(Bytes file, const MultibootHeader& header,
   return image;
 }
 
-/// The physical address of the virtual address e_entry; nothing if it is in no segment.
-std::optional<std::uint64_t> physical_entry(const Elf& elf) {
-  for (const ElfSegment& segment : elf.segments) {
-    const std::uint64_t offset = elf.entry - segment.virtual_address;
-    if (elf.entry >= segment.virtual_address && offset < segment.memory_size) {
-      return segment.physical_address + offset;
-    }
-  }
-  return std::nullopt;
-}
-
 Result<Image> image_from_elf(const Elf& elf, bool multiboot, const std::string& path) {
-  if (elf.segments.empty()) {
-    return fail(
-        fmt::format("guest image '{}': has no loadable segment; link it as an executable", path));
-  }
-  Image image;
-  for (const ElfSegment& segment : elf.segments) {
-    image.segments.push_back({segment.physical_address, segment.memory_size, segment.content});
-  }
+  auto loaded = image_of_segments(elf, path);
+  if (!loaded) return tl::unexpected(loaded.error());
+  Image image = std::move(*loaded);
   if (!multiboot && elf.pvh_entry) {
     image.protocol = Protocol::kPvh;
     image.entry = *elf.pvh_entry;
     return image;
   }
   const auto entry = physical_entry(elf);
-  if (!entry) {
-    return fail(
-        fmt::format("guest image '{}': its entry point {:#x} is in none of its segments; "
-                    "give the linker an entry symbol (-e, ENTRY)",
-                    path, elf.entry));
-  }
+  if (!entry) return no_entry(elf, path);
   image.entry = *entry;
   if (multiboot) {
     image.protocol = Protocol::kMultiboot;
@@ -133,34 +113,11 @@ Result<Image> image_from_elf(const Elf& elf, bool multiboot, const std::string& 
   return image;
 }
 
-/// What Image promises: order, no overlap, an entry that is part of it.
+/// What Image promises, and that the entry can be reached without paging.
 Result<Image> checked(Image image, const std::string& path) {
-  std::sort(image.segments.begin(), image.segments.end(),
-            [](const LoadSegment& a, const LoadSegment& b) { return a.address < b.address; });
-  const LoadSegment* previous = nullptr;
-  bool entry_inside = false;
-  for (const LoadSegment& segment : image.segments) {
-    if (segment.address + segment.memory_size < segment.address) {
-      return fail(
-          fmt::format("guest image '{}': a segment of {:#x} bytes at {:#x} does not fit the "
-                      "address space; link it at lower addresses",
-                      path, segment.memory_size, segment.address));
-    }
-    if (previous != nullptr && segment.address < previous->address + previous->memory_size) {
-      return fail(
-          fmt::format("guest image '{}': segments at {:#x} and {:#x} overlap; mend the "
-                      "linker script",
-                      path, previous->address, segment.address));
-    }
-    entry_inside |= image.entry - segment.address < segment.memory_size;
-    previous = &segment;
-  }
-  if (!entry_inside || image.entry >= kFourGiB) {
-    return fail(fmt::format("guest image '{}': its entry point {:#x} is {}; mend the linker script",
-                            path, image.entry,
-                            entry_inside ? "not below 4 GiB" : "in none of its segments"));
-  }
-  return image;
+  auto ordered = with_segments_in_order(std::move(image), path);
+  if (ordered && ordered->entry >= kFourGiB) return bad_entry(*ordered, "not below 4 GiB", path);
+  return ordered;
 }
 }  // namespace
 
@@ -168,6 +125,7 @@ const char* name(Protocol protocol) {
   switch (protocol) {
     case Protocol::kMultiboot: return "multiboot";
     case Protocol::kPvh: return "pvh";
+    case Protocol::kLinux: return "linux";
     case Protocol::kFreestanding: break;
   }
   return "elf64";

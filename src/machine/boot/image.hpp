@@ -17,9 +17,10 @@
 
 namespace vpmu::machine::boot {
 
-enum class Protocol : std::uint8_t { kMultiboot, kPvh, kFreestanding };
+/// How an image is started; the last two on arm64.
+enum class Protocol : std::uint8_t { kMultiboot, kPvh, kFreestanding, kLinux };
 
-/// "multiboot", "pvh" or "elf64".
+/// "multiboot", "pvh", "elf64" or "linux".
 const char* name(Protocol protocol);
 
 /// A part of the image: `content`, then zeroes up to `memory_size` bytes, at a physical address.
@@ -31,7 +32,7 @@ struct LoadSegment {
 
 struct Image {
   Protocol protocol = Protocol::kMultiboot;
-  std::uint64_t entry = 0;            ///< physical; lies in one of the segments; below 4 GiB
+  std::uint64_t entry = 0;            ///< physical; lies in one of the segments
   std::vector<LoadSegment> segments;  ///< by address, not empty, no two overlap
 
   /// One past the last byte of the last segment.
@@ -40,7 +41,8 @@ struct Image {
   }
 };
 
-/// `file` must outlive the result; `path` names it in errors.
+/// An image for x86: its entry lies below 4 GiB. `file` must outlive the result; `path` names it in
+/// errors.
 Result<Image> parse_image(Bytes file, const std::string& path);
 
 }  // namespace vpmu::machine::boot

@@ -3,11 +3,10 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "machine/boot/boot_area.hpp"
 #include "machine/boot/image_file.hpp"
 #include "machine/boot/memory_map.hpp"
+#include "machine/boot/placing.hpp"
 #include "machine/boot/start_info.hpp"
 
 namespace vpmu::machine::boot {
@@ -16,10 +15,6 @@ namespace {
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint32_t kMultibootEntryMagic = 0x2badb002;
-
-std::uint64_t in_mib(std::uint64_t bytes) {
-  return (bytes + kMiB - 1) / kMiB;
-}
 
 /// One past the last byte of the image that is in the RAM below 4 GiB.
 std::uint64_t low_end(const Image& image) {
@@ -64,24 +59,6 @@ std::uint64_t place_descriptors(BootArea& area, std::uint64_t tss) {
   return area.place(table, 16);
 }
 
-Result<std::vector<Module>> place_modules(const std::vector<std::string>& paths, BootArea& area) {
-  std::vector<Module> modules;
-  for (const std::string& path : paths) {
-    const auto file = read_file(path, "initrd");
-    if (!file) return tl::unexpected(file.error());
-    const std::uint64_t address = area.place(*file, kPage);
-    const std::uint64_t name = area.place(path);
-    if (area.full()) {
-      return fail(
-          fmt::format("initrd '{}': {} bytes do not fit into guest memory beside the image; "
-                      "give more with --mem",
-                      path, file->size()));
-    }
-    modules.push_back({address, file->size(), name});
-  }
-  return modules;
-}
-
 void enter_multiboot(BootState& state, const StartInfo& info, const GuestMemory& memory,
                      BootArea& area) {
   state.rax = kMultibootEntryMagic;
@@ -103,29 +80,6 @@ void enter_freestanding(BootState& state, const StartInfo& info, const GuestMemo
   state.rdi = place_multiboot_info(info, memory, area);
 }
 }  // namespace
-
-Result<void> place_segments(const Image& image, const GuestMemory& memory,
-                            const std::string& path) {
-  for (const LoadSegment& segment : image.segments) {
-    if (memory.host(segment.address, segment.memory_size) == nullptr) {
-      const std::uint64_t end = segment.address + segment.memory_size;
-      if (segment.address < GuestMemory::kHighBegin && end > GuestMemory::kLowEnd) {
-        return fail(
-            fmt::format("guest image '{}': the segment at {:#x} to {:#x} lies where devices "
-                        "are (3 to 4 GiB); link it elsewhere",
-                        path, segment.address, end));
-      }
-      const std::uint64_t hole = GuestMemory::kHighBegin - GuestMemory::kLowEnd;
-      const std::uint64_t needed = end > GuestMemory::kHighBegin ? end - hole : end;
-      return fail(
-          fmt::format("guest image '{}': its segment at {:#x} to {:#x} is outside the {} MiB "
-                      "of guest memory; give at least {}M with --mem, or link it lower",
-                      path, segment.address, end, memory.size() / kMiB, in_mib(needed) + 1));
-    }
-    memory.write(segment.address, segment.content);
-  }
-  return {};
-}
 
 Result<BootState> load(const LoadRequest& request, const GuestMemory& memory) {
   const auto file = read_file(request.image, "guest image");
@@ -154,14 +108,10 @@ Result<BootState> load(const Image& image, const LoadRequest& request, const Gue
   switch (image.protocol) {
     case Protocol::kMultiboot: enter_multiboot(state, info, memory, area); break;
     case Protocol::kPvh: enter_pvh(state, info, memory, area); break;
+    case Protocol::kLinux:  // that parse_image() never gives
     case Protocol::kFreestanding: enter_freestanding(state, info, memory, area); break;
   }
-  if (area.full()) {
-    return fail(
-        fmt::format("guest image '{}': {} MiB of guest memory leave no room for its start "
-                    "information; give more with --mem",
-                    request.image, memory.size() / kMiB));
-  }
+  if (area.full()) return no_room(request.image, memory);
   state.boot_area = area.begin();
   return state;
 }

@@ -24,7 +24,4 @@ Result<BootState> load(const LoadRequest& request, const GuestMemory& memory);
 /// The same for an image that was parsed, or made, already; `request.image` is only its name.
 Result<BootState> load(const Image& image, const LoadRequest& request, const GuestMemory& memory);
 
-/// Puts the segments of an image into RAM: the part of load() that may find them not to fit.
-Result<void> place_segments(const Image& image, const GuestMemory& memory, const std::string& path);
-
 }  // namespace vpmu::machine::boot

@@ -110,4 +110,26 @@ inline Elf64Builder freestanding_elf() {
   return elf;
 }
 
+/// The same for arm64: four instructions at the start of RAM.
+inline Elf64Builder arm64_elf() {
+  Elf64Builder elf;
+  elf.header.e_machine = EM_AARCH64;
+  elf.header.e_entry = 0x4000'0000;
+  elf.add(PT_LOAD, 0x4000'0000, FileBytes(16, 0x1f));
+  return elf;
+}
+
+/// An arm64 Linux `Image` of 4096 bytes in the file.
+inline FileBytes linux_image(std::uint64_t text_offset, std::uint64_t image_size,
+                             std::uint64_t flags) {
+  FileBytes file(8);
+  append(file, text_offset);
+  append(file, image_size);
+  append(file, flags);
+  file.resize(56);
+  append(file, std::uint32_t{0x644d5241});
+  file.resize(4096, 0x5a);
+  return file;
+}
+
 }  // namespace vpmu::test

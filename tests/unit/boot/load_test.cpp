@@ -2,12 +2,9 @@
 #include "machine/boot/load.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <cstring>
-#include <fstream>
 
 #include "unit/boot/elf_builder.hpp"
+#include "unit/boot/load_fixture.hpp"
 
 namespace vpmu::machine::boot {
 namespace {
@@ -16,29 +13,8 @@ using test::FileBytes;
 
 constexpr std::uint64_t kSize = 16 << 20;
 
-class LoadTest : public testing::Test {
+class LoadTest : public test::LoadFixture {
  protected:
-  std::string write(const std::string& name, const FileBytes& bytes) {
-    // Tests run at the same time, each in a process of its own.
-    std::string path = testing::TempDir() + "vpmu-load-" + std::to_string(getpid()) + "-" + name;
-    std::ofstream{path, std::ios::binary}.write(reinterpret_cast<const char*>(bytes.data()),
-                                                static_cast<std::streamsize>(bytes.size()));
-    return path;
-  }
-
-  template <class T>
-  T at(std::uint64_t address) {
-    const std::uint8_t* host = memory.host(address, sizeof(T));
-    EXPECT_NE(host, nullptr);
-    T value{};
-    if (host != nullptr) std::memcpy(&value, host, sizeof value);
-    return value;
-  }
-
-  std::string text(std::uint64_t address) {
-    return reinterpret_cast<const char*>(memory.host(address, 1));
-  }
-
   static FileBytes multiboot_elf() {
     test::Elf32Builder builder;
     builder.header.e_entry = 0x100010;
@@ -48,7 +24,7 @@ class LoadTest : public testing::Test {
     return builder.build();
   }
 
-  GuestMemory memory = *GuestMemory::create(kSize);
+  LoadTest() : LoadFixture{kSize, kPcMemory} {}
 };
 
 TEST_F(LoadTest, MultibootImageStartsWithItsInformation) {
