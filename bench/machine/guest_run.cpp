@@ -9,7 +9,7 @@
 #include "bench/support/build_files.hpp"
 #include "bench/support/child.hpp"
 #include "machine/machine.hpp"
-#include "machine/pc/silent_console.hpp"
+#include "machine/silent_console.hpp"
 
 namespace vpmu::bench {
 

@@ -13,7 +13,7 @@
 #include "bench/support/build_files.hpp"
 #include "bench/support/child.hpp"
 #include "machine/machine.hpp"
-#include "machine/pc/silent_console.hpp"
+#include "machine/silent_console.hpp"
 #include "vpmu/virt/exit_stats.hpp"
 #include "vpmu/virt/x86/pmu_request.hpp"
 

@@ -14,7 +14,7 @@
 #include "guest/exit_phases.hpp"
 #include "guests/pvperf/pvperf.h"
 #include "machine/machine.hpp"
-#include "machine/pc/silent_console.hpp"
+#include "machine/silent_console.hpp"
 #include "vpmu/virt/x86/pv_perf_config.hpp"
 
 namespace vpmu::bench {

@@ -11,8 +11,8 @@
 
 #include "bench/support/build_files.hpp"
 #include "machine/machine.hpp"
-#include "machine/pc/silent_console.hpp"
 #include "machine/profiler/profiler.hpp"
+#include "machine/silent_console.hpp"
 #include "vpmu/hostperf/lbr_host.hpp"
 
 namespace vpmu::bench {

@@ -10,7 +10,7 @@
 
 #include "bench/support/build_files.hpp"
 #include "machine/machine.hpp"
-#include "machine/pc/silent_console.hpp"
+#include "machine/silent_console.hpp"
 #include "machine/snapshot/messages.hpp"
 
 namespace vpmu::bench {

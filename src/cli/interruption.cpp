@@ -8,12 +8,12 @@
 #include <cmath>
 
 #include "cli/terminal.hpp"
-#include "machine/machine.hpp"
+#include "machine/guest_machine.hpp"
 
 namespace vpmu::cli {
 
 namespace {
-std::atomic<machine::Machine*> g_machine{nullptr};
+std::atomic<machine::GuestMachine*> g_machine{nullptr};
 std::atomic<int> g_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 
@@ -24,7 +24,7 @@ void stop_machine(int signal) {
     restore_terminal();
     _exit(128 + SIGINT);
   }
-  machine::Machine* machine = g_machine.load();
+  machine::GuestMachine* machine = g_machine.load();
   if (machine != nullptr) machine->stop();
 }
 
@@ -37,7 +37,7 @@ void install(int signal, void (*handler)(int)) {
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
 }  // namespace
 
-Interruption::Interruption(machine::Machine& machine, double seconds) {
+Interruption::Interruption(machine::GuestMachine& machine, double seconds) {
   g_signal = 0;
   g_machine = &machine;
   for (const int signal : kSignals) install(signal, stop_machine);

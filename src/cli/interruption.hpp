@@ -8,7 +8,7 @@
 #include <csignal>
 
 namespace vpmu::machine {
-class Machine;
+class GuestMachine;
 }
 
 namespace vpmu::cli {
@@ -18,7 +18,7 @@ namespace vpmu::cli {
 class Interruption {
  public:
   /// `machine` must outlive this. `seconds` 0: no time limit.
-  Interruption(machine::Machine& machine, double seconds);
+  Interruption(machine::GuestMachine& machine, double seconds);
   ~Interruption();
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;

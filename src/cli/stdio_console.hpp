@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "machine/pc/console.hpp"
+#include "machine/console.hpp"
 
 namespace vpmu::cli {
 

@@ -13,35 +13,6 @@
 namespace vpmu::machine {
 
 namespace {
-/// Input is asked for once in so many turns: a system call each. Not before the first: a guest that
-/// sets up its serial port clears what came in until then.
-constexpr unsigned kTurnsPerInput = 64;
-
-/// Timers that fire while everybody is halted without waking anybody. After so many in a row nobody
-/// believes that the next one will.
-constexpr unsigned kIdleTimers = 100'000;
-
-/// A turn also ends after so many cycles for each of its instructions: a guest may fault for ever
-/// without retiring anything.
-constexpr std::uint64_t kCyclesPerInstruction = 256;
-constexpr std::uint64_t kLongestTurn = std::uint64_t{1} << 48;
-}  // namespace
-
-const char* name(Outcome::Reason reason) {
-  switch (reason) {
-    case Outcome::Reason::kDebugExit: return "debug-exit";
-    case Outcome::Reason::kPowerOff: return "power-off";
-    case Outcome::Reason::kReset: return "reset";
-    case Outcome::Reason::kCrash: return "crash";
-    case Outcome::Reason::kInstructions: return "instruction-limit";
-    case Outcome::Reason::kHalted: return "halted";
-    case Outcome::Reason::kStopped: return "stopped";
-    case Outcome::Reason::kPaused: return "paused";
-  }
-  return "?";
-}
-
-namespace {
 /// Whether the guest can be what it is on that host.
 Result<void> check_host(const MachineConfig& config) {
   const silicon::x86::CpuModel& host = config.host();
@@ -80,7 +51,6 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
 
 Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& console)
     : config_{config},
-      console_{console},
       board_{std::move(memory), *config.model, config.vcpus, *this, console},
       pmu_config_{config.pmu.value_or(virt::x86::guest_pmu(*config.model))} {
   std::vector<hostperf::ModelledVcpu> modelled;
@@ -104,6 +74,14 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
     }
     vcpu->attach_filter(filter_slot_);
   }
+  std::vector<TurnTaker*> takers;
+  for (const auto& vcpu : vcpus_) takers.push_back(vcpu.get());
+  turns_ = std::make_unique<Turns>(Turns::Around{.vcpus = takers,
+                                                 .clock = &board_.clock,
+                                                 .perf = host_perf_.get(),
+                                                 .console = &console,
+                                                 .input = &board_.com1,
+                                                 .quantum = config.quantum});
 }
 
 Machine::~Machine() {
@@ -126,126 +104,19 @@ void Machine::start(const boot::BootState& state) {
   cpu.state_changed();
 }
 
-std::uint64_t Machine::instructions() const {
-  std::uint64_t sum = 0;
-  for (const auto& vcpu : vcpus_) sum += vcpu->instructions();
-  return sum;
-}
-
 Outcome Machine::run(const RunLimits& limits) {
   const hostperf::GuestCallbackReader reader;  // profilers ask on this thread
-  outcome_.reset();
-  while (!outcome_) run_round(limits);
-  console_.flush();
-  return *outcome_;
+  return turns_->run(limits);
 }
 
-/// Goes on with the round that schedule_ is in. Returns at its end, or with an outcome.
-void Machine::run_round(const RunLimits& limits) {
-  for (; schedule_.vcpu < vcpus_.size(); ++schedule_.vcpu) {
-    Vcpu& vcpu = *vcpus_[schedule_.vcpu];
-    if (!schedule_.in_turn && !vcpu.runnable()) continue;
-    run_turn(vcpu, limits);
-    if (outcome_) return;
-  }
-  const bool ran = schedule_.ran;
-  ++schedule_.round;
-  const bool input = (schedule_.round % kTurnsPerInput == 0 || !ran) && take_input();
-  schedule_.vcpu = 0;
-  schedule_.ran = false;
-  // Input may have woken somebody.
-  if (!ran && !input) idle();
-  if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
-}
-
-hostperf::HostCpu Machine::host_cpu(const Vcpu& vcpu) const {
-  return static_cast<hostperf::HostCpu>(vcpu.index() % host_perf_->host_cpus());
-}
-
-/// Tells the vCPU that has to leave for this one.
-void Machine::take_host_cpu(const Vcpu& vcpu) {
-  if (!config_.pv_perf) return;
-  const auto before = host_perf_->vcpu_on(host_cpu(vcpu));
-  if (before && static_cast<unsigned>(*before) != vcpu.index()) {
-    vcpus_[static_cast<unsigned>(*before)]->scheduled_out();
-  }
-}
-
-void Machine::run_turn(Vcpu& vcpu, const RunLimits& limits) {
-  if (!schedule_.in_turn) {
-    take_host_cpu(vcpu);
-    host_perf_->switch_in(static_cast<hostperf::VcpuIndex>(vcpu.index()), host_cpu(vcpu));
-    host_perf_->tick(host_cpu(vcpu));
-    schedule_.in_turn = schedule_.ran = true;
-    schedule_.idle_timers = 0;
-    vcpu.scheduled_in(host_cpu(vcpu));
-    schedule_.turn_begin = vcpu.instructions();
-    schedule_.turn_end = board_.clock.now() + longest_turn();
-  }
-  running_ = &vcpu.cpu();
-  const std::uint64_t others = instructions() - vcpu.instructions();
-  for (;;) {
-    board_.clock.run_due();
-    if (turn_is_over(vcpu, limits)) break;
-    const std::uint64_t mine = vcpu.instructions();
-    const std::uint64_t left = std::min({config_.quantum - (mine - schedule_.turn_begin),
-                                         limits.instructions - others - mine - schedule_.stalled,
-                                         limits.pause_at - others - mine});
-    const std::uint64_t until = std::min(board_.clock.next_due(), schedule_.turn_end);
-    // Where somebody only looks on, it is as if there had been no stop.
-    const std::uint64_t guests = std::min(board_.clock.next_wake(), schedule_.turn_end);
-    const x86::Cpu::Exit exit = vcpu.run(left, until, schedule_.cut);
-    schedule_.cut = exit == x86::Cpu::Exit::kBudget && board_.clock.now() < guests &&
-                    vcpu.instructions() - schedule_.turn_begin < config_.quantum;
-    if (exit == x86::Cpu::Exit::kShutdown) end(Outcome::Reason::kCrash, vcpu.index());
-    if (exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting) {
-      schedule_.in_turn = false;
-      break;
-    }
-  }
-  running_ = nullptr;
-}
-
-bool Machine::turn_is_over(const Vcpu& vcpu, const RunLimits& limits) {
-  const std::uint64_t all = instructions();
-  // A pause first: what else is to happen here can happen when the run goes on.
-  if (limits.pause_at <= all) end(Outcome::Reason::kPaused, 0);
-  if (limits.instructions <= all + schedule_.stalled) end(Outcome::Reason::kInstructions, 0);
-  if (!outcome_ && stop_.exchange(false)) end(Outcome::Reason::kStopped, 0);
-  if (outcome_) return true;
-  const std::uint64_t mine = vcpu.instructions();
-  const bool used_up = mine - schedule_.turn_begin >= config_.quantum;
-  if (!used_up && board_.clock.now() < schedule_.turn_end) return false;
-  if (mine == schedule_.turn_begin) schedule_.stalled += config_.quantum;
-  schedule_.in_turn = false;
-  return true;
-}
-
-std::uint64_t Machine::longest_turn() const {
-  return std::min(config_.quantum, kLongestTurn) * kCyclesPerInstruction;
-}
-
-void Machine::idle() {
-  console_.flush();
-  const std::uint64_t next = board_.clock.next_wake();
-  if (next != Timer::kNever && ++schedule_.idle_timers <= kIdleTimers) {
-    board_.clock.set_now(std::max(next, board_.clock.now()));
-    board_.clock.run_due();
-    return;
-  }
-  if (!console_.wait_for_input()) end(Outcome::Reason::kHalted, 0);
-}
-
-bool Machine::take_input() {
-  bool taken = false;
-  while (board_.com1.can_receive()) {
-    const auto byte = console_.next_input();
-    if (!byte) break;
-    schedule_.idle_timers = 0;
-    board_.com1.receive(*byte);
-    taken = true;
-  }
-  return taken;
+GuestFacts Machine::facts() const {
+  return {.architecture = Architecture::kX86,
+          .cpu_model = config_.model->name,
+          .host_cpu_model = config_.host().name,
+          .hz = config_.model->hz,
+          .vcpus = config_.vcpus,
+          .memory_bytes = config_.memory_bytes,
+          .quantum = config_.quantum};
 }
 
 // ---- Event filter -------------------------------------------------------------------------------
@@ -263,7 +134,7 @@ void Machine::set_event_filter(std::unique_ptr<const virt::x86::EventFilter> fil
 
 MachineState Machine::save() {
   MachineState state{.protocol = boot_state_.protocol,
-                     .schedule = schedule_,
+                     .schedule = turns_->save(),
                      .board = board_.save(),
                      .vcpus = {},
                      .host = {},
@@ -286,7 +157,7 @@ Result<void> Machine::restore(const MachineState& state) {
   if (state.branches.size() != vcpus_.size()) {
     return cannot_hold("branch logs", state.branches.size());
   }
-  if (state.schedule.vcpu >= vcpus_.size()) return cannot_hold("turn", state.schedule.vcpu);
+  if (auto turns = turns_->check(state.schedule); !turns) return turns;
   if (auto board = board_.restore(state.board); !board) return board;
   if (auto host = host_activity_->restore_schedule(state.host, vcpus_.size()); !host) return host;
   if (config_.pv_perf) place_on_host_cpus(state.host);
@@ -313,11 +184,7 @@ Result<void> Machine::restore(const MachineState& state) {
     auto conditions = vcpus_[n]->restore_conditions(state.vcpus[n].conditions);
     if (!conditions) return conditions;
   }
-  const auto& schedule = state.schedule;
-  if (schedule.in_turn && schedule.turn_end > board_.clock.now() + longest_turn()) {
-    return cannot_hold("end of the turn", schedule.turn_end);
-  }
-  schedule_ = schedule;
+  if (auto turns = turns_->restore(state.schedule); !turns) return turns;
   boot_state_.protocol = state.protocol;
   return {};
 }
@@ -353,33 +220,6 @@ Result<void> Machine::restore_filters(const MachineState& state) {
   if (!restored) return restored;
   filter_slot_.publish(std::move(filter));
   return {};
-}
-
-void Machine::stop() {
-  stop_ = true;
-  x86::Cpu* running = running_;
-  if (running != nullptr) running->request_exit();
-}
-
-// ---- What the guest asks for --------------------------------------------------------------------
-
-void Machine::end(Outcome::Reason reason, std::uint32_t value) {
-  if (outcome_) return;
-  outcome_ = Outcome{reason, value};
-  x86::Cpu* running = running_;
-  if (running != nullptr) running->request_exit();
-}
-
-void Machine::exit(std::uint32_t code) {
-  end(Outcome::Reason::kDebugExit, code);
-}
-
-void Machine::power_off() {
-  end(Outcome::Reason::kPowerOff, 0);
-}
-
-void Machine::reset() {
-  end(Outcome::Reason::kReset, 0);
 }
 
 }  // namespace vpmu::machine

@@ -7,17 +7,12 @@
 //   auto loaded = (*machine)->load({.image = "guest.elf"});
 //   Outcome outcome = (*machine)->run({});
 //
-// vCPUs run in turn on the calling thread, `quantum` instructions each. There is one machine clock:
-// it advances by the cycles of whichever vCPU runs, so that TSCs never differ or go back, and it
-// jumps to the next timer when all vCPUs are halted.
-//
-// The host has CPUs of its own, each with a PMU: vCPU n runs on host CPU n modulo their number, and
-// stays on it, halted or not, until another vCPU has its turn there.
+// vCPUs take turns (turns.hpp) on the machine clock, so that TSCs never differ or go back. The host
+// has CPUs of its own, each with a PMU.
 //
 // The guest may count what its event filter admits, everything if it has none.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -25,13 +20,16 @@
 #include <vector>
 
 #include "machine/boot/load.hpp"
+#include "machine/console.hpp"
 #include "machine/devices/machine_control.hpp"
+#include "machine/guest_machine.hpp"
 #include "machine/host_activity.hpp"
 #include "machine/pc/board.hpp"
-#include "machine/pc/console.hpp"
 #include "machine/pc/filter_log.hpp"
 #include "machine/pc/trace_sink.hpp"
 #include "machine/pc/vcpu.hpp"
+#include "machine/run.hpp"
+#include "machine/turns.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
@@ -70,51 +68,10 @@ struct MachineConfig {
   static constexpr unsigned kMaxHostCpus = 64;
 };
 
-/// How a run ended.
-struct Outcome {
-  enum class Reason : std::uint8_t {
-    kDebugExit,  ///< wrote the debug-exit port; `value` is what it wrote
-    kPowerOff,
-    kReset,
-    kCrash,         ///< triple fault on vCPU `value`
-    kInstructions,  ///< the limit was reached
-    kHalted,        ///< all vCPUs are halted, and nothing can wake one any more
-    kStopped,       ///< stop()
-    kPaused,        ///< RunLimits::pause_at was reached
-  };
-  Reason reason = Reason::kStopped;
-  std::uint32_t value = 0;
-};
-
-/// The name that reports use, e.g. "debug-exit". Never null.
-const char* name(Outcome::Reason reason);
-
-struct RunLimits {
-  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
-  std::uint64_t instructions = kNone;  ///< of all vCPUs together, exact
-  /// Return when all vCPUs together have retired this many, exact. Whatever ends run(), the next
-  /// call goes on as if there had been no pause; so does a machine restored from what save() gave.
-  std::uint64_t pause_at = kNone;
-};
-
 /// Everything of a machine but its memory and configuration.
 struct MachineState {
-  /// Whose turn it is, and how far it has come.
-  struct Schedule {
-    std::uint64_t round = 0;        ///< of turns; input is asked for in some of them only
-    std::uint32_t vcpu = 0;         ///< whose turn it is
-    bool in_turn = false;           ///< its turn has begun
-    bool ran = false;               ///< some vCPU has run in this round
-    bool cut = false;               ///< by a pause, not by what happens to the guest
-    std::uint64_t turn_begin = 0;   ///< instructions it had retired when its turn began
-    std::uint64_t turn_end = 0;     ///< machine time at which its turn ends at the latest
-    std::uint64_t stalled = 0;      ///< charged for turns in which nothing retired
-    std::uint32_t idle_timers = 0;  ///< fired in a row without waking anybody
-    friend bool operator==(const Schedule&, const Schedule&) = default;
-  };
-
   boot::Protocol protocol{};
-  Schedule schedule;
+  Turns::State schedule;
   BoardState board;
   std::vector<VcpuState> vcpus;
   HostActivityState host;
@@ -125,11 +82,11 @@ struct MachineState {
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 
-class Machine final : private MachineControl, private hostperf::HostClock {
+class Machine final : public GuestMachine, private MachineControl, private hostperf::HostClock {
  public:
   /// `console` (and the trace) must outlive the machine.
   static Result<std::unique_ptr<Machine>> create(const MachineConfig& config, Console& console);
-  ~Machine();
+  ~Machine() override;
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
@@ -138,8 +95,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   /// The same for an image that is not a file.
   Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
 
-  /// Runs the guest until it ends or a limit is reached. Flushes the console.
-  Outcome run(const RunLimits& limits);
+  Outcome run(const RunLimits& limits) override;
 
   /// What the guest may count from now on, before any vCPU executes another instruction; null:
   /// everything. For the host model's vendor. Before the first run, or between two, whose
@@ -155,8 +111,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   /// place. If it is refused the machine is of no use any more.
   Result<void> restore(const MachineState& state);
 
-  /// Ends run() soon: at an instruction boundary of the vCPU that runs. Async-signal-safe.
-  void stop();
+  void stop() override { turns_->stop(); }
 
   [[nodiscard]] const MachineConfig& config() const { return config_; }
   [[nodiscard]] const virt::x86::PmuConfig& pmu_config() const { return pmu_config_; }
@@ -164,44 +119,30 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   [[nodiscard]] Board& board() { return board_; }
   [[nodiscard]] const Board& board() const { return board_; }
   [[nodiscard]] const boot::BootState& boot_state() const { return boot_state_; }
-  [[nodiscard]] const HostActivity& host_activity() const { return *host_activity_; }
+  [[nodiscard]] GuestFacts facts() const override;
+  [[nodiscard]] Clock& clock() override { return board_.clock; }
+  [[nodiscard]] const Clock& clock() const override { return board_.clock; }
+  [[nodiscard]] const ObservedVcpu& observed(unsigned vcpu) const override { return *vcpus_[vcpu]; }
+  [[nodiscard]] const HostActivity& host_activity() const override { return *host_activity_; }
   [[nodiscard]] const FilterLog& filter_log() const { return filter_log_; }
-  [[nodiscard]] hostperf::ModelledHostPerf& host_perf() { return *host_perf_; }
-  /// Machine time in cycles.
-  [[nodiscard]] std::uint64_t now() const { return board_.clock.now(); }
-  /// Instructions retired by all vCPUs.
-  [[nodiscard]] std::uint64_t instructions() const;
+  [[nodiscard]] hostperf::ModelledHostPerf& host_perf() override { return *host_perf_; }
+  [[nodiscard]] std::uint64_t instructions() const override { return turns_->instructions(); }
 
  private:
   Machine(const MachineConfig& config, GuestMemory memory, Console& console);
 
   // MachineControl
-  void exit(std::uint32_t code) override;
-  void power_off() override;
-  void reset() override;
+  void exit(std::uint32_t code) override { turns_->end(Outcome::Reason::kDebugExit, code); }
+  void power_off() override { turns_->end(Outcome::Reason::kPowerOff, 0); }
+  void reset() override { turns_->end(Outcome::Reason::kReset, 0); }
 
   // hostperf::HostClock
   [[nodiscard]] std::uint64_t machine_time() const override { return now(); }
 
-  [[nodiscard]] hostperf::HostCpu host_cpu(const Vcpu& vcpu) const;
-  void take_host_cpu(const Vcpu& vcpu);
   void start(const boot::BootState& state);
   void place_on_host_cpus(const HostActivityState& state);
   Result<void> restore_filters(const MachineState& state);
-  void end(Outcome::Reason reason, std::uint32_t value);
-  /// A turn's length in cycles, at most.
-  [[nodiscard]] std::uint64_t longest_turn() const;
-  void run_round(const RunLimits& limits);
-  void run_turn(Vcpu& vcpu, const RunLimits& limits);
-  /// False: the turn goes on.
-  bool turn_is_over(const Vcpu& vcpu, const RunLimits& limits);
-  /// Nobody can run: time goes on to the next timer, or input is waited for.
-  void idle();
-  /// False: nothing came in, or the serial port is full.
-  bool take_input();
-
   const MachineConfig config_;
-  Console& console_;
   Board board_;
   FilterLog filter_log_;
   virt::x86::EventFilterSlot filter_slot_;
@@ -211,11 +152,7 @@ class Machine final : private MachineControl, private hostperf::HostClock {
   std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;
   std::unique_ptr<HostActivity> host_activity_;
   boot::BootState boot_state_;
-
-  std::optional<Outcome> outcome_;
-  MachineState::Schedule schedule_;
-  std::atomic<bool> stop_{false};
-  std::atomic<x86::Cpu*> running_{nullptr};
+  std::unique_ptr<Turns> turns_;
 };
 
 }  // namespace vpmu::machine

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "machine/machine.hpp"
-#include "machine/pc/silent_console.hpp"
+#include "machine/silent_console.hpp"
 
 namespace vpmu::fuzz {
 

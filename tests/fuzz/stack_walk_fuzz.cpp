@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "fuzz/fuzz_machine.hpp"
-#include "machine/profiler/guest_stack.hpp"
+#include "machine/pc/guest_stack.hpp"
 #include "machine/profiler/profiler.hpp"
-#include "machine/profiler/stack_walk.hpp"
+#include "machine/stack_walk.hpp"
 #include "vpmu/hostperf/lbr_host.hpp"
 
 namespace {

@@ -6,7 +6,7 @@
 
 #include "cli/doctor/checks.hpp"
 #include "machine/machine.hpp"
-#include "machine/pc/silent_console.hpp"
+#include "machine/silent_console.hpp"
 
 namespace vpmu::cli::doctor {
 

@@ -10,13 +10,14 @@
 #include <cstdint>
 
 #include "machine/bus.hpp"
-#include "machine/devices/byte_sink.hpp"
+#include "machine/byte_receiver.hpp"
+#include "machine/byte_sink.hpp"
 #include "machine/devices/interrupt_lines.hpp"
 #include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
-class Uart16550 final : public PortDevice {
+class Uart16550 final : public PortDevice, public ByteReceiver {
  public:
   static constexpr std::uint16_t kCom1 = 0x3f8;
   static constexpr unsigned kCom1Line = 4;
@@ -26,9 +27,8 @@ class Uart16550 final : public PortDevice {
   void add_to(Bus& bus) { bus.add_ports(first_port_, 8, *this); }
   void reset();
 
-  /// A byte comes in. If there is no room it is lost and the guest sees an overrun.
-  void receive(std::uint8_t byte);
-  [[nodiscard]] bool can_receive() const { return state_.received < capacity(); }
+  void receive(std::uint8_t byte) override;
+  [[nodiscard]] bool can_receive() const override { return state_.received < capacity(); }
 
   std::uint32_t read_port(std::uint16_t port, unsigned bytes) override;
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;

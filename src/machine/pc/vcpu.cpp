@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
+#include "machine/pc/guest_stack.hpp"
 #include "machine/pc/lvtpc.hpp"
 
 namespace vpmu::machine {
@@ -147,7 +148,7 @@ x86::Cpu::Exit Vcpu::run_cpu(std::uint64_t instructions, std::uint64_t until) {
   return cpu_.run(instructions, until);
 }
 
-x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool resumes) {
+CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool resumes) {
   enter(resumes);
   time_offset_ = board_.clock.now() - cpu_.cycles();
   until_ = until;
@@ -164,6 +165,21 @@ x86::Cpu::Exit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool r
   const bool sleeps = exit == x86::Cpu::Exit::kHalted || exit == x86::Cpu::Exit::kWaiting;
   if (pv_perf_ && sleeps) pv_perf_->sleeps();
   return exit;
+}
+
+// ---- Seen from outside --------------------------------------------------------------------------
+
+ObservedVcpu::Place Vcpu::last_retired() const {
+  const x86::CodePlace place = cpu_.last_retired().place;
+  return {place.linear, place.user};
+}
+
+std::size_t Vcpu::call_chain(std::span<std::uint64_t> chain) const {
+  return machine::call_chain(cpu_, chain);
+}
+
+std::size_t Vcpu::call_chain_of_last(std::span<std::uint64_t> chain) const {
+  return machine::call_chain(cpu_, cpu_.last_retired(), chain);
 }
 
 std::uint64_t Vcpu::now() {

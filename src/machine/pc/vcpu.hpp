@@ -14,11 +14,13 @@
 #include "machine/clock.hpp"
 #include "machine/devices/cpu_signals.hpp"
 #include "machine/devices/local_apic.hpp"
+#include "machine/guest_machine.hpp"
 #include "machine/pc/board.hpp"
 #include "machine/pc/counter_log.hpp"
 #include "machine/pc/plain_msrs.hpp"
 #include "machine/pc/trace_sink.hpp"
 #include "machine/pc/vcpu_pv_perf.hpp"
+#include "machine/turns.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/environment.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
@@ -58,7 +60,9 @@ struct VcpuState {
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
 
-class Vcpu final : private x86::Environment,
+class Vcpu final : public TurnTaker,
+                   public ObservedVcpu,
+                   private x86::Environment,
                    private CpuSignals,
                    private TimeSource,
                    private virt::x86::PmiSink,
@@ -88,28 +92,31 @@ class Vcpu final : private x86::Environment,
   /// The PMU and PV perf give their host events back. The vCPU does not run any more.
   void detach_pmu();
 
-  /// A new turn begins, on that host CPU, where host perf has switched it in.
-  void scheduled_in(hostperf::HostCpu cpu);
-  /// Another vCPU is about to get the host CPU that this one is on.
-  void scheduled_out();
-  /// Runs from the clock's time on and leaves the clock at the time it got to. See x86::Cpu::run().
-  /// `resumes`: the run before, here or where the vCPU was saved, was cut short, as one that is not
-  /// paused would not have been.
-  x86::Cpu::Exit run(std::uint64_t instructions, std::uint64_t until, bool resumes = false);
-  [[nodiscard]] bool runnable();
+  // TurnTaker
+  void scheduled_in(hostperf::HostCpu cpu) override;
+  void scheduled_out() override;
+  CpuExit run(std::uint64_t instructions, std::uint64_t until, bool resumes) override;
+  void request_exit() override { cpu_.request_exit(); }
+  [[nodiscard]] bool runnable() override;
+  [[nodiscard]] std::uint64_t instructions() const override {
+    return totals_.read(silicon::RawEvent::kInstructions, silicon::kAllPrivileges);
+  }
+
+  // ObservedVcpu. Linear addresses.
+  [[nodiscard]] const silicon::RetireTotals& totals() const override { return totals_; }
+  [[nodiscard]] Place last_retired() const override;
+  std::size_t call_chain(std::span<std::uint64_t> chain) const override;
+  std::size_t call_chain_of_last(std::span<std::uint64_t> chain) const override;
+
   /// What the guest's PMU and PV perf have put off until the vCPU runs is done now.
   void program_counters() { enter_pmu(); }
 
   [[nodiscard]] unsigned index() const { return config_.topology.apic_id; }
-  [[nodiscard]] std::uint64_t instructions() const {
-    return totals_.read(silicon::RawEvent::kInstructions, silicon::kAllPrivileges);
-  }
 
   [[nodiscard]] x86::Cpu& cpu() { return cpu_; }
   [[nodiscard]] const x86::Cpu& cpu() const { return cpu_; }
   [[nodiscard]] LocalApic& apic() { return apic_; }
   [[nodiscard]] silicon::RetireTotals& totals() { return totals_; }
-  [[nodiscard]] const silicon::RetireTotals& totals() const { return totals_; }
   [[nodiscard]] silicon::Deadlines& deadlines() { return deadlines_; }
   [[nodiscard]] silicon::CycleConditions& conditions() { return conditions_; }
   [[nodiscard]] silicon::MemoryModel& memory_model() { return memory_model_; }

@@ -12,8 +12,8 @@ using hostperf::Target;
 using hostperf::VcpuIndex;
 
 struct EventCounts::Private final : Timer, hostperf::OverflowHandler {
-  Private(Machine& machine_in, std::uint64_t interval_in, CountsObserver* observer_in)
-      : Timer{machine_in.board().clock, Wakes::kNobody},
+  Private(GuestMachine& machine_in, std::uint64_t interval_in, CountsObserver* observer_in)
+      : Timer{machine_in.clock(), Wakes::kNobody},
         machine{machine_in},
         interval{interval_in},
         observer{observer_in},
@@ -31,7 +31,7 @@ struct EventCounts::Private final : Timer, hostperf::OverflowHandler {
   void on_timer() override;
   void on_overflow(EventId, std::uint64_t) override {}  // nobody has a period
 
-  Machine& machine;
+  GuestMachine& machine;
   const std::uint64_t interval;
   CountsObserver* const observer;
   const std::uint64_t began;
@@ -44,7 +44,7 @@ Result<void> EventCounts::Private::open(const std::vector<CountedEvent>& events)
     EventAttr attr = event.attr;
     attr.period = 0;
     auto& of_event = ids.emplace_back();
-    for (std::uint32_t n = 0; n < machine.vcpus().size(); ++n) {
+    for (std::uint32_t n = 0; n < machine.facts().vcpus; ++n) {
       const auto id = open_event(machine, event.name, attr, Target::of(VcpuIndex{n}), *this);
       if (!id) return tl::unexpected(id.error());
       of_event.push_back(*id);
@@ -80,7 +80,7 @@ void EventCounts::Private::on_timer() {
 EventCounts::EventCounts() = default;
 EventCounts::~EventCounts() = default;
 
-Result<std::unique_ptr<EventCounts>> EventCounts::attach(Machine& machine,
+Result<std::unique_ptr<EventCounts>> EventCounts::attach(GuestMachine& machine,
                                                          const std::vector<CountedEvent>& events,
                                                          std::uint64_t interval,
                                                          CountsObserver* observer) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "machine/machine.hpp"
+#include "machine/guest_machine.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/host_perf.hpp"
 
@@ -43,7 +43,7 @@ class EventCounts {
  public:
   /// Opens each event on each vCPU and enables it, in that order. Before the machine's first run,
   /// or between two. `interval`: cycles of machine time, 0 for none; `observer` may then be null.
-  static Result<std::unique_ptr<EventCounts>> attach(Machine& machine,
+  static Result<std::unique_ptr<EventCounts>> attach(GuestMachine& machine,
                                                      const std::vector<CountedEvent>& events,
                                                      std::uint64_t interval = 0,
                                                      CountsObserver* observer = nullptr);

@@ -33,12 +33,12 @@ Result<void> check_number(std::size_t events) {
   return fail(std::to_string(events) + " events: give at most " + std::to_string(kMostEvents));
 }
 
-Result<hostperf::EventId> open_event(Machine& machine, const std::string& name,
+Result<hostperf::EventId> open_event(GuestMachine& machine, const std::string& name,
                                      const EventAttr& attr, Target target,
                                      hostperf::OverflowHandler& handler) {
   const auto opened = machine.host_perf().open(attr, target, handler);
   if (opened) return *opened;
-  const std::string_view model = machine.config().host().name;
+  const std::string_view model = machine.facts().host_cpu_model;
   return fail("event '" + name + "': " + why(opened.error(), attr, model));
 }
 

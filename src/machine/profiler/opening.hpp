@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <string>
 
-#include "machine/machine.hpp"
+#include "machine/guest_machine.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/host_perf.hpp"
 
@@ -19,7 +19,7 @@ static_assert(kMostEvents <= hostperf::ModelledHostPerf::kEventsPerHostCpu);
 Result<void> check_number(std::size_t events);
 
 /// An error names the event, what is wrong with it and what to do.
-Result<hostperf::EventId> open_event(Machine& machine, const std::string& name,
+Result<hostperf::EventId> open_event(GuestMachine& machine, const std::string& name,
                                      const hostperf::EventAttr& attr, hostperf::Target target,
                                      hostperf::OverflowHandler& handler);
 

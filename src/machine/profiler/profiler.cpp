@@ -6,7 +6,6 @@
 #include <optional>
 #include <span>
 
-#include "machine/profiler/guest_stack.hpp"
 #include "machine/profiler/opening.hpp"
 #include "machine/profiler/sampling_rate.hpp"
 #include "vpmu/hostperf/guest_callbacks.hpp"
@@ -47,8 +46,8 @@ SampledMode guest_mode(bool user) {
 }  // namespace
 
 struct Profiler::Private final : Timer, hostperf::OverflowHandler {
-  Private(Machine& machine_in, const ProfilerConfig& config_in, hostperf::SampleSink& sink_in)
-      : Timer{machine_in.board().clock, Wakes::kNobody},
+  Private(GuestMachine& machine_in, const ProfilerConfig& config_in, hostperf::SampleSink& sink_in)
+      : Timer{machine_in.clock(), Wakes::kNobody},
         machine{machine_in},
         perf{machine_in.host_perf()},
         config{config_in},
@@ -65,15 +64,15 @@ struct Profiler::Private final : Timer, hostperf::OverflowHandler {
   void on_overflow(EventId id, std::uint64_t cookie) override;
   void on_timer() override;
 
-  [[nodiscard]] const x86::Cpu* interrupted(const Opened& each, Sample& sample) const;
-  void locate(const x86::Cpu& cpu, const SamplingEvent& event, Sample& sample);
+  [[nodiscard]] const ObservedVcpu* interrupted(const Opened& each, Sample& sample) const;
+  void locate(const ObservedVcpu& vcpu, const SamplingEvent& event, Sample& sample);
   void record_branches(const Opened& each, Sample& sample);
   /// Counts that the sample which is due stands for. Goes on from there.
   std::uint64_t take_counts(Opened& each);
   [[nodiscard]] std::uint64_t running(const Opened& each, const EventPast& past) const;
   void look_again();
 
-  Machine& machine;
+  GuestMachine& machine;
   ModelledHostPerf& perf;
   const ProfilerConfig config;
   hostperf::SampleSink& sink;
@@ -105,8 +104,7 @@ Result<void> check(const ProfilerConfig& config) {
 
 Result<void> Profiler::Private::open() {
   const bool on_cpus = config.on_host_cpus;
-  const auto targets =
-      static_cast<std::uint32_t>(on_cpus ? perf.host_cpus() : machine.vcpus().size());
+  const std::uint32_t targets = on_cpus ? perf.host_cpus() : machine.facts().vcpus;
   for (std::size_t event = 0; event < config.events.size(); ++event) {
     for (std::uint32_t n = 0; n < targets; ++n) {
       const Target target =
@@ -125,7 +123,7 @@ Result<void> Profiler::Private::open(std::size_t number, Target target) {
   EventAttr attr = event.attr;
   attr.cookie = opened.size();
   if (event.frequency != 0) {
-    const std::uint64_t hz = machine.config().model->hz;
+    const std::uint64_t hz = machine.facts().hz;
     opening.rate.emplace(hz, event.frequency, attr.period);
     attr.period = opening.rate->period();
     const std::uint64_t between =
@@ -147,9 +145,10 @@ Result<void> Profiler::Private::open(std::size_t number, Target target) {
 std::uint64_t Profiler::Private::running(const Opened& each, const EventPast& past) const {
   if (each.target.kind == Target::Kind::kVcpu) return past.time_running_cycles;
   std::uint64_t cycles = 0;
-  for (std::size_t n = each.target.index; n < machine.vcpus().size(); n += perf.host_cpus()) {
-    cycles +=
-        machine.vcpus()[n]->totals().read(silicon::RawEvent::kCycles, silicon::kAllPrivileges);
+  for (std::size_t n = each.target.index; n < machine.facts().vcpus; n += perf.host_cpus()) {
+    cycles += machine.observed(static_cast<unsigned>(n))
+                  .totals()
+                  .read(silicon::RawEvent::kCycles, silicon::kAllPrivileges);
   }
   return cycles;
 }
@@ -171,7 +170,7 @@ std::uint64_t Profiler::Private::take_counts(Opened& each) {
 }
 
 /// Null: no vCPU is on the CPU.
-const x86::Cpu* Profiler::Private::interrupted(const Opened& each, Sample& sample) const {
+const ObservedVcpu* Profiler::Private::interrupted(const Opened& each, Sample& sample) const {
   sample.host_cpu = perf.cpu(each.id);
   if (each.target.kind == Target::Kind::kVcpu) {
     sample.vcpu = each.target.index;
@@ -180,10 +179,11 @@ const x86::Cpu* Profiler::Private::interrupted(const Opened& each, Sample& sampl
   } else {
     return nullptr;
   }
-  return &machine.vcpus()[sample.vcpu]->cpu();
+  return &machine.observed(sample.vcpu);
 }
 
-void Profiler::Private::locate(const x86::Cpu& cpu, const SamplingEvent& event, Sample& sample) {
+void Profiler::Private::locate(const ObservedVcpu& vcpu, const SamplingEvent& event,
+                               Sample& sample) {
   GuestSnapshot guest;
   if (!event.attr.exclude_guest) guest = hostperf::GuestCallbacks::host().snapshot();
   if (guest.state == 0) {
@@ -199,14 +199,14 @@ void Profiler::Private::locate(const x86::Cpu& cpu, const SamplingEvent& event, 
   // which the next instruction is.
   const bool excluded = user ? event.attr.exclude_user : event.attr.exclude_kernel;
   if (!event.precise && !excluded) {
-    if (!room.empty()) sample.callchain = room.first(call_chain(cpu, room));
+    if (!room.empty()) sample.callchain = room.first(vcpu.call_chain(room));
     return;
   }
-  const x86::Cpu::Retired last = cpu.last_retired();
-  sample.mode = guest_mode(last.place.user);
-  sample.ip = last.place.linear;
+  const ObservedVcpu::Place last = vcpu.last_retired();
+  sample.mode = guest_mode(last.user);
+  sample.ip = last.address;
   sample.exact = true;
-  if (!room.empty()) sample.callchain = room.first(call_chain(cpu, last, room));
+  if (!room.empty()) sample.callchain = room.first(vcpu.call_chain_of_last(room));
 }
 
 void Profiler::Private::record_branches(const Opened& each, Sample& sample) {
@@ -218,12 +218,12 @@ void Profiler::Private::on_overflow(EventId, std::uint64_t cookie) {
   Opened& each = opened[cookie];
   Sample sample;
   sample.event = static_cast<std::uint32_t>(each.event);
-  const x86::Cpu* const cpu = interrupted(each, sample);
-  if (cpu == nullptr) return;
-  const Clock& clock = machine.board().clock;
+  const ObservedVcpu* const vcpu = interrupted(each, sample);
+  if (vcpu == nullptr) return;
+  const Clock& clock = machine.clock();
   sample.time_ns = clock.to_ns(clock.now());
   sample.period = take_counts(each);
-  locate(*cpu, config.events[each.event], sample);
+  locate(*vcpu, config.events[each.event], sample);
   record_branches(each, sample);
   ++samples[each.event];
   sink.on_sample(sample);
@@ -252,7 +252,8 @@ void Profiler::Private::on_timer() {
 Profiler::Profiler() = default;
 Profiler::~Profiler() = default;
 
-Result<std::unique_ptr<Profiler>> Profiler::attach(Machine& machine, const virt::GuestProvider&,
+Result<std::unique_ptr<Profiler>> Profiler::attach(GuestMachine& machine,
+                                                   const virt::GuestProvider&,
                                                    const ProfilerConfig& config,
                                                    hostperf::SampleSink& sink) {
   if (auto checked = check(config); !checked) return tl::unexpected(checked.error());

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "machine/machine.hpp"
+#include "machine/guest_machine.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/sample.hpp"
 #include "vpmu/virt/running_vcpu.hpp"
@@ -59,7 +59,7 @@ class Profiler {
  public:
   /// Before the machine's first run, or between two. All must outlive the profiler, which must go
   /// before the machine. An error names the event and what to do.
-  static Result<std::unique_ptr<Profiler>> attach(Machine& machine,
+  static Result<std::unique_ptr<Profiler>> attach(GuestMachine& machine,
                                                   const virt::GuestProvider& provider,
                                                   const ProfilerConfig& config,
                                                   hostperf::SampleSink& sink);

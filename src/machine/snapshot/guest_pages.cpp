@@ -85,9 +85,9 @@ Result<void> runs_of(const GuestMemory& memory, std::uint64_t begin, std::uint64
 }  // namespace
 
 Result<void> for_each_run(const GuestMemory& memory, std::size_t most_pages, const Take& take) {
-  auto low = runs_of(memory, 0, memory.low_size(), most_pages, take);
+  auto low = runs_of(memory, memory.begin(), memory.low_size(), most_pages, take);
   if (!low) return low;
-  return runs_of(memory, GuestMemory::kHighBegin, memory.high_size(), most_pages, take);
+  return runs_of(memory, memory.high_begin(), memory.high_size(), most_pages, take);
 }
 
 }  // namespace vpmu::machine::snapshot

@@ -327,8 +327,8 @@ Result<void> decode_vectors(const proto::LocalApic& message, LocalApic::State& s
 // ---- Field by field -----------------------------------------------------------------------------
 
 template <>
-struct Fields<MachineState::Schedule> {
-  using S = MachineState::Schedule;
+struct Fields<Turns::State> {
+  using S = Turns::State;
   using M = proto::Schedule;
   static constexpr auto list =
       std::tuple{number(&S::round, &M::round, &M::set_round),

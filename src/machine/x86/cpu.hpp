@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "machine/code_pages.hpp"
+#include "machine/cpu_exit.hpp"
 #include "machine/x86/branch_log.hpp"
 #include "machine/x86/core.hpp"
 #include "machine/x86/cpu_state.hpp"
@@ -64,13 +65,7 @@ class Cpu final : public silicon::RetireSource, public silicon::x86::BranchSourc
   void sipi(std::uint8_t vector);
   void raise_nmi();
 
-  enum class Exit : std::uint8_t {
-    kBudget,     ///< the instructions or cycles given are used up
-    kHalted,     ///< HLT, and nothing to wake it yet
-    kWaiting,    ///< after INIT: waits for a SIPI
-    kRequested,  ///< request_exit() was called by a device or signal handler
-    kShutdown,   ///< triple fault
-  };
+  using Exit = CpuExit;
 
   /// Runs until at least one of: `instructions` retired; machine time (Environment::now) reached
   /// `until` cycles; another exit. Never runs past `until` by more than the instruction that

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "machine/byte_sink.hpp"
 #include "machine/clock.hpp"
-#include "machine/devices/byte_sink.hpp"
 #include "machine/devices/cpu_signals.hpp"
 #include "machine/devices/interrupt_lines.hpp"
 #include "machine/devices/machine_control.hpp"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "machine/profiler/guest_stack.hpp"
+#include "machine/pc/guest_stack.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string_view>
 
-#include "machine/profiler/stack_walk.hpp"
+#include "machine/stack_walk.hpp"
 
 namespace vpmu::machine {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "machine/devices/byte_sink.hpp"
+#include "machine/byte_sink.hpp"
 
 namespace vpmu::machine {
 

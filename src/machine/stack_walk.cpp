@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "machine/profiler/stack_walk.hpp"
+#include "machine/stack_walk.hpp"
 
 #include <array>
 #include <cstring>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "machine/profiler/guest_stack.hpp"
+#include "machine/pc/guest_stack.hpp"
 
 #include <algorithm>
 #include <array>

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "machine/pc/console.hpp"
+#include "machine/console.hpp"
 
 namespace vpmu::machine {
 
