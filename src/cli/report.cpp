@@ -54,7 +54,7 @@ Json pmu(const virt::x86::PmuConfig& config) {
 
 Json retired(const silicon::RetireTotals& totals) {
   Json json = Json::object();
-  for (std::size_t i = 0; i < silicon::kNamedRawEventCount; ++i) {
+  for (std::size_t i = 0; i < silicon::kCommonRawEventCount; ++i) {
     const auto event = static_cast<RawEvent>(i);
     const std::uint64_t user = totals.read(event, {.user = true, .kernel = false});
     const std::uint64_t kernel = totals.read(event, {.user = false, .kernel = true});

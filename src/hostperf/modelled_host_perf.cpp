@@ -33,15 +33,15 @@ constexpr std::uint64_t scale(std::uint64_t count, std::uint64_t to, std::uint64
 
 }  // namespace
 
-ModelledHostPerf::ModelledHostPerf(const silicon::x86::CpuModel& model,
-                                   std::span<const ModelledVcpu> vcpus, const ModelledHost& host)
+ModelledHostPerf::ModelledHostPerf(const HostCpuModel& model, std::span<const ModelledVcpu> vcpus,
+                                   const ModelledHost& host)
     : model_{model},
-      hz_{host.hz != 0 ? host.hz : model.hz},
+      hz_{host.hz != 0 ? host.hz : model.hz()},
       time_{std::make_unique<Time>(host.clock, vcpus)},
       rotation_cycles_{std::max<std::uint64_t>(scale(host.rotation_ns, hz_, kNsPerSecond), 1)},
       vcpus_{vcpus.size()} {
-  const bool has_lbr = model.lbr.exists();
-  if (has_lbr) scratch_ = std::make_unique<silicon::x86::LbrStack>(model.lbr);
+  const bool has_lbr = model.lbr().exists();
+  if (has_lbr) scratch_ = std::make_unique<silicon::x86::LbrStack>(model.lbr());
   const auto add_context = [&](std::uint8_t events, std::uint8_t first_deadline,
                                const ModelledVcpu* task) {
     const auto first_id = static_cast<std::uint32_t>(contexts_.size()) * kIdsPerContext;
@@ -52,7 +52,7 @@ ModelledHostPerf::ModelledHostPerf(const silicon::x86::CpuModel& model,
   const std::size_t cpus = host.cpus == 0 ? vcpus_ : host.cpus;
   for (std::size_t n = 0; n < cpus; ++n) {
     add_context(kEventsPerHostCpu, kEventsPerVcpu, nullptr);
-    cpus_.push_back(std::make_unique<Cpu>(static_cast<HostCpu>(n), *contexts_.back(), model.lbr));
+    cpus_.push_back(std::make_unique<Cpu>(static_cast<HostCpu>(n), *contexts_.back(), model.lbr()));
     if (n < vcpus_) cpus_.back()->switch_to(contexts_[n].get());
   }
 }
@@ -220,7 +220,7 @@ HostCpu ModelledHostPerf::cpu(EventId id) const {
 // ---- Last branch records ------------------------------------------------------------------------
 
 LbrHost* ModelledHostPerf::lbr() {
-  return model_.lbr.exists() && model_.lbr.call_stack ? this : nullptr;
+  return model_.lbr().exists() && model_.lbr().call_stack ? this : nullptr;
 }
 
 /// A guest's LBR event. Where its registers are: in the unit while it is active.
@@ -253,7 +253,7 @@ silicon::x86::LbrState ModelledHostPerf::lbr_state(EventId id) const {
   const GuestLbr guest = guest_lbr(id);
   if (guest.unit != nullptr) return guest.unit->save();
   if (guest.records.valid) return guest.records.state;
-  return {.depth = model_.lbr.depth};
+  return {.depth = model_.lbr().depth};
 }
 
 bool ModelledHostPerf::set_lbr_state(EventId id, const silicon::x86::LbrState& state) {

@@ -47,9 +47,7 @@ std::optional<Programme> guest_lbr_programme(const EventAttr& attr) {
   return Programme{.counters = kGuestLbrCounter, .lbr = {.kind = LbrUse::Kind::kGuest}};
 }
 
-}  // namespace
-
-std::optional<Programme> programme(const EventAttr& attr, const CpuModel& model) {
+std::optional<Programme> programme_x86(const EventAttr& attr, const CpuModel& model) {
   if (is_guest_lbr_event(attr, model)) return guest_lbr_programme(attr);
   if ((attr.config & ~known_bits(model)) != 0) return std::nullopt;
   const auto* row =
@@ -85,6 +83,28 @@ std::optional<Programme> programme(const EventAttr& attr, const CpuModel& model)
                                 .privileges = found.privileges};
   }
   return found;
+}
+
+/// The cycle counter is a fixed one.
+std::optional<Programme> programme_arm64(const EventAttr& attr,
+                                         const silicon::arm64::CpuModel& model) {
+  constexpr std::uint64_t kLast = 0xffff;
+  if (attr.config > kLast || attr.branch_type != 0) return std::nullopt;
+  const auto number = static_cast<std::uint16_t>(attr.config);
+  const auto* row = silicon::arm64::find_event(model.events, number);
+  if (row == nullptr) return std::nullopt;
+  unsigned counters = (1u << model.pmu.event_counters) - 1;
+  if (number == silicon::arm64::kCpuCycles) counters |= 1u << kFirstFixed;
+  return Programme{.raw = row->raw,
+                   .privileges = counted_privileges(attr),
+                   .counters = static_cast<CounterSet>(counters)};
+}
+
+}  // namespace
+
+std::optional<Programme> programme(const EventAttr& attr, const HostCpuModel& model) {
+  return model.x86() != nullptr ? programme_x86(attr, *model.x86())
+                                : programme_arm64(attr, *model.arm64());
 }
 
 }  // namespace vpmu::hostperf

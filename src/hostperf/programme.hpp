@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "hostperf/counter_budget.hpp"
+#include "vpmu/hostperf/host_cpu_model.hpp"
 #include "vpmu/hostperf/host_perf.hpp"
 #include "vpmu/silicon/cycle_conditions.hpp"
-#include "vpmu/silicon/x86/cpu_model.hpp"
 
 namespace vpmu::hostperf {
 
@@ -24,6 +24,6 @@ struct Programme {
 };
 
 /// Empty: the model cannot count it.
-std::optional<Programme> programme(const EventAttr& attr, const silicon::x86::CpuModel& model);
+std::optional<Programme> programme(const EventAttr& attr, const HostCpuModel& model);
 
 }  // namespace vpmu::hostperf

@@ -29,6 +29,9 @@ const char* name(RawEvent event) {
       "dtlb-load-walks",
       "dtlb-store-walks",
       "dtlb-walks",
+      "exceptions",
+      "interrupts",
+      "exception-returns",
   };
   const auto index = static_cast<std::size_t>(event);
   return index < kNamedRawEventCount ? kNames[index] : "condition";

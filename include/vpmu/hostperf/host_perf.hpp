@@ -80,6 +80,7 @@ struct EventAttr {
   /// Event select, unit mask, edge, inversion and counter mask, and on Intel IN_TX and IN_TXCP, at
   /// their places in the CPU's event select register (silicon::x86::EventSelect, AmdEventSelect);
   /// all other bits 0. On Intel, event select 0 with unit mask k+1 is what fixed counter k counts.
+  /// On AArch64 the number of the PMUv3 event.
   std::uint64_t config = 0;
   /// Counts between overflows; 0: the event never overflows.
   std::uint64_t period = 0;

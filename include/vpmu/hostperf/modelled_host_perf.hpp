@@ -26,12 +26,12 @@
 #include <span>
 #include <vector>
 
+#include "vpmu/hostperf/host_cpu_model.hpp"
 #include "vpmu/hostperf/host_perf.hpp"
 #include "vpmu/hostperf/lbr_host.hpp"
 #include "vpmu/silicon/cycle_conditions.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
-#include "vpmu/silicon/x86/cpu_model.hpp"
 #include "vpmu/silicon/x86/lbr_stack.hpp"
 
 namespace vpmu::hostperf {
@@ -99,7 +99,7 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   static constexpr std::uint8_t kEventsPerHostCpu = 16;
 
   /// vCPU n is on host CPU n, as far as there are so many.
-  ModelledHostPerf(const silicon::x86::CpuModel& model, std::span<const ModelledVcpu> vcpus,
+  ModelledHostPerf(const HostCpuModel& model, std::span<const ModelledVcpu> vcpus,
                    const ModelledHost& host = {});
   ~ModelledHostPerf() override;
   ModelledHostPerf(const ModelledHostPerf&) = delete;
@@ -146,7 +146,7 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
 
   /// Null if the model has no last branch records, or none that could keep a call stack.
   LbrHost* lbr() override;
-  [[nodiscard]] const silicon::x86::LbrModel& lbr_model() const override { return model_.lbr; }
+  [[nodiscard]] const silicon::x86::LbrModel& lbr_model() const override { return model_.lbr(); }
   std::optional<Access> read_lbr(EventId event, MsrIndex msr) override;
   std::optional<Access> write_lbr(EventId event, MsrIndex msr, std::uint64_t value) override;
   [[nodiscard]] silicon::x86::LbrState lbr_state(EventId event) const override;
@@ -180,7 +180,7 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   [[nodiscard]] Cpu& cpu_of(HostCpu cpu) const;
   [[nodiscard]] bool watches_conditions(Target target) const;
 
-  const silicon::x86::CpuModel& model_;
+  const HostCpuModel model_;
   const std::uint64_t hz_;
   std::unique_ptr<Time> time_;
   std::uint64_t rotation_cycles_;

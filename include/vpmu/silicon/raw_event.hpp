@@ -34,6 +34,9 @@ enum class RawEvent : std::uint8_t {
   kDtlbLoadWalks,         ///< page walks for loads: neither TLB level had the page
   kDtlbStoreWalks,        ///< ... for stores
   kDtlbWalks,             ///< both
+  kExceptions,            ///< AArch64: exceptions taken, interrupts included
+  kInterrupts,            ///< AArch64: IRQs and FIQs taken
+  kExceptionReturns,      ///< AArch64: ERETs retired
   /// Cycles or edges of a condition, by slot: see cycle_conditions.hpp. Means something else for
   /// every slot and time, so nothing reports these by name.
   kCondition0,
@@ -43,6 +46,9 @@ inline constexpr std::size_t kConditionSlots = 8;
 /// The events that have a meaning of their own, first in the enumeration.
 inline constexpr std::size_t kNamedRawEventCount = static_cast<std::size_t>(RawEvent::kCondition0);
 inline constexpr std::size_t kRawEventCount = kNamedRawEventCount + kConditionSlots;
+
+/// The events that no architecture keeps to itself, first among those with a meaning.
+inline constexpr std::size_t kCommonRawEventCount = static_cast<std::size_t>(RawEvent::kExceptions);
 
 constexpr RawEvent condition_event(std::size_t slot) {
   return static_cast<RawEvent>(kNamedRawEventCount + slot);

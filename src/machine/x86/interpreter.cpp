@@ -117,6 +117,10 @@ inline void Limits::stop_before(RawEvent event, std::uint64_t left, const Core& 
       if (core.memory_model == nullptr) break;
       memory = std::min(memory, divide_up(left, kMostMisses));
       break;
+    // AArch64's, which never happen here.
+    case RawEvent::kExceptions:
+    case RawEvent::kInterrupts:
+    case RawEvent::kExceptionReturns: break;
     // Conditions on cycles: while they are watched, instructions run one at a time.
     case RawEvent::kCondition0: break;
   }

@@ -112,5 +112,33 @@ TEST(Programme, BitsThatAreNotAboutTheEventAreRefused) {
   }
 }
 
+TEST(ProgrammeArm64, AnEventNumberIsWhatTheModelsTableSays) {
+  const auto& model = *silicon::arm64::find_cpu_model("neoverse-n1");
+  for (const auto& row : model.events) {
+    const auto found = programme({.config = row.number}, model);
+    ASSERT_TRUE(found.has_value()) << row.name;
+    EXPECT_EQ(found->raw, row.raw) << row.name;
+    EXPECT_EQ(found->privileges, silicon::kAllPrivileges) << row.name;
+  }
+}
+
+TEST(ProgrammeArm64, OnlyCyclesAlsoFitOnTheCycleCounter) {
+  const auto& model = *silicon::arm64::find_cpu_model("neoverse-n1");
+  const unsigned event_counters = (1u << model.pmu.event_counters) - 1;
+  for (const auto& row : model.events) {
+    const bool cycles = row.number == silicon::arm64::kCpuCycles;
+    EXPECT_EQ(programme({.config = row.number}, model)->counters,
+              event_counters | (cycles ? 1u << kFirstFixed : 0u))
+        << row.name;
+  }
+}
+
+TEST(ProgrammeArm64, WhatTheModelHasNotIsNotCounted) {
+  const auto& model = *silicon::arm64::find_cpu_model("cortex-a72");
+  EXPECT_FALSE(programme({.config = silicon::arm64::kChain}, model).has_value());
+  EXPECT_FALSE(programme({.config = 0x1'0011}, model).has_value());
+  EXPECT_FALSE(programme({.config = 0x11, .branch_type = 1}, model).has_value());
+}
+
 }  // namespace
 }  // namespace vpmu::hostperf

@@ -345,7 +345,7 @@ TEST(Interpreter, DeadlinesInRandomProgramsFireWhereSingleStepsReachThem) {
     const Bytes code = random_loop(random, n % 4 >= 2);
     const unsigned cpl = n % 2 == 0 ? 0 : 3;
     const silicon::MemoryHierarchy hierarchy = n % 3 == 0 ? silicon::MemoryHierarchy{} : kTiny;
-    const auto event = static_cast<RawEvent>(random() % silicon::kNamedRawEventCount);
+    const auto event = static_cast<RawEvent>(random() % silicon::kCommonRawEventCount);
     const PrivilegeSet privileges{cpl == 3, cpl == 0};
     const std::uint64_t due = 1 + random() % 60;
     const auto prepare = [&](Guest& guest) {
