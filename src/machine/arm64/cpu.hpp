@@ -24,6 +24,7 @@
 #include "machine/arm64/cpu_state.hpp"
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64/registers.hpp"
+#include "machine/cpu_exit.hpp"
 #include "machine/guest_memory.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/arm64/cpu_model.hpp"
@@ -64,12 +65,7 @@ class Cpu final : public silicon::RetireSource {
   void power_off();
   [[nodiscard]] bool powered() const;
 
-  enum class Exit : std::uint8_t {
-    kBudget,     ///< the instructions or cycles given are used up
-    kHalted,     ///< WFI or WFE, and nothing to wake it yet
-    kWaiting,    ///< off: waits for power_on()
-    kRequested,  ///< request_exit() was called by a device or signal handler
-  };
+  using Exit = CpuExit;
 
   /// Runs until at least one of: `instructions` retired; machine time (Environment::now) reached
   /// `until` cycles; another exit. Never runs past `until` by more than the instruction or

@@ -11,13 +11,14 @@
 #include <cstdint>
 
 #include "machine/bus.hpp"
-#include "machine/devices/byte_sink.hpp"
+#include "machine/byte_receiver.hpp"
+#include "machine/byte_sink.hpp"
 #include "machine/devices/interrupt_lines.hpp"
 #include "vpmu/base/result.hpp"
 
 namespace vpmu::machine {
 
-class Pl011 final : public MmioDevice {
+class Pl011 final : public MmioDevice, public ByteReceiver {
  public:
   static constexpr std::uint64_t kAddress = 0x0900'0000;
   static constexpr std::uint64_t kLength = 0x1000;
@@ -30,8 +31,8 @@ class Pl011 final : public MmioDevice {
 
   /// A byte comes in. If there is no room it is lost and the guest sees an overrun; if the receiver
   /// is disabled it is lost without a trace.
-  void receive(std::uint8_t byte);
-  [[nodiscard]] bool can_receive() const;
+  void receive(std::uint8_t byte) override;
+  [[nodiscard]] bool can_receive() const override;
 
   /// Registers are words, of which the low bytes can be accessed alone.
   std::uint64_t read_mmio(std::uint64_t offset, unsigned bytes) override;

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "machine/devices/byte_sink.hpp"
+#include "machine/byte_sink.hpp"
 #include "machine/devices/machine_control.hpp"
 
 namespace vpmu::machine {
