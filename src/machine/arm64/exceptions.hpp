@@ -47,8 +47,9 @@ struct Exception {
   ExceptionKind kind = ExceptionKind::kSynchronous;
   bool has_syndrome = true;  ///< not IRQ and FIQ
   bool has_address = false;  ///< FAR_EL1
+  bool completes = false;    ///< the instruction has been executed: SVC
   std::uint64_t return_address = 0;
-  std::uint64_t syndrome = 0;  ///< if from EL1: its class is worked out by take()
+  std::uint64_t syndrome = 0;  ///< as from EL0: take() knows the class from EL1
   std::uint64_t address = 0;
 
   friend bool operator==(const Exception&, const Exception&) = default;
@@ -90,6 +91,10 @@ void take(Core& core, Registers& registers, const Exception& exception);
 /// ERET at EL1: PSTATE from SPSR_EL1, the program counter from ELR_EL1. If SPSR_EL1 is not one that
 /// can be returned to, PSTATE.IL is set and level and stack pointer stay (D1.11.4).
 void exception_return(Core& core, Registers& registers);
+
+/// The program counter after a branch to `target` at the current level: without the tag where
+/// TCR_EL1.TBIx has it ignored.
+[[nodiscard]] std::uint64_t branch_address(const Core& core, std::uint64_t target);
 
 /// PSTATE.SP becomes `select`: the stack pointers change places.
 void select_stack(Core& core, Registers& registers, bool select);
