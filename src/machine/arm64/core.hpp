@@ -126,7 +126,6 @@ struct Core {
   std::array<std::uint64_t, 2> sp_el{};
 
   std::uint64_t sctlr = Sctlr::kRes1 | Sctlr::kSpan.kMask;
-  std::uint64_t actlr = 0;
   std::uint64_t cpacr = 0;
   std::uint64_t ttbr0 = 0;
   std::uint64_t ttbr1 = 0;
