@@ -45,7 +45,7 @@ void Bus::write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) {
 
 std::uint64_t Bus::read_mmio(std::uint64_t address, unsigned bytes) {
   const auto* range = find(mmio_, address, bytes);
-  if (range == nullptr) return all_ones(bytes);
+  if (range == nullptr) return nobody_ & all_ones(bytes);
   return range->device->read_mmio(address - range->first, bytes);
 }
 

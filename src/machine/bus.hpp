@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Where devices are: I/O ports and physical addresses that are not RAM. A read nobody answers gives
-// all ones, a write nobody takes disappears, as on a PC.
+// all ones, as on a PC, unless the bus is told otherwise; a write nobody takes disappears.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,9 @@ class MmioDevice {
 
 class Bus {
  public:
+  /// What a read of a physical address gives that nobody answers, before it is cut to its size.
+  explicit Bus(std::uint64_t nobody = ~std::uint64_t{0}) : nobody_{nobody} {}
+
   /// Devices must outlive the bus. Ranges must not overlap (asserted).
   void add_ports(std::uint16_t first, std::uint32_t count, PortDevice& device);
   void add_mmio(std::uint64_t first, std::uint64_t length, MmioDevice& device);
@@ -53,6 +56,7 @@ class Bus {
     MmioDevice* device;
     [[nodiscard]] std::uint64_t length_in_bytes() const { return length; }
   };
+  const std::uint64_t nobody_;
   std::vector<PortRange> ports_;
   std::vector<MmioRange> mmio_;
 };

@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "machine/architecture.hpp"
 #include "machine/clock.hpp"
 #include "machine/host_activity.hpp"
 #include "machine/run.hpp"
@@ -16,8 +17,6 @@
 #include "vpmu/silicon/retire_totals.hpp"
 
 namespace vpmu::machine {
-
-enum class Architecture : std::uint8_t { kX86, kArm64 };
 
 /// What the machine was made as. Text is static.
 struct GuestFacts {

@@ -5,16 +5,17 @@ namespace vpmu::virt {
 
 const char* name(ExitReason reason) {
   static constexpr const char* kNames[kExitReasonCount] = {
-      "msr-read",    "msr-write",
-      "rdpmc",       "cpuid",
-      "port-io",     "mmio",
-      "apic-access", "cr-access",
-      "dr-access",   "hlt",
-      "pause",       "hypercall",
-      "exception",   "interrupt-window",
-      "nmi-window",  "external-interrupt",
-      "init",        "sipi",
-      "other",
+      "msr-read",     "msr-write",
+      "rdpmc",        "cpuid",
+      "port-io",      "mmio",
+      "apic-access",  "cr-access",
+      "dr-access",    "hlt",
+      "pause",        "hypercall",
+      "exception",    "interrupt-window",
+      "nmi-window",   "external-interrupt",
+      "init",         "sipi",
+      "other",        "sysreg-read",
+      "sysreg-write", "wait",
   };
   return kNames[static_cast<std::size_t>(reason)];
 }

@@ -11,6 +11,7 @@
 
 #include "machine/boot/arm64_image.hpp"
 #include "machine/boot/arm64_load.hpp"
+#include "machine/boot/boot_area.hpp"
 
 namespace {
 void must(bool holds) {

@@ -24,7 +24,7 @@ enum class ExitReason : std::uint8_t {
   kDrAccess,    ///< MOV to and from debug registers
   kHlt,
   kPause,            ///< a PAUSE loop that was left
-  kHypercall,        ///< VMCALL, VMMCALL
+  kHypercall,        ///< VMCALL, VMMCALL; HVC, SMC, semihosting
   kException,        ///< intercepted exceptions, triple faults included
   kInterruptWindow,  ///< the guest became able to take a waiting interrupt
   kNmiWindow,
@@ -32,8 +32,11 @@ enum class ExitReason : std::uint8_t {
   kInit,
   kSipi,
   kOther,
+  kSystemRegisterRead,  ///< MRS and MSR of what the hypervisor keeps: PMU, physical timer, SGIs
+  kSystemRegisterWrite,
+  kWait,  ///< WFI, WFE
 };
-inline constexpr std::size_t kExitReasonCount = 19;
+inline constexpr std::size_t kExitReasonCount = 22;
 
 /// The name that reports use, e.g. "msr-write". Never null.
 const char* name(ExitReason reason);
@@ -64,6 +67,9 @@ constexpr std::uint64_t modelled_cost(ExitReason reason) {
     case ExitReason::kInit: return kRoundTrip + 1000;
     case ExitReason::kSipi: return kRoundTrip + 1000;
     case ExitReason::kOther: return kRoundTrip;
+    case ExitReason::kSystemRegisterRead: return kRoundTrip + 200;
+    case ExitReason::kSystemRegisterWrite: return kRoundTrip + 400;
+    case ExitReason::kWait: return kRoundTrip + 2000;  // as kHlt
   }
   return kRoundTrip;
 }
