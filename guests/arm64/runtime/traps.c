@@ -55,9 +55,7 @@ struct recovery* trap_dispatch(struct trap* frame) {
 }
 
 struct trap guard(void (*function)(void*), void* argument) {
-  struct recovery recovery;
-  recovery.spsr = read_sysreg(daif) | SPSR_EL1H;
-  recovery.trap.kind = NO_TRAP;
+  struct recovery recovery = {.spsr = read_sysreg(daif) | SPSR_EL1H, .trap.kind = NO_TRAP};
   const unsigned cpu = current_cpu();
   struct recovery* outer = recoveries[cpu];
   recoveries[cpu] = &recovery;

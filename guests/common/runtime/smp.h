@@ -16,3 +16,5 @@ void smp_wait(unsigned cpu);
 
 /// What another CPU does once it runs: the functions it is given, for ever.
 _Noreturn void smp_serve(unsigned cpu);
+/// That CPU has been turned off while it ran a function.
+void smp_forget(unsigned cpu);

@@ -26,3 +26,7 @@ void smp_run(unsigned cpu, void (*function)(void*), void* argument) {
 void smp_wait(unsigned cpu) {
   while (tasks[cpu].function != 0) pause();
 }
+
+void smp_forget(unsigned cpu) {
+  tasks[cpu].function = 0;
+}
