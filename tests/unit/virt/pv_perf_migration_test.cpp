@@ -54,7 +54,7 @@ struct Host final : hostperf::OverflowHandler {
 
 /// What one instruction retires.
 struct Instruction {
-  std::array<std::uint8_t, silicon::kNamedRawEventCount> events{};
+  std::array<std::uint8_t, silicon::kCommonRawEventCount> events{};
   Privilege privilege = Privilege::kKernel;
 };
 
