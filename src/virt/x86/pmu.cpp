@@ -84,17 +84,6 @@ bool take(std::atomic<bool>& flag) {
 
 }  // namespace
 
-const char* name(CounterStatus status) {
-  switch (status) {
-    case CounterStatus::kOff: return "off";
-    case CounterStatus::kCounting: return "counting";
-    case CounterStatus::kUnsupportedEvent: return "unsupported event";
-    case CounterStatus::kStarved: return "starved";
-    case CounterStatus::kDenied: return "denied";
-  }
-  return "?";
-}
-
 Pmu::Pmu(const PmuConfig& config, hostperf::HostPerf& perf, hostperf::VcpuIndex vcpu, PmiSink& sink)
     : config_{config},
       perf_{perf},

@@ -3,9 +3,9 @@
 // Virtual PMU: what moves with the guest.
 #include "vpmu/virt/x86/pmu_state.hpp"
 
-#include <charconv>
 #include <string>
 
+#include "virt/pmu_state_check.hpp"
 #include "virt/x86/counter_sets.hpp"
 #include "vpmu/virt/x86/pmu.hpp"
 
@@ -13,28 +13,13 @@ namespace vpmu::virt::x86 {
 
 namespace {
 
-std::string hex(std::uint64_t value) {
-  char text[16];
-  const auto end = std::to_chars(text, text + sizeof text, value, 16).ptr;
-  return "0x" + std::string(text, end);
-}
-
-tl::unexpected<Error> differs(const char* what, std::uint64_t saved, std::uint64_t here) {
-  return fail(std::string{"PMU state: saved with "} + what + " " + std::to_string(saved) +
-              ", this PMU has " + std::to_string(here));
-}
-
 Result<void> same_config(const PmuConfig& saved, const PmuConfig& here) {
   if (saved.vendor != here.vendor) {
     const char* vendor = name(saved.vendor);
     return fail(std::string{"PMU state: saved on an "} + vendor +
                 " CPU, this one is of another vendor");
   }
-  struct Field {
-    const char* name;
-    std::uint64_t saved, here;
-  };
-  const Field fields[] = {
+  const ConfigField fields[] = {
       {"version", saved.version, here.version},
       {"general-purpose counters:", saved.gp_counters, here.gp_counters},
       {"counter width", saved.gp_width, here.gp_width},
@@ -50,25 +35,12 @@ Result<void> same_config(const PmuConfig& saved, const PmuConfig& here) {
       {"TSX:", saved.tsx, here.tsx},
       {"Host-Only and Guest-Only:", saved.host_guest_only, here.host_guest_only},
   };
-  for (const Field& field : fields) {
-    if (field.saved != field.here) return differs(field.name, field.saved, field.here);
-  }
-  return {};
-}
-
-Result<void> only(std::uint64_t writable, std::uint64_t value, const char* what) {
-  if ((value & ~writable) == 0) return {};
-  return fail(std::string{"PMU state: "} + what + " is " + hex(value) + ", of which bits " +
-              hex(value & ~writable) + " cannot be set");
+  return same_fields(fields);
 }
 
 template <class State>
 auto& counter_of(State& state, CounterIndex index) {
   return is_fixed(index) ? state.fixed[place(index)] : state.gp[place(index)];
-}
-
-bool is_status(CounterStatus status) {
-  return status <= CounterStatus::kDenied;
 }
 
 }  // namespace
