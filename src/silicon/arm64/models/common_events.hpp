@@ -29,6 +29,8 @@ inline constexpr std::array kOnEveryCore{
     EventRow{0x04, "L1D_CACHE", RawEvent::kMemoryAccesses, kAccesses, kCommonEvents},
     EventRow{0x05, "L1D_TLB_REFILL", RawEvent::kDtlbMisses, kAccesses, kCommonEvents},
     EventRow{0x08, "INST_RETIRED", RawEvent::kInstructions, "", kCommonEvents},
+    EventRow{0x09, "EXC_TAKEN", RawEvent::kExceptions, "", kCommonEvents},
+    EventRow{0x0a, "EXC_RETURN", RawEvent::kExceptionReturns, "", kCommonEvents},
     EventRow{0x10, "BR_MIS_PRED", RawEvent::kMispredictedBranches, kPredictor, kCommonEvents},
     EventRow{0x11, "CPU_CYCLES", RawEvent::kCycles, "", kCommonEvents},
     EventRow{0x12, "BR_PRED", RawEvent::kBranches, kRetiredOnly, kCommonEvents},
@@ -48,6 +50,7 @@ inline constexpr std::array kOnEveryCore{
     EventRow{0x71, "ST_SPEC", RawEvent::kStores, kAccesses, kRecommendedEvents},
     EventRow{0x76, "PC_WRITE_SPEC", RawEvent::kTakenBranches, kRetiredOnly, kRecommendedEvents},
     EventRow{0x79, "BR_RETURN_SPEC", RawEvent::kReturns, kRetiredOnly, kRecommendedEvents},
+    EventRow{0x86, "EXC_IRQ", RawEvent::kInterrupts, "FIQs are counted too", kRecommendedEvents},
 };
 
 /// Neoverse N1's and V1's, beyond those.
