@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/snapshot/snapshot.hpp"
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "machine/snapshot/guest_pages.hpp"
@@ -161,7 +161,7 @@ Result<void> read_memory(const GuestMemory& memory, RecordReader& reader) {
         address % kPageBytes == 0 && content.size() % kPageBytes == 0 && !content.empty();
     std::uint8_t* to = whole_pages ? memory.host(address, content.size()) : nullptr;
     if (to == nullptr || address < expected) return damaged("memory is not where it belongs");
-    std::memcpy(to, content.data(), content.size());
+    std::ranges::copy(content, to);
     expected = address + content.size();
   }
 }
