@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Stock perf reads our recordings: guest samples as guest, names, stacks, branches, counts, and not
-# one warning. What is expected of `profiled` is said in guests/x86/profile/profiled.c.
+# one warning. What is expected of `profiled` is said in guests/common/profile/profiled.c.
 import json
 import re
 import subprocess

@@ -6,7 +6,7 @@
 // innermost first:
 //
 //   work::tenth  leaf  branch  kernel_work  part  run_parts  guest_main  runtime_start
-//       start64
+//       start64 (x86-64) or guest_entry (AArch64)
 //   work::fifth  Tree::descend (depth + 1 times)  branch  kernel_work  ... (as above)
 //   user::most   inner  middle (depth + 1 times)  user_work  user_begin
 //
@@ -15,7 +15,9 @@
 //   parts=N    how often all of it is done: 10; a part is 1,000,000 instructions
 //   depth=N    of the recursions, at most 100: 10
 // With --smp N every CPU does the same.
+#include "profile/user_call.h"
 #include "runtime/check.h"
+#include "runtime/cpu.h"
 #include "runtime/smp.h"
 #include "runtime/start.h"
 #include "runtime/traps.h"
@@ -30,12 +32,7 @@ static uint64_t user_exits[MAX_CPUS];
 
 static __attribute__((noinline)) void part(unsigned cpu) {
   kernel_work(ROUNDS, depth);
-  const struct trap trap = run_user((struct user_entry){.rip = (uint64_t)user_begin,
-                                                        .rsp = USER_STACK_TOP - cpu * USER_STACK,
-                                                        .rflags = 2,
-                                                        .rdi = ROUNDS,
-                                                        .rsi = depth});
-  if (trap.vector == VECTOR_USER_EXIT) ++user_exits[cpu];
+  if (user_call(user_begin, USER_STACK_TOP - cpu * USER_STACK, ROUNDS, depth)) ++user_exits[cpu];
 }
 
 static __attribute__((noinline)) void run_parts(void* unused) {
