@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Runs the demo and puts side by side what the guest read with RDPMC when it ended and what the
+# Runs the demo and puts side by side what the guest read from its counters when it ended and what the
 # machine says it retired. Then profiles it from outside:
 #
 #   cmake -DVPMU=build/release/vpmu -DGUEST=build/release/guests/x86/demo.elf [-DCPU=model]
@@ -12,6 +12,12 @@ cmake_minimum_required(VERSION 3.23)
 # The guest's last lines are "NAME   NUMBER"; RETIRED is the report's name for the same event.
 set(names cycles instructions branches "mispredicted branches")
 set(retired cycles instructions branches mispredicted-branches)
+set(counters RDPMC)
+if(CPU MATCHES "^(cortex|neoverse)")
+  set(names cycles instructions branches exceptions)
+  set(retired ${names})
+  set(counters PMEVCNTR)
+endif()
 
 function(grouped out number)
   string(LENGTH "${number}" length)
@@ -49,7 +55,7 @@ file(READ ${report} json)
 string(FIND "${console}" "Its counters at its very last instruction" end)
 string(SUBSTRING "${console}" 0 ${end} text)
 string(REPLACE "\r" "" text "${text}")
-padded(heading "guest, RDPMC" 42)
+padded(heading "guest, ${counters}" 42)
 padded(heading2 "machine, retired" 20)
 string(APPEND text "The whole run:\n${heading}${heading2}\n")
 set(differences 0)

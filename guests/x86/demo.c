@@ -5,6 +5,7 @@
 // another counter overflows every SAMPLE_PERIOD instructions, and its interrupt notes which piece
 // it interrupted. The last four lines are the counters' values at the very end of the run: the same
 // numbers that the machine reports as retired.
+#include "demo_pieces.h"
 #include "runtime/apic.h"
 #include "runtime/check.h"
 #include "runtime/pmu.h"
@@ -12,11 +13,9 @@
 #include "runtime/traps.h"
 
 enum {
-  COUNTERS = 4,
+  COUNTERS = PIECE_COUNTERS,
   SAMPLER = 4,  // the counter that samples where there are no fixed ones
-  SAMPLE_PERIOD = 10000,
   VECTOR_PMI = 0x60,
-  KEYS = 16384,
   COM1 = 0x3f8,
   DEBUG_EXIT = 0xf4,
   UNUSED_PORT = 0x80,
@@ -27,109 +26,13 @@ uint64_t demo_prologue_cycles(void);
 void demo_finish(const uint64_t* to_come, unsigned console_port, unsigned exit_port,
                  uint64_t reads[2][COUNTERS]);
 
-static uint32_t keys[KEYS];
-static uint64_t state = 88172645463325252;
-
-static uint64_t next_random(void) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return state;
-}
-
-// ---- The work: each piece in a section of its own, so that a sampled address tells it
-// --------------
-
-#define PIECE(name) __attribute__((section("piece_" #name), noinline))
-
-PIECE(sort) static void sort(uint32_t* begin, uint32_t* end) {
-  while (end - begin > 1) {
-    const uint32_t pivot = begin[(end - begin) / 2];
-    uint32_t *low = begin, *high = end - 1;
-    while (low <= high) {
-      while (*low < pivot) ++low;
-      while (*high > pivot) --high;
-      if (low > high) break;
-      const uint32_t key = *low;
-      *low++ = *high;
-      *high-- = key;
-    }
-    sort(begin, high + 1);
-    begin = low;
-  }
-}
-
-PIECE(hash) static uint64_t hash(const uint32_t* begin, const uint32_t* end) {
-  uint64_t value = 0xcbf29ce484222325;
-  for (int pass = 0; pass < 16; ++pass) {
-    for (const uint32_t* key = begin; key < end; ++key) {
-      value = (value ^ *key) * 0x100000001b3;
-      value ^= value >> 29;
-    }
-  }
-  return value;
-}
-
-PIECE(branch) static uint64_t branch(void) {
-  uint64_t longest = 0;
-  for (uint64_t start = 1; start <= 5000; ++start) {  // the 3n + 1 problem
-    uint64_t steps = 0;
-    for (uint64_t n = start; n != 1; ++steps) {
-      if (n % 2 == 0)
-        n /= 2;
-      else
-        n = 3 * n + 1;
-      __asm__ volatile("" : "+r"(n));
-    }
-    if (steps > longest) longest = steps;
-  }
-  return longest;
-}
-
-static volatile uint64_t result;
-static void run_sort(void) {
-  sort(keys, keys + KEYS);
-}
-static void run_hash(void) {
-  result = hash(keys, keys + KEYS);
-}
-static void run_branch(void) {
-  result += branch();
-}
-
-extern const char __start_piece_sort[], __stop_piece_sort[], __start_piece_hash[],
-    __stop_piece_hash[], __start_piece_branch[], __stop_piece_branch[];
-
-static struct piece {
-  const char* name;
-  void (*run)(void);
-  const char *code_begin, *code_end;
-  uint64_t counts[COUNTERS];
-  uint64_t samples;
-} pieces[] = {
-    {.name = "sort", .run = run_sort, __start_piece_sort, __stop_piece_sort},
-    {.name = "hash", .run = run_hash, __start_piece_hash, __stop_piece_hash},
-    {.name = "branch", .run = run_branch, __start_piece_branch, __stop_piece_branch},
-};
-enum { PIECES = sizeof pieces / sizeof *pieces };
-
 // ---- Sampling
 // ---------------------------------------------------------------------------------------
 
 static uint64_t reload;
-static volatile uint64_t samples, samples_elsewhere;
 
 static void on_pmi(struct trap* frame) {
-  ++samples;
-  unsigned i = 0;
-  while (i < PIECES && !(frame->rip >= (uint64_t)pieces[i].code_begin &&
-                         frame->rip < (uint64_t)pieces[i].code_end)) {
-    ++i;
-  }
-  if (i < PIECES)
-    ++pieces[i].samples;
-  else
-    ++samples_elsewhere;
+  sample_piece(frame->rip);
   if (pmu.fixed != 0) {
     wrmsr(MSR_FIXED_CTR0, reload);
     pmu_acknowledge(1ULL << 32);
@@ -165,28 +68,6 @@ static void stop_sampling(void) {
 // ---- The report
 // -------------------------------------------------------------------------------------
 
-static void print_row(const char* name, const uint64_t* counts, uint64_t sampled) {
-  print("  %-8s", name);
-  for (unsigned i = 0; i < COUNTERS; ++i) print("%'13lu", counts[i]);
-  print("%'10lu\n", sampled);
-}
-
-static void print_table(void) {
-  print("  %-8s%13s%13s%13s%13s%10s\n", "", "cycles", "instructions", "branches", "mispredicts",
-        "samples");
-  uint64_t sums[COUNTERS] = {0}, sampled = 0;
-  for (unsigned p = 0; p < PIECES; ++p) {
-    print_row(pieces[p].name, pieces[p].counts, pieces[p].samples);
-    for (unsigned i = 0; i < COUNTERS; ++i) sums[i] += pieces[p].counts[i];
-    sampled += pieces[p].samples;
-  }
-  print_row("sum", sums, sampled);
-  print(
-      "\n  %lu overflow interrupts, one every %'u instructions (%lu outside the three pieces):\n"
-      "  %'lu instructions by overflow, %'lu by RDPMC\n\n",
-      samples, (unsigned)SAMPLE_PERIOD, samples_elsewhere, sampled * SAMPLE_PERIOD, sums[1]);
-}
-
 /// What the counters do not see: before they were started, and after the last read.
 static void account_for_the_ends(uint64_t* to_come) {
   static uint64_t reads[2][COUNTERS];
@@ -200,26 +81,23 @@ static void account_for_the_ends(uint64_t* to_come) {
   to_come[1] += PROLOGUE_INSTRUCTIONS;
 }
 
+static uint64_t read_counter(unsigned i) {
+  return rdpmc(i);
+}
+
 void guest_main(void) {
   if (!pmu_probe() || pmu.gp < COUNTERS || (pmu.fixed == 0 && pmu.gp <= SAMPLER)) {
     panic("this machine has no PMU, or one of fewer than five counters");
   }
-  for (unsigned i = 0; i < KEYS; ++i) keys[i] = (uint32_t)(next_random() >> 32);
-
   print(
       "A guest that measures itself: %s PMU version %u, %u counters of %u bits,\n"
       "read around each piece of work through RDPMC.\n\n",
       pmu.vendor == PMU_AMD ? "AMD" : "architectural", pmu.version, pmu.gp,
       (unsigned)__builtin_ctzll(pmu.gp_mask + 1));
   start_sampling();
-  for (unsigned p = 0; p < PIECES; ++p) {
-    uint64_t before[COUNTERS];
-    for (unsigned i = 0; i < COUNTERS; ++i) before[i] = rdpmc(i);
-    pieces[p].run();
-    for (unsigned i = 0; i < COUNTERS; ++i) pieces[p].counts[i] = rdpmc(i) - before[i];
-  }
+  run_pieces(read_counter);
   stop_sampling();
-  print_table();
+  print_pieces("mispredicts", "RDPMC");
 
   uint64_t to_come[COUNTERS];
   account_for_the_ends(to_come);
