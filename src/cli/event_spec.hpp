@@ -9,6 +9,8 @@
 //                                     terms: event, umask, cmask, inv, edge, in_tx, in_tx_cp,
 //                                     config, period, freq, name; or one of the names above, then
 //                                     terms
+//   armv8_pmuv3/event=0x11/           the same on AArch64, where an event is one number: event,
+//                                     config, period, freq, name; "cpu/event=0x11/" will do
 //
 // and behind any of these `:` (or nothing, behind a slash) and modifiers: u user, k kernel, G
 // guests only, H host only, D pinned, e exclusive, p precise (up to three of them, all the same).
@@ -19,8 +21,8 @@
 #include <string_view>
 
 #include "vpmu/base/result.hpp"
+#include "vpmu/hostperf/host_cpu_model.hpp"
 #include "vpmu/hostperf/host_perf.hpp"
-#include "vpmu/silicon/x86/cpu_model.hpp"
 
 namespace vpmu::cli {
 
@@ -34,9 +36,9 @@ struct EventSpec {
 
 /// An error is one line that names what was not understood, and where a name is unknown, names like
 /// it.
-Result<EventSpec> parse_event(std::string_view text, const silicon::x86::CpuModel& model);
+Result<EventSpec> parse_event(std::string_view text, const hostperf::HostCpuModel& model);
 
 /// The same for an event that nobody samples: refuses what only samples have, `p` and `freq`.
-Result<EventSpec> parse_unsampled_event(std::string_view text, const silicon::x86::CpuModel& model);
+Result<EventSpec> parse_unsampled_event(std::string_view text, const hostperf::HostCpuModel& model);
 
 }  // namespace vpmu::cli

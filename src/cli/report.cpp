@@ -136,7 +136,7 @@ double mips(const machine::Machine& machine, const RunFacts& facts) {
 }
 }  // namespace
 
-Json outcome_json(const machine::Machine& machine, const RunFacts& facts) {
+Json outcome_json(const machine::GuestMachine& machine, const RunFacts& facts) {
   Json json{{"reason", reason(facts)}, {"status", facts.status}};
   if (facts.outcome.reason == Outcome::Reason::kDebugExit) json["value"] = facts.outcome.value;
   if (facts.outcome.reason == Outcome::Reason::kCrash) json["vcpu"] = facts.outcome.value;

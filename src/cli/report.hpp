@@ -30,7 +30,7 @@ nlohmann::ordered_json report(const machine::Machine& machine, const RunFacts& f
                               bool host_times);
 
 /// The field `outcome` of a report: how the run ended, and how far it came.
-nlohmann::ordered_json outcome_json(const machine::Machine& machine, const RunFacts& facts);
+nlohmann::ordered_json outcome_json(const machine::GuestMachine& machine, const RunFacts& facts);
 
 /// Lines, each ending with a newline.
 std::string summary(const machine::Machine& machine, const RunFacts& facts);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "vpmu/silicon/arm64/cpu_model.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
@@ -19,6 +20,10 @@ class HostCpuModel {
   /// Null: of the other architecture.
   [[nodiscard]] const silicon::x86::CpuModel* x86() const { return x86_; }
   [[nodiscard]] const silicon::arm64::CpuModel* arm64() const { return arm64_; }
+  /// As on the command line.
+  [[nodiscard]] std::string_view name() const {
+    return x86_ != nullptr ? x86_->name : arm64_->name;
+  }
   /// Cycles of the core clock in a second.
   [[nodiscard]] std::uint64_t hz() const { return x86_ != nullptr ? x86_->hz : arm64_->hz; }
   /// Its last branch records; AArch64 has none.

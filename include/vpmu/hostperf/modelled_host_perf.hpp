@@ -144,6 +144,8 @@ class ModelledHostPerf final : public HostPerf, public LbrHost {
   [[nodiscard]] EventState state(EventId event) const override;
   [[nodiscard]] HostCpu cpu(EventId event) const override;
 
+  [[nodiscard]] const HostCpuModel& model() const { return model_; }
+
   /// Null if the model has no last branch records, or none that could keep a call stack.
   LbrHost* lbr() override;
   [[nodiscard]] const silicon::x86::LbrModel& lbr_model() const override { return model_.lbr(); }

@@ -86,14 +86,15 @@ Result<ProfileDescription> describe_profile(const RecordOptions& options, const 
                                             std::vector<std::string> command_line) {
   ProfileDescription description;
   perf_data::WriterConfig& config = description.config;
-  const machine::MachineConfig& machine = run.machine().config();
+  const machine::GuestMachine& machine = run.machine();
+  const machine::GuestFacts facts = machine.facts();
   const std::string path = absolute_path(run.name().image);
   config.layout = options.as_process ? perf_data::Layout::kProcess : perf_data::Layout::kGuest;
   config.guest = printable(fs::path{path}.filename().string());
   config.command_line = std::move(command_line);
-  config.cpu_description = machine.model->name;
-  config.vcpus = machine.vcpus;
-  config.host_cpus = run.machine().host_activity().cpus();
+  config.cpu_description = facts.cpu_model;
+  config.vcpus = facts.vcpus;
+  config.host_cpus = machine.host_activity().cpus();
   if (const auto image = profile::read_elf_image(path)) {
     config.mappings = mappings(*image, path);
   } else {

@@ -17,8 +17,8 @@ namespace vpmu::cli::record {
 
 namespace {
 namespace perf_data = profile::perf_data;
+using hostperf::HostCpuModel;
 using perf_data::AttrFlag;
-using silicon::x86::CpuModel;
 
 constexpr const char* kDefaultEvent = "cycles:p";
 constexpr std::uint32_t kTypeHardware = 0, kTypeSoftware = 1, kTypeRaw = 4;
@@ -39,7 +39,7 @@ constexpr std::uint64_t flag(AttrFlag flag, std::uint64_t value = 1) {
   return value << static_cast<unsigned>(flag);
 }
 
-void set_type(std::uint64_t config, const CpuModel& model, perf_data::Attr& attr) {
+void set_type(std::uint64_t config, const HostCpuModel& model, perf_data::Attr& attr) {
   attr.type = kTypeRaw;
   attr.config = config;
   for (const HardwareEvent& event : kHardwareEvents) {
@@ -74,7 +74,7 @@ std::uint64_t branch_sample_type(std::uint32_t type) {
 }
 
 perf_data::WrittenEvent written(const machine::SamplingEvent& event, const RecordOptions& options,
-                                const CpuModel& model) {
+                                const HostCpuModel& model) {
   perf_data::WrittenEvent result;
   result.name = event.name;
   result.callchain = options.callchains;
@@ -89,16 +89,20 @@ perf_data::WrittenEvent written(const machine::SamplingEvent& event, const Recor
 }
 
 /// EventAttr::branch_type; 0: none.
-Result<std::uint32_t> branch_type(const RecordOptions& options, const CpuModel& model) {
+Result<std::uint32_t> branch_type(const RecordOptions& options, const HostCpuModel& model) {
   if (!options.branches()) return 0;
   const char* const option = options.any_branches ? "-b" : "-j";
-  if (model.lbr.depth == 0) {
+  if (model.arm64() != nullptr) {
+    return fail(fmt::format("{}: {} records no branches; record call stacks, with -g", option,
+                            model.name()));
+  }
+  if (model.lbr().depth == 0) {
     std::vector<std::string_view> others;
-    for (const CpuModel* other : silicon::x86::cpu_models()) {
+    for (const auto* other : silicon::x86::cpu_models()) {
       if (other->lbr.depth != 0) others.push_back(other->name);
     }
-    return fail(fmt::format("{}: {} records no branches; give --cpu one of {}", option, model.name,
-                            fmt::join(others, ", ")));
+    return fail(fmt::format("{}: {} records no branches; give --cpu one of {}", option,
+                            model.name(), fmt::join(others, ", ")));
   }
   auto type = parse_branch_filter(options.any_branches ? "any" : options.branch_filter);
   if (!type) return fail("-j: " + type.error().message);
@@ -106,7 +110,7 @@ Result<std::uint32_t> branch_type(const RecordOptions& options, const CpuModel& 
 }
 
 Result<machine::SamplingEvent> sampled(const std::string& text, const RecordOptions& options,
-                                       const CpuModel& model) {
+                                       const HostCpuModel& model) {
   auto spec = parse_event(text, model);
   if (!spec) return fail("-e: " + spec.error().message);
   machine::SamplingEvent event;
@@ -124,7 +128,7 @@ Result<machine::SamplingEvent> sampled(const std::string& text, const RecordOpti
 }
 }  // namespace
 
-Result<RecordedEvents> recorded_events(const RecordOptions& options, const CpuModel& model) {
+Result<RecordedEvents> recorded_events(const RecordOptions& options, const HostCpuModel& model) {
   auto texts = split_event_lists(options.events);
   if (!texts) return tl::unexpected(texts.error());
   if (texts->empty()) texts->push_back(kDefaultEvent);

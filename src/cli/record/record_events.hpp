@@ -10,7 +10,7 @@
 #include "machine/profiler/profiler.hpp"
 #include "profile/perf_data/writer.hpp"
 #include "vpmu/base/result.hpp"
-#include "vpmu/silicon/x86/cpu_model.hpp"
+#include "vpmu/hostperf/host_cpu_model.hpp"
 
 namespace vpmu::cli::record {
 
@@ -21,7 +21,7 @@ struct RecordedEvents {
 
 /// A period or a frequency of an event's own goes before that of all. An error names the option.
 Result<RecordedEvents> recorded_events(const RecordOptions& options,
-                                       const silicon::x86::CpuModel& model);
+                                       const hostperf::HostCpuModel& model);
 
 /// The one "event" of real-time sampling: the host's clock.
 profile::perf_data::WrittenEvent real_time_event(std::uint64_t frequency);

@@ -87,12 +87,11 @@ Result<void> RecordedRun::attach() {
   console.before_output([this] { progress_.erase(); });
   recording_ = std::make_unique<Recording>(
       run_.machine(), progress_, [&console, shared] { return !shared || console.at_line_start(); });
-  const silicon::x86::CpuModel& model = run_.machine().config().host();
   if (options_.real_time) {
     events_.written.push_back(real_time_event(options_.real_time_frequency()));
     return {};
   }
-  auto events = recorded_events(options_, model);
+  auto events = recorded_events(options_, run_.machine().host_perf().model());
   if (!events) return tl::unexpected(events.error());
   events_ = std::move(*events);
   machine::ProfilerConfig config;
@@ -150,9 +149,9 @@ void RecordedRun::tell() const {
   const std::uint64_t lost = real_time_ ? real_time_->lost() : 0;
   fmt::print(stderr, "vpmu: {}\n",
              recording_summary({options_.output, file_bytes(options_.output), lost}, recorded));
-  const machine::Machine& machine = run_.machine();
+  const machine::GuestMachine& machine = run_.machine();
   const std::uint64_t targets =
-      options_.on_host_cpus ? machine.host_activity().cpus() : machine.config().vcpus;
+      options_.on_host_cpus ? machine.host_activity().cpus() : machine.facts().vcpus;
   for (const RecordedTotals& event : recorded) {
     if (event.totals.samples != 0) continue;
     fmt::print(stderr, "vpmu: no samples of {}: {}\n", event.event.name,

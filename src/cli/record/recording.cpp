@@ -5,7 +5,7 @@
 
 namespace vpmu::cli::record {
 
-Recording::Recording(machine::Machine& machine, ProgressLine& progress,
+Recording::Recording(machine::GuestMachine& machine, ProgressLine& progress,
                      std::function<bool()> console_at_line_start)
     : machine_{machine},
       progress_{progress},

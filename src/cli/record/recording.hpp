@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "cli/record/progress_line.hpp"
-#include "machine/machine.hpp"
+#include "machine/guest_machine.hpp"
 #include "profile/perf_data/writer.hpp"
 #include "vpmu/hostperf/sample.hpp"
 
@@ -18,7 +18,7 @@ namespace vpmu::cli::record {
 class Recording final : public hostperf::SampleSink {
  public:
   /// `console_at_line_start`: whether the terminal's current line has nothing of the guest's on it.
-  Recording(machine::Machine& machine, ProgressLine& progress,
+  Recording(machine::GuestMachine& machine, ProgressLine& progress,
             std::function<bool()> console_at_line_start);
 
   /// Before the first sample.
@@ -28,7 +28,7 @@ class Recording final : public hostperf::SampleSink {
   void on_sample(const hostperf::Sample& sample) override;
 
  private:
-  machine::Machine& machine_;
+  machine::GuestMachine& machine_;
   ProgressLine& progress_;
   std::function<bool()> console_at_line_start_;
   std::unique_ptr<profile::perf_data::Writer> writer_;

@@ -22,7 +22,7 @@ int run_stat(const GuestOptions& guest, const StatOptions& options) {
   GuestRun run{guest};
   if (auto loaded = run.load(); !loaded) return bad_input(loaded.error());
   if (auto prepared = run.prepare(); !prepared) return bad_input(prepared.error());
-  const auto plan = plan_stat(options.events, run.machine().config().host());
+  const auto plan = plan_stat(options.events, run.machine().host_perf().model());
   if (!plan) return bad_input(plan.error());
   auto printer = StatPrinter::create(options, *plan, run);
   if (!printer) return bad_input(printer.error());

@@ -13,7 +13,7 @@
 namespace vpmu::cli::stat {
 
 namespace {
-using silicon::x86::CpuModel;
+using hostperf::HostCpuModel;
 using silicon::x86::EventSelect;
 
 constexpr const char* kTaskClock = "task-clock";
@@ -23,7 +23,8 @@ constexpr const char* kDefaults[] = {kTaskClock,    "cycles",        "instructio
                                      "cache-misses"};
 
 /// None for a condition on cycles.
-std::optional<silicon::RawEvent> raw_event(std::uint64_t config, const CpuModel& model) {
+std::optional<silicon::RawEvent> x86_event(std::uint64_t config,
+                                           const silicon::x86::CpuModel& model) {
   constexpr std::uint64_t kCondition =
       mask_of(EventSelect::kEdge, EventSelect::kInv, EventSelect::kCmask);
   if ((config & kCondition) != 0) return std::nullopt;
@@ -33,7 +34,15 @@ std::optional<silicon::RawEvent> raw_event(std::uint64_t config, const CpuModel&
   return row->raw;
 }
 
-Result<StatEvent> parse(const std::string& text, const CpuModel& model) {
+std::optional<silicon::RawEvent> raw_event(std::uint64_t config, const HostCpuModel& model) {
+  if (model.x86() != nullptr) return x86_event(config, *model.x86());
+  const auto* row =
+      silicon::arm64::find_event(model.arm64()->events, static_cast<std::uint16_t>(config));
+  if (row == nullptr) return std::nullopt;
+  return row->raw;
+}
+
+Result<StatEvent> parse(const std::string& text, const HostCpuModel& model) {
   if (text == kTaskClock) {
     StatEvent clock;
     clock.name = text;
@@ -63,14 +72,14 @@ void add(StatEvent event, StatPlan& plan) {
   plan.events.push_back(std::move(event));
 }
 
-void add_defaults(const CpuModel& model, StatPlan& plan) {
+void add_defaults(const HostCpuModel& model, StatPlan& plan) {
   for (const char* name : kDefaults) {
     if (auto event = parse(name, model)) add(std::move(*event), plan);
   }
 }
 }  // namespace
 
-Result<StatPlan> plan_stat(const std::vector<std::string>& lists, const CpuModel& model) {
+Result<StatPlan> plan_stat(const std::vector<std::string>& lists, const HostCpuModel& model) {
   const auto texts = split_event_lists(lists);
   if (!texts) return tl::unexpected(texts.error());
   StatPlan plan;

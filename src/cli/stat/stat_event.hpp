@@ -9,9 +9,9 @@
 
 #include "machine/profiler/event_counts.hpp"
 #include "vpmu/base/result.hpp"
+#include "vpmu/hostperf/host_cpu_model.hpp"
 #include "vpmu/hostperf/host_perf.hpp"
 #include "vpmu/silicon/raw_event.hpp"
-#include "vpmu/silicon/x86/cpu_model.hpp"
 
 namespace vpmu::cli::stat {
 
@@ -32,6 +32,6 @@ struct StatPlan {
 
 /// What the values of -e ask for; if there are none, what most people want to know of a guest.
 Result<StatPlan> plan_stat(const std::vector<std::string>& lists,
-                           const silicon::x86::CpuModel& model);
+                           const hostperf::HostCpuModel& model);
 
 }  // namespace vpmu::cli::stat

@@ -49,7 +49,7 @@ Result<std::unique_ptr<StatPrinter>> StatPrinter::create(const StatOptions& opti
 }
 
 std::uint64_t StatPrinter::hz() const {
-  return run_.machine().config().model->hz;
+  return run_.machine().facts().hz;
 }
 
 void StatPrinter::on_interval(const CountsReading& reading) {
@@ -80,12 +80,12 @@ std::string StatPrinter::table(const CountsReading& reading) const {
 }
 
 std::string StatPrinter::document(const CountsReading& reading) const {
-  const machine::MachineConfig& config = run_.machine().config();
+  const machine::GuestFacts facts = run_.machine().facts();
   Json json{{"stat", kStatVersion},
             {"vpmu", kVersion},
             {"guest", {{"image", run_.name().image}, {"arguments", run_.name().arguments}}},
-            {"machine", {{"vcpus", config.vcpus}}},
-            {"cpu", {{"model", config.model->name}, {"hz", config.model->hz}}},
+            {"machine", {{"vcpus", facts.vcpus}}},
+            {"cpu", {{"model", facts.cpu_model}, {"hz", facts.hz}}},
             {"outcome", outcome_json(run_.machine(), run_.facts())},
             {"counted_cycles", reading.time - begin_},
             {"events", stat_json(total_rows(reading))}};

@@ -142,6 +142,29 @@ TEST(RecordedEvents, ACpuWithoutBranchRecordsSaysWhichHaveThem) {
   }
 }
 
+TEST(RecordedEvents, AnArmCpuHasEventsButNoBranchRecords) {
+  const auto& cpu = *silicon::arm64::find_cpu_model("neoverse-v1");
+  RecordOptions options;
+  options.events = {"cycles:u", "BR_RETIRED:p", "cache-misses"};
+  const auto all = cli::record::recorded_events(options, cpu);
+  ASSERT_TRUE(all.has_value()) << all.error().message;
+  EXPECT_EQ(all->sampled[0].attr.config, 0x11u);
+  EXPECT_EQ(all->written[0].attr.type, 0u);  // PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES
+  EXPECT_EQ(all->written[0].attr.config, 0u);
+  EXPECT_EQ(all->written[1].attr.config, 4u) << "branch-instructions";
+  EXPECT_EQ(all->sampled[1].attr.config, 0x21u);
+  EXPECT_EQ(all->written[2].attr.config, 3u);
+  for (const bool any : {true, false}) {
+    options.any_branches = any;
+    options.branch_filter = any ? "" : "any_call";
+    const auto refused = cli::record::recorded_events(options, cpu);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().message,
+              std::string{any ? "-b" : "-j"} +
+                  ": neoverse-v1 records no branches; record call stacks, with -g");
+  }
+}
+
 TEST(RecordedEvents, CallStacksAreInTheFileIfAskedFor) {
   RecordOptions options;
   EXPECT_FALSE(events(options).written[0].callchain);

@@ -39,6 +39,22 @@ TEST(StatEvents, WithoutAListThereIsOneForEveryModel) {
   }
 }
 
+TEST(StatEvents, ArmCpusHaveThemAll) {
+  for (const auto* model : silicon::arm64::cpu_models()) {
+    const auto plan = plan_stat({}, *model);
+    ASSERT_TRUE(plan.has_value()) << model->name;
+    EXPECT_EQ(names(*plan).size(), 7u) << model->name;
+    for (const auto& event : plan->events) {
+      EXPECT_EQ(event.raw.has_value(), !event.task_clock) << event.name;
+    }
+  }
+  const auto plan = plan_stat({"BR_RETIRED:u,r1e"}, *silicon::arm64::find_cpu_model("neoverse-n1"));
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(plan->events[0].raw, RawEvent::kBranches);
+  EXPECT_TRUE(plan->counted[0].attr.exclude_kernel);
+  EXPECT_EQ(plan->events[1].raw, std::nullopt) << "a chained counter's, which is no event";
+}
+
 TEST(StatEvents, ATaskClockAloneHasAnEventForWhichTimePasses) {
   const auto alone = plan("task-clock");
   EXPECT_EQ(alone.events.size(), 1u);
