@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <iterator>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "cli/cpu_text.hpp"
 #include "cli/wrap.hpp"
 
 namespace vpmu::cli {
 
 namespace {
-using silicon::CacheGeometry;
-using silicon::TlbGeometry;
 using silicon::x86::CountedOn;
 using silicon::x86::CpuidResult;
 using silicon::x86::CpuModel;
@@ -34,23 +34,6 @@ std::string pmu_version(const CpuModel& model) {
 std::string counters_text(const PmuModel& pmu) {
   if (pmu.fixed_counters == 0) return fmt::format("{}", pmu.gp_counters);
   return fmt::format("{} + {} fixed", pmu.gp_counters, pmu.fixed_counters);
-}
-
-std::string size_text(CacheGeometry cache) {
-  const std::uint64_t kib = std::uint64_t{cache.sets} * cache.ways * 64 / 1024;
-  return kib < 1024 ? fmt::format("{} KiB", kib)
-                    : fmt::format("{:g} MiB", static_cast<double>(kib) / 1024);
-}
-
-std::string cache_text(CacheGeometry cache) {
-  return fmt::format("{}, {}-way", size_text(cache), cache.ways);
-}
-std::string tlb_text(TlbGeometry tlb) {
-  return fmt::format("{} pages, {}-way", tlb.sets * tlb.ways, tlb.ways);
-}
-
-double gigahertz(const CpuModel& model) {
-  return static_cast<double>(model.hz) / 1e9;
 }
 
 /// "any", "0-3", "1": the counters in `mask` of the `existing` ones.
@@ -122,29 +105,39 @@ Result<const CpuModel*> cpu_model(const std::string& name) {
   return fail(fmt::format("CPU model '{}' is not known; give one of: {}", name, known));
 }
 
+CpuLine list_line(const CpuModel& model) {
+  return {.name = std::string{model.name},
+          .vendor = name(model.vendor),
+          .identity = fmt::format("{:#x}/{:#x}", model.family, model.model),
+          .hz = model.hz,
+          .pmu = pmu_version(model),
+          .counters = counters_text(model.pmu),
+          .memory = &model.memory};
+}
+
 std::string list_cpus() {
   constexpr auto kLine = "{:<16} {:<6} {:<12} {:<5} {:<10} {:<11} {:<8} {:<9} {}\n";
+  std::vector<CpuLine> cpus;
+  for (const CpuModel* model : silicon::x86::cpu_models()) cpus.push_back(list_line(*model));
+  for (const auto* model : silicon::arm64::cpu_models()) cpus.push_back(list_line(*model));
   std::string text = fmt::format(kLine, "model", "vendor", "family/model", "GHz", "PMU", "counters",
                                  "L1D", "L2", "LLC");
-  for (const CpuModel* model : silicon::x86::cpu_models()) {
-    fmt::format_to(std::back_inserter(text), kLine, model->name, name(model->vendor),
-                   fmt::format("{:#x}/{:#x}", model->family, model->model),
-                   fmt::format("{:.2f}", gigahertz(*model)), pmu_version(*model),
-                   counters_text(model->pmu), size_text(model->memory.l1d),
-                   size_text(model->memory.l2), size_text(model->memory.llc));
+  for (const CpuLine& cpu : cpus) {
+    fmt::format_to(std::back_inserter(text), kLine, cpu.name, cpu.vendor, cpu.identity,
+                   gigahertz_text(cpu.hz), cpu.pmu, cpu.counters, size_text(cpu.memory->l1d),
+                   size_text(cpu.memory->l2), size_text(cpu.memory->llc));
   }
   return text;
 }
 
 std::string show_cpu(const CpuModel& model) {
-  const auto& memory = model.memory;
   std::string text;
   const auto out = std::back_inserter(text);
   fmt::format_to(out, "{}\n", model.name);
   fmt::format_to(out, "  identity         {}, family {:#x}, model {:#x}, stepping {}\n",
                  name(model.vendor), model.family, model.model, model.stepping);
-  fmt::format_to(out, "  clock            {:.2f} GHz (core, TSC and reference), crystal {} MHz\n",
-                 gigahertz(model), model.crystal_hz / 1'000'000);
+  fmt::format_to(out, "  clock            {} GHz (core, TSC and reference), crystal {} MHz\n",
+                 gigahertz_text(model.hz), model.crystal_hz / 1'000'000);
   fmt::format_to(out, "  PMU              {}\n", pmu_version(model));
   fmt::format_to(out, "  counters         {}, of {} bits\n", counters_text(model.pmu),
                  model.pmu.gp_width);
@@ -162,11 +155,7 @@ std::string show_cpu(const CpuModel& model) {
   fmt::format_to(out, "  branch records   {}\n", branch_records_text(model.lbr));
   if (model.lbr.architectural()) print_leaf(text, model, 0x1c);
   fmt::format_to(out, "  issue slots      {} per cycle\n", model.slots_per_cycle);
-  fmt::format_to(out, "  L1D              {}\n", cache_text(memory.l1d));
-  fmt::format_to(out, "  L2               {}\n", cache_text(memory.l2));
-  fmt::format_to(out, "  LLC              {}, shared by all vCPUs\n", cache_text(memory.llc));
-  fmt::format_to(out, "  DTLB             {}\n", tlb_text(memory.dtlb));
-  fmt::format_to(out, "  second-level TLB {}\n", tlb_text(memory.stlb));
+  text += memory_text(model.memory);
   fmt::format_to(out, "  events           {}, see `vpmu cpu show {} --events`\n",
                  model.events.size(), model.name);
   return text;
@@ -186,10 +175,7 @@ std::string show_events(const CpuModel& model) {
                    fmt::format("{:#04x}", event.selector.event),
                    fmt::format("{:#04x}", event.selector.unit_mask), counters_of(model, event),
                    silicon::name(event.raw));
-    const bool has_note = event.note[0] != '\0';
-    const std::string below =
-        fmt::format("{}{}[{}]", event.note, has_note ? " " : "", event.source);
-    text += wrapped("    ", 4, below) + '\n';
+    text += event_note_text(event.note, event.source);
   }
   return text;
 }

@@ -21,10 +21,18 @@
 #include "cli/version.hpp"
 
 namespace {
-int show_cpu(const std::string& name, bool events) {
+template <class CpuModel>
+int show_cpu(const CpuModel& model, bool events) {
+  return vpmu::cli::print(events ? vpmu::cli::show_events(model) : vpmu::cli::show_cpu(model));
+}
+
+int show_cpu_of_any_architecture(const std::string& name, bool events) {
+  if (const auto* arm64 = vpmu::silicon::arm64::find_cpu_model(name)) {
+    return show_cpu(*arm64, events);
+  }
   const auto model = vpmu::cli::cpu_model(name);
-  if (!model) return vpmu::cli::bad_input(model.error());
-  return vpmu::cli::print(events ? vpmu::cli::show_events(**model) : vpmu::cli::show_cpu(**model));
+  if (model) return show_cpu(**model, events);
+  return vpmu::cli::bad_input({model.error().message + ", or one of those of `vpmu cpu list`"});
 }
 
 /// Says what is wrong with the command line, and which help to look at.
@@ -94,7 +102,7 @@ int run_command_line(int argc, char** argv) {
   if (annotate.parsed()) return annotate.run();
   if (profile.parsed()) return profile.run();
   if (list->parsed()) return vpmu::cli::print(vpmu::cli::list_cpus());
-  if (show->parsed()) return show_cpu(model, events);
+  if (show->parsed()) return show_cpu_of_any_architecture(model, events);
   return vpmu::cli::kStatusBadInput;
 }
 }  // namespace

@@ -112,15 +112,30 @@ Result<FilterFile> compile_policy(std::string_view text, std::string_view name) 
                     std::move(compiled)};
 }
 
+FilterFile of_ranges(RangeFilter ranges, std::string_view name) {
+  FilterFile file{std::string{name}, {}, {}, {}};
+  file.ranges = std::move(ranges);
+  return file;
+}
+
 Result<FilterFile> parse_text(std::string_view text, std::string_view name) {
   FilterFile file{std::string{name}, {}, {}, {}};
   if (first_character(text) == '{') {
+    auto ranges = parse_range_json(text);
+    if (!ranges) return failure(name, ranges.error().message);
+    if (*ranges) return of_ranges(std::move(**ranges), name);
+    file.only_x86 = true;
     auto bytes = parse_filter_json(text);
     if (!bytes) return failure(name, bytes.error().message);
     file.bytes = std::move(*bytes);
     return file;
   }
-  if (is_policy(text)) return compile_policy(text, name);
+  if (is_policy(text)) {
+    auto ranges = parse_range_policy(text, name);
+    if (!ranges) return tl::unexpected(ranges.error());
+    if (*ranges) return of_ranges(std::move(**ranges), name);
+    return compile_policy(text, name);
+  }
   auto bytes = parse_hex(text, name);
   if (!bytes) return tl::unexpected(bytes.error());
   if (bytes->empty()) return failure(name, "is empty; give a filter or a policy");
@@ -146,6 +161,9 @@ Result<FilterFile> parse_filter_file(Bytes content, std::string_view name) {
 }
 
 Result<FilterImage> valid_image(const FilterFile& file, Vendor vendor) {
+  if (file.ranges) {
+    return failure(file.name, "is a filter of ranges, for AArch64 guests; give one for x86's");
+  }
   if (file.policy && file.policy->catalogue->vendor() != vendor) {
     return failure(file.name, fmt::format("is a policy for {} guests, which {} ones are not; give "
                                           "one whose `cpu` is theirs",

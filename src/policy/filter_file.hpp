@@ -6,6 +6,7 @@
 //   hex    the same as hexadecimal digits; white space does not matter
 //   json   {"action": "allow", "flags": ..., "fixed_counter_bitmap": ..., "events": [...]}
 //   policy TOML (policy.hpp), which is compiled
+//   ranges JSON or TOML with `ranges`, for AArch64 guests (range_filter.hpp)
 //
 // No valid image begins with a printable character: its first four bytes are 0 or 1.
 #pragma once
@@ -20,6 +21,7 @@
 
 #include "policy/compiler.hpp"
 #include "policy/policy.hpp"
+#include "policy/range_filter.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/virt/x86/filter_image.hpp"
 
@@ -40,6 +42,8 @@ struct FilterFile {
   std::vector<std::byte> bytes;  ///< header and entries; of a policy, of what it was compiled to
   std::optional<Policy> policy;
   std::optional<CompiledFilter> compiled;  ///< with `policy`
+  std::optional<RangeFilter> ranges{};     ///< for AArch64 guests; nothing else then
+  bool only_x86 = false;                   ///< it says so itself
 };
 
 /// Reads a file. An error is one line with the file, the place and the remedy. An image that is too

@@ -12,6 +12,7 @@
 #include "cli/filter/event_text.hpp"
 #include "cli/filter/json_words.hpp"
 #include "cli/filter/loaded_filter.hpp"
+#include "cli/filter/ranges.hpp"
 #include "cli/wrap.hpp"
 #include "policy/filter_file.hpp"
 
@@ -145,6 +146,9 @@ Result<Output> run_build(const BuildOptions& options) {
   }
   const auto file = policy::read_filter_file(options.policy);
   if (!file) return tl::unexpected(file.error());
+  const auto ranges = as_ranges(*file, options.cpu);
+  if (!ranges) return tl::unexpected(ranges.error());
+  if (*ranges) return build_ranges(**ranges, options);
   if (auto checked = check_is_policy(*file, options.cpu); !checked) {
     return tl::unexpected(checked.error());
   }

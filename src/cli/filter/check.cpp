@@ -12,6 +12,7 @@
 #include "cli/filter/dead_entries.hpp"
 #include "cli/filter/json_words.hpp"
 #include "cli/filter/loaded_filter.hpp"
+#include "cli/filter/ranges.hpp"
 #include "cli/wrap.hpp"
 
 namespace vpmu::cli::filter {
@@ -216,6 +217,13 @@ CheckResult check(const FilterFile& file, const std::vector<Vendor>& vendors,
 Result<Output> run_check(const CheckOptions& options) {
   const auto file = policy::read_filter_file(options.file);
   if (!file) return tl::unexpected(file.error());
+  const auto ranges = as_ranges(*file, options.cpu);
+  if (!ranges) return tl::unexpected(ranges.error());
+  if (*ranges) {
+    if (options.vendor.empty()) return check_ranges(**ranges, options.json);
+    return fail(fmt::format("--vendor {} contradicts {}, which is no x86 CPU; leave it out",
+                            options.vendor, (*ranges)->model->name));
+  }
   const auto asked = question(options, *file);
   if (!asked) return tl::unexpected(asked.error());
   const CheckResult result = check(*file, asked->vendors, asked->fixed_counters);

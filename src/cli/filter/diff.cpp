@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cli/filter/json_words.hpp"
+#include "cli/filter/ranges.hpp"
 #include "cli/wrap.hpp"
 #include "policy/selector_set.hpp"
 
@@ -187,6 +188,9 @@ Result<Output> run_diff(const DiffOptions& options) {
   if (!a_file) return tl::unexpected(a_file.error());
   const auto b_file = policy::read_filter_file(options.b);
   if (!b_file) return tl::unexpected(b_file.error());
+  for (const policy::FilterFile* file : {&*a_file, &*b_file}) {
+    if (auto x86 = only_x86(*file, options.cpu, "diff"); !x86) return tl::unexpected(x86.error());
+  }
   const auto catalogue = common_catalogue(*a_file, *b_file, options.cpu);
   if (!catalogue) return tl::unexpected(catalogue.error());
   const auto a = load_filter(*a_file, **catalogue);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cli/filter/json_words.hpp"
+#include "cli/filter/ranges.hpp"
 #include "cli/wrap.hpp"
 #include "policy/event_pattern.hpp"
 
@@ -189,7 +190,12 @@ Explanation explain_all(const LoadedFilter& filter) {
 }
 
 Result<Output> run_explain(const ExplainOptions& options) {
-  const auto filter = load_filter(options.file, options.cpu);
+  const auto file = policy::read_filter_file(options.file);
+  if (!file) return tl::unexpected(file.error());
+  const auto ranges = as_ranges(*file, options.cpu);
+  if (!ranges) return tl::unexpected(ranges.error());
+  if (*ranges) return explain_ranges(**ranges, options.events, options.json);
+  const auto filter = load_filter(*file, options.cpu);
   if (!filter) return tl::unexpected(filter.error());
   const bool all = options.events.empty();
   const auto explanation =

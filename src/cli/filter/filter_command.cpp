@@ -14,7 +14,8 @@ namespace vpmu::cli::filter {
 
 namespace {
 constexpr const char* kFileHelp =
-    "Filter (image, hexadecimal digits, JSON) or policy; told apart by what is in it";
+    "Filter (image, hexadecimal digits, JSON), policy, or ranges for AArch64 guests; told apart by "
+    "what is in it";
 constexpr const char* kCpuHelp =
     "CPU model (`vpmu cpu list`) or PMU of libpfm4's, for the names of events; a policy says its "
     "own";

@@ -7,6 +7,7 @@
 
 #include "cli/errno_name.hpp"
 #include "cli/filter/loaded_filter.hpp"
+#include "cli/filter/ranges.hpp"
 #include "cli/wrap.hpp"
 #include "machine/kvm/kvm_event_filter.hpp"
 
@@ -68,6 +69,7 @@ Result<Output> test_on_kernel(const FilterFile& file, machine::kvm::KvmSystem& s
 Result<Output> run_kernel_test(const std::string& path) {
   const auto file = policy::read_filter_file(path);
   if (!file) return tl::unexpected(file.error());
+  if (auto x86 = only_x86(*file, "", "test"); !x86) return tl::unexpected(x86.error());
   machine::kvm::LinuxKvmSystem system;
   return test_on_kernel(*file, system);
 }

@@ -12,6 +12,7 @@
 #include "cli/filter/event_text.hpp"
 #include "cli/filter/json_words.hpp"
 #include "cli/filter/loaded_filter.hpp"
+#include "cli/filter/ranges.hpp"
 #include "cli/wrap.hpp"
 #include "policy/event_pattern.hpp"
 #include "policy/tiers.hpp"
@@ -105,6 +106,9 @@ Json json(const EventCatalogue& catalogue, const Events& events, const TierTable
 }  // namespace
 
 Result<Output> run_list_events(const ListEventsOptions& options) {
+  if (const auto* arm64 = silicon::arm64::find_cpu_model(options.cpu)) {
+    return list_arm64_events(*arm64, options);
+  }
   const auto catalogue = EventCatalogue::of(options.cpu);
   if (!catalogue) return tl::unexpected(catalogue.error());
   const auto events = events_of(**catalogue, options.pattern);

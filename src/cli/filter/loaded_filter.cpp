@@ -30,12 +30,10 @@ Result<LoadedFilter> load_filter(const FilterFile& file, const EventCatalogue& c
   return LoadedFilter{file.name, &catalogue, std::move(*filter)};
 }
 
-Result<LoadedFilter> load_filter(const std::string& path, const std::string& cpu) {
-  const auto file = policy::read_filter_file(path);
-  if (!file) return tl::unexpected(file.error());
-  const auto catalogue = catalogue_for(*file, cpu);
+Result<LoadedFilter> load_filter(const FilterFile& file, const std::string& cpu) {
+  const auto catalogue = catalogue_for(file, cpu);
   if (!catalogue) return tl::unexpected(catalogue.error());
-  return load_filter(*file, **catalogue);
+  return load_filter(file, **catalogue);
 }
 
 const std::string& cpu_name(const EventCatalogue& catalogue) {

@@ -19,9 +19,9 @@ struct LoadedFilter {
   std::unique_ptr<const virt::x86::EventFilter> filter;
 };
 
-/// Reads a file. `cpu`: as on the command line; if it is empty, the policy says it, and for all
-/// other files it is missing.
-Result<LoadedFilter> load_filter(const std::string& path, const std::string& cpu);
+/// `cpu`: as on the command line; if it is empty, the policy says it, and for all other files it is
+/// missing.
+Result<LoadedFilter> load_filter(const policy::FilterFile& file, const std::string& cpu);
 
 /// The catalogue for a file: of `cpu` or, if that is empty, of the policy in it.
 Result<const policy::EventCatalogue*> catalogue_for(const policy::FilterFile& file,

@@ -41,9 +41,14 @@ TEST(CpuCommand, ListHasEveryModelOnALineUnderTheHeadings) {
   const std::string text = list_cpus();
   expect_fits(text);
   const auto table = lines(text);
-  ASSERT_EQ(table.size(), cpu_models().size() + 1);
+  const auto arm64 = silicon::arm64::cpu_models();
+  ASSERT_EQ(table.size(), cpu_models().size() + arm64.size() + 1);
   for (std::size_t n = 0; n < cpu_models().size(); ++n) {
     EXPECT_EQ(table[n + 1].find(cpu_models()[n]->name), 0u) << table[n + 1];
+  }
+  for (std::size_t n = 0; n < arm64.size(); ++n) {
+    const std::string& line = table[cpu_models().size() + 1 + n];
+    EXPECT_EQ(line.find(arm64[n]->name), 0u) << line;
   }
 }
 
@@ -57,6 +62,8 @@ TEST(CpuCommand, ListSaysWhatTheModelsHave) {
       {"icelake-server",
        {"Intel", "0x6/0x6a", "2.00", "version 5", "8 + 4 fixed", "48 KiB", "1.25 MiB", "48 MiB"}},
       {"skylake-server", {"Intel", "0x6/0x55", "2.10", "version 4", "8 + 3 fixed", "22 MiB"}},
+      {"neoverse-n1", {"Arm", "0xd0c/r3p1", "3.00", "PMUv3.1", "6 + cycles", "64 KiB", "32 MiB"}},
+      {"cortex-a72", {"Arm", "0xd08/r0p3", "2.00", "PMUv3 ", "6 + cycles", "32 KiB", "8 MiB"}},
       {"zen2", {"AMD", "0x17/0x31", "3.00", "core", "6", "32 KiB", "512 KiB", "16 MiB"}},
       {"zen4", {"AMD", "0x19/0x11", "2.70", "PerfMonV2", "6", "1 MiB", "32 MiB"}},
   };
@@ -145,6 +152,34 @@ TEST(CpuCommand, EventsSayWhichCountersCountThem) {
     }
     EXPECT_TRUE(found) << expected.start;
   }
+}
+
+TEST(CpuCommand, ShowsWhatAnAarch64ModelHas) {
+  for (const auto* model : silicon::arm64::cpu_models()) {
+    const std::string text = show_cpu(*model);
+    expect_fits(text);
+    EXPECT_TRUE(has(text, std::string{model->name} + "\n"));
+    EXPECT_TRUE(has(text, std::to_string(model->events.size()) + ", see"));
+  }
+  const std::string n1 = show_cpu(*silicon::arm64::find_cpu_model("neoverse-n1"));
+  EXPECT_TRUE(has(n1, "Arm, part 0xd0c, revision r3p1, MIDR_EL1 0x413fd0c1\n"));
+  EXPECT_TRUE(has(n1, "3.00 GHz, generic counter 25 MHz\n"));
+  EXPECT_TRUE(has(n1, "PMUv3.1, ID_AA64DFR0_EL1.PMUVer 4\n"));
+  EXPECT_TRUE(has(n1, "6 of 32 bits (pairs of 64 by CHAIN), and the cycle counter of 64\n"));
+}
+
+TEST(CpuCommand, EventsOfAnAarch64ModelHaveEveryRow) {
+  for (const auto* model : silicon::arm64::cpu_models()) {
+    const std::string text = show_events(*model);
+    expect_fits(text);
+    for (const auto& event : model->events) {
+      EXPECT_TRUE(has(text, event.name)) << event.name;
+      EXPECT_TRUE(has(text, event.note)) << event.note;
+      EXPECT_TRUE(has(text, event.source)) << event.source;
+    }
+  }
+  EXPECT_TRUE(has(show_events(*silicon::arm64::find_cpu_model("neoverse-n1")),
+                  "INST_RETIRED                               0x0008 instructions\n"));
 }
 
 TEST(CpuCommand, UnknownModelIsAnErrorThatListsTheKnown) {
