@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/stack_walk.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
@@ -36,6 +37,28 @@ std::optional<Frame> read_frame(std::uint64_t at, StackReader& reader) {
   return Frame{words[0], words[1]};
 }
 }  // namespace
+
+bool PagedStackReader::look_at(std::uint64_t page) {
+  if (host_ != nullptr && page == page_) return true;
+  page_ = page;
+  host_ = host_page(page);
+  return host_ != nullptr;
+}
+
+bool PagedStackReader::read(std::uint64_t address, void* to, std::size_t bytes) {
+  auto* out = static_cast<std::uint8_t*>(to);
+  while (bytes != 0) {
+    const std::uint64_t at = linear(address);
+    const std::uint64_t within = at % kPageBytes;
+    const std::size_t piece = std::min<std::size_t>(bytes, kPageBytes - within);
+    if (!look_at(at - within)) return false;
+    std::memcpy(out, host_ + within, piece);
+    address += piece;
+    out += piece;
+    bytes -= piece;
+  }
+  return true;
+}
 
 std::size_t walk_stack(const StackRegisters& registers, StackReader& reader,
                        std::span<std::uint64_t> chain) {

@@ -33,6 +33,27 @@ class StackReader {
   ~StackReader() = default;
 };
 
+/// Guest memory by pages of the host's. Each page is asked for once, as long as frames stay in it.
+class PagedStackReader : public StackReader {
+ public:
+  static constexpr std::uint64_t kPageBytes = 4096;
+
+  bool read(std::uint64_t address, void* to, std::size_t bytes) override;
+
+ protected:
+  ~PagedStackReader() = default;
+  /// Of an address in the stack's own terms.
+  [[nodiscard]] virtual std::uint64_t linear(std::uint64_t address) const { return address; }
+  /// Where the host has the page that begins at a linear address; null: unmapped or no RAM.
+  [[nodiscard]] virtual const std::uint8_t* host_page(std::uint64_t page) const = 0;
+
+ private:
+  bool look_at(std::uint64_t page);
+
+  std::uint64_t page_ = 0;
+  const std::uint8_t* host_ = nullptr;
+};
+
 /// Frames are at most so many bytes apart.
 inline constexpr std::uint64_t kFarthestFrame = std::uint64_t{1} << 20;
 

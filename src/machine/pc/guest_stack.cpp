@@ -2,7 +2,6 @@
 #include "machine/pc/guest_stack.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <string_view>
 
@@ -11,43 +10,26 @@
 namespace vpmu::machine {
 
 namespace {
-constexpr std::uint64_t kPageBytes = 4096;
+constexpr std::uint64_t kPageBytes = PagedStackReader::kPageBytes;
 
-/// The stack segment of a CPU. Each page is translated once, as long as frames stay in it.
-class GuestStack final : public StackReader {
+/// The stack segment of a CPU.
+class GuestStack final : public PagedStackReader {
  public:
   GuestStack(const x86::Cpu& cpu, std::uint64_t base, bool linear32)
       : cpu_{cpu}, base_{base}, linear32_{linear32} {}
 
-  bool read(std::uint64_t offset, void* to, std::size_t bytes) override {
-    auto* out = static_cast<std::uint8_t*>(to);
-    while (bytes != 0) {
-      std::uint64_t linear = base_ + offset;
-      if (linear32_) linear = static_cast<std::uint32_t>(linear);
-      const std::uint64_t within = linear % kPageBytes;
-      const std::size_t piece = std::min<std::size_t>(bytes, kPageBytes - within);
-      if (!look_at(linear - within)) return false;
-      std::memcpy(out, host_ + within, piece);
-      offset += piece;
-      out += piece;
-      bytes -= piece;
-    }
-    return true;
+ protected:
+  [[nodiscard]] std::uint64_t linear(std::uint64_t offset) const override {
+    return linear32_ ? static_cast<std::uint32_t>(base_ + offset) : base_ + offset;
+  }
+  [[nodiscard]] const std::uint8_t* host_page(std::uint64_t page) const override {
+    return cpu_.peek_page(page);
   }
 
  private:
-  bool look_at(std::uint64_t page) {
-    if (host_ != nullptr && page == page_) return true;
-    page_ = page;
-    host_ = cpu_.peek_page(page);
-    return host_ != nullptr;
-  }
-
   const x86::Cpu& cpu_;
   const std::uint64_t base_;
   const bool linear32_;
-  std::uint64_t page_ = 0;
-  const std::uint8_t* host_ = nullptr;
 };
 
 /// How many words of the stack lie above the return address of a function that has no frame yet, or
