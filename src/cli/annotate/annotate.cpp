@@ -27,12 +27,6 @@ Result<std::vector<std::uint8_t>> code_of(const FunctionSamples& function) {
     return fail(
         fmt::format("there is no code of {} to show; name its ELF image with --image", where));
   }
-  if (image.code == CodeSet::kAArch64) {
-    return fail(
-        fmt::format("the code of {} is of AArch64, which is not implemented yet; use "
-                    "`perf annotate`",
-                    where));
-  }
   if (image.code == CodeSet::kOther) {
     return fail(fmt::format("the code of {} is of no CPU that is known here", where));
   }
@@ -73,8 +67,9 @@ bool looks_like_64_bits(const std::vector<Instruction>& as_32_bits,
 /// and if both do, what it looks like.
 std::vector<Instruction> instructions_of(const FunctionSamples& function,
                                          const std::vector<std::uint8_t>& code, Syntax syntax) {
+  const CodeSet set = function.image->code;
+  if (set != CodeSet::kX86_32) return disassemble(code, function.start, set, syntax);
   auto as_64_bits = disassemble(code, function.start, CodeSet::kX86_64, syntax);
-  if (function.image->code == CodeSet::kX86_64) return as_64_bits;
   auto as_32_bits = disassemble(code, function.start, CodeSet::kX86_32, syntax);
   const std::uint64_t fitting_64 = fitting(function, as_64_bits);
   const std::uint64_t fitting_32 = fitting(function, as_32_bits);

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/annotate/disassembly_arm64.hpp"
+
 namespace vpmu::cli::annotate {
 
 namespace {
@@ -62,6 +64,7 @@ class Disassembler {
 
 std::vector<Instruction> disassemble(std::span<const std::uint8_t> bytes, std::uint64_t address,
                                      profile::CodeSet code, Syntax syntax) {
+  if (code == profile::CodeSet::kAArch64) return disassemble_arm64(bytes, address);
   const Disassembler disassembler{code, syntax};
   std::vector<Instruction> instructions;
   for (std::size_t at = 0; at < bytes.size();) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// x86 code as assembler text.
+// Code as assembler text.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ struct Instruction {
   std::optional<std::uint64_t> target;  ///< of a branch or call that says where it goes
 };
 
-/// One after the other; a byte that begins no instruction is one by itself, ".byte". `code`:
-/// kX86_64 or kX86_32.
+/// One after the other; a byte that begins no instruction is one by itself, ".byte"; on AArch64 a
+/// word, ".inst". `code`: not kOther. `syntax` is of x86.
 std::vector<Instruction> disassemble(std::span<const std::uint8_t> bytes, std::uint64_t address,
                                      profile::CodeSet code, Syntax syntax);
 

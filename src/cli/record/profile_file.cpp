@@ -11,6 +11,7 @@
 #include "base/user_text.hpp"
 #include "profile/symbols/elf_image.hpp"
 #include "profile/symbols/symbol_table.hpp"
+#include "vpmu/silicon/arm64/cpu_model.hpp"
 
 namespace vpmu::cli::record {
 
@@ -56,6 +57,12 @@ Result<std::string> kallsyms(const RecordOptions& options) {
   }
   return table->kallsyms();
 }
+
+/// As perf has it on Arm: without variant and revision.
+std::string perf_cpu_id(std::uint32_t midr) {
+  constexpr std::uint32_t kVariant = 0xf0'0000, kRevision = 0xf;
+  return fmt::format("{:#018x}", midr & ~(kVariant | kRevision));
+}
 }  // namespace
 
 Result<void> check_output(const RecordOptions& options, const GuestOptions& guest) {
@@ -93,6 +100,10 @@ Result<ProfileDescription> describe_profile(const RecordOptions& options, const 
   config.guest = printable(fs::path{path}.filename().string());
   config.command_line = std::move(command_line);
   config.cpu_description = facts.cpu_model;
+  if (const auto* arm = silicon::arm64::find_cpu_model(facts.cpu_model)) {
+    config.arch = "aarch64";
+    config.cpu_id = perf_cpu_id(arm->midr);
+  }
   config.vcpus = facts.vcpus;
   config.host_cpus = machine.host_activity().cpus();
   if (const auto image = profile::read_elf_image(path)) {

@@ -59,7 +59,7 @@ Features features_of(const WriterConfig& config, const FileFacts& facts) {
   Features features{
       {Feature::kHostname, one_string("vpmu")},
       {Feature::kVersion, one_string("vpmu " VPMU_VERSION)},
-      {Feature::kArch, one_string("x86_64")},
+      {Feature::kArch, one_string(config.arch)},
       {Feature::kNrCpus,
        Bytes{}.add(std::uint32_t{config.host_cpus}).add(std::uint32_t{config.host_cpus}).bytes()},
       {Feature::kCmdline, string_list(config.command_line)},
@@ -69,6 +69,7 @@ Features features_of(const WriterConfig& config, const FileFacts& facts) {
   if (!config.cpu_description.empty()) {
     features.emplace(Feature::kCpuDesc, one_string(config.cpu_description));
   }
+  if (!config.cpu_id.empty()) features.emplace(Feature::kCpuId, one_string(config.cpu_id));
   if (config.layout == Layout::kProcess) {
     if (std::string ids = process_build_ids(config); !ids.empty()) {
       features.emplace(Feature::kBuildId, std::move(ids));

@@ -26,7 +26,7 @@ struct FileEvent {
 
 struct FileInfo {
   std::vector<FileEvent> events;
-  std::string hostname, arch, version, cpu_description;
+  std::string hostname, arch, version, cpu_description, cpu_id;
   std::vector<std::string> command_line;
   /// False: the recording was cut short; what is there is read. Sure once it was read.
   bool complete = true;

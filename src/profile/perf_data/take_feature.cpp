@@ -81,6 +81,7 @@ bool take_feature(unsigned feature, ByteSpan content, FileHeader& header) {
     case Feature::kVersion: return text(info.version);
     case Feature::kArch: return text(info.arch);
     case Feature::kCpuDesc: return text(info.cpu_description);
+    case Feature::kCpuId: return text(info.cpu_id);
     case Feature::kCmdline: return take_command_line(reader, info);
     case Feature::kEventDesc: return take_event_names(reader, info);
     default: return true;

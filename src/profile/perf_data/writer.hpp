@@ -52,7 +52,9 @@ struct WriterConfig {
   std::vector<WrittenMapping> mappings;
   std::string guest;  ///< name of the guest, as of a process
   std::vector<std::string> command_line;
+  std::string arch = "x86_64";  ///< of the guest, as `uname -m` has it: "aarch64"
   std::string cpu_description;  ///< of the guest's CPU
+  std::string cpu_id;           ///< as perf has it on such a CPU; empty: not told
   std::string kallsyms;         ///< contents for the guest's kernel symbols; empty: none
   unsigned vcpus = 1;
   unsigned host_cpus = 1;

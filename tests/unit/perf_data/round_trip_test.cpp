@@ -162,5 +162,15 @@ TEST(RoundTrip, KeepsWhatIsKnownOfTheRecording) {
   EXPECT_EQ(all.info.events[0].attr.sample_period, 1000u);
 }
 
+TEST(RoundTrip, AnArmGuestSaysWhatItIs) {
+  const TestPath path;
+  auto config = small_config(Layout::kGuest);
+  config.arch = "aarch64";
+  config.cpu_id = "0x00000000410fd0c0";
+  const Everything all = recorded(path.str(), config);
+  EXPECT_EQ(all.info.arch, "aarch64");
+  EXPECT_EQ(all.info.cpu_id, "0x00000000410fd0c0");
+}
+
 }  // namespace
 }  // namespace vpmu::profile::perf_data

@@ -262,12 +262,27 @@ TEST_F(AnnotateTest, A32BitMultibootImageMayHaveCodeOf64Bits) {
   EXPECT_TRUE(has(annotated(profile() + " hot"), "mov %ebx, %eax"));
 }
 
-TEST_F(AnnotateTest, CodeOfAnotherArchitectureIsAnError) {
-  const SymbolElf64 elf{EM_AARCH64, kLinked, kCode, {{"hot", kLinked, 8}}};
+TEST_F(AnnotateTest, CodeOfAnArmGuestIsShownInItsOwnWords) {
+  // mov x0, x1; b to it; the marks are the assembler's.
+  const std::string code{"\xe0\x03\x01\xaa\xff\xff\xff\x17", 8};
+  const SymbolElf64 elf{EM_AARCH64,
+                        kLinked,
+                        code,
+                        {{"$x", kLinked, 0}, {"hot", kLinked, 8}, {"$d.1", kLinked + 4, 0}}};
   config.mappings.push_back(
-      {kLinked, kCode.size(), SymbolElf64::kCodeOffset, write_text("arm.elf", elf.file()), {}});
+      {kLinked, code.size(), SymbolElf64::kCodeOffset, write_text("arm.elf", elf.file()), {}});
+  sample(kLinked + 4, 3);
+  const Result shown = annotated(profile() + " hot");
+  EXPECT_TRUE(has(shown, "mov x0, x1")) << shown.output;
+  EXPECT_TRUE(has(shown, "b 0x400000")) << shown.output;
+}
+
+TEST_F(AnnotateTest, CodeOfAnUnknownArchitectureIsAnError) {
+  const SymbolElf64 elf{EM_RISCV, kLinked, kCode, {{"hot", kLinked, 8}}};
+  config.mappings.push_back(
+      {kLinked, kCode.size(), SymbolElf64::kCodeOffset, write_text("other.elf", elf.file()), {}});
   sample(kLinked, 1);
-  expect_bad_input("annotate " + profile() + " hot", "not implemented yet");
+  expect_bad_input("annotate " + profile() + " hot", "of no CPU that is known here");
 }
 
 TEST_F(AnnotateTest, SourceLinesStandAboveTheirInstructions) {
