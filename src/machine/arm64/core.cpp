@@ -26,4 +26,10 @@ bool fp_trapped(const Core& core) {
   return enabled != 3 && !(enabled == 1 && core.el == ExceptionLevel::kEl1);
 }
 
+bool tag_ignored(const Core& core, std::uint64_t address) {
+  const Tcr tcr = core.translation_control();
+  const bool upper = (address >> 55 & 1) != 0;
+  return (upper ? tcr.get(Tcr::kTbi1) : tcr.get(Tcr::kTbi0)) != 0;
+}
+
 }  // namespace vpmu::machine::arm64

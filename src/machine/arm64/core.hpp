@@ -181,4 +181,9 @@ void reset(Core& core);
 /// An FP or SIMD instruction at the current exception level is trapped (EC 0x07).
 [[nodiscard]] bool fp_trapped(const Core& core);
 
+/// Bits 63:56 of addresses.
+inline constexpr std::uint64_t kTagBits = std::uint64_t{0xff} << 56;
+/// Those of this address are a tag that does not count: TCR_EL1.TBIx of its half says so.
+[[nodiscard]] bool tag_ignored(const Core& core, std::uint64_t address);
+
 }  // namespace vpmu::machine::arm64

@@ -88,14 +88,10 @@ bool debug_exceptions(const Core& core, ExceptionLevel from, bool masked) {
   return from == ExceptionLevel::kEl0 || (Mdscr{{core.mdscr}}.get(Mdscr::kKde) != 0 && !masked);
 }
 
-bool debug_exceptions_now(const Core& core) {
-  return debug_exceptions(core, core.el, (core.daif & kMaskDebug) != 0);
-}
-
 /// PSTATE.SS after an exception return (DebugExceptionReturnSS).
 bool step_after_return(const Core& core, Spsr spsr, ExceptionLevel destination) {
   const bool masked = (spsr.get(Spsr::kDaif) & kMaskDebug) != 0;
-  const bool starts = Mdscr{{core.mdscr}}.get(Mdscr::kSs) != 0 && !debug_exceptions_now(core) &&
+  const bool starts = Mdscr{{core.mdscr}}.get(Mdscr::kSs) != 0 && !debug_exceptions_enabled(core) &&
                       debug_exceptions(core, destination, masked);
   return starts && spsr.get(Spsr::kSs) != 0;
 }
@@ -241,12 +237,9 @@ void exception_return(Core& core, Registers& registers) {
 }
 
 std::uint64_t branch_address(const Core& core, std::uint64_t target) {
-  const Tcr tcr = core.translation_control();
+  if (!tag_ignored(core, target)) return target;
   const bool upper = (target >> 55 & 1) != 0;
-  const bool tagged = (upper ? tcr.get(Tcr::kTbi1) : tcr.get(Tcr::kTbi0)) != 0;
-  constexpr std::uint64_t kTag = std::uint64_t{0xff} << 56;
-  if (!tagged) return target;
-  return upper ? target | kTag : target & ~kTag;
+  return upper ? target | kTagBits : target & ~kTagBits;
 }
 
 void select_stack(Core& core, Registers& registers, bool select) {
@@ -259,8 +252,12 @@ Pending unmasked(const Core& core, bool irq_waiting, bool fiq_waiting) {
   return Pending::kNone;
 }
 
+bool debug_exceptions_enabled(const Core& core) {
+  return debug_exceptions(core, core.el, (core.daif & kMaskDebug) != 0);
+}
+
 StepState step_state(const Core& core) {
-  if (Mdscr{{core.mdscr}}.get(Mdscr::kSs) == 0 || !debug_exceptions_now(core)) {
+  if (Mdscr{{core.mdscr}}.get(Mdscr::kSs) == 0 || !debug_exceptions_enabled(core)) {
     return StepState::kInactive;
   }
   return core.ss ? StepState::kNotPending : StepState::kPending;

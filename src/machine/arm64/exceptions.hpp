@@ -104,6 +104,10 @@ void select_stack(Core& core, Registers& registers, bool select);
 enum class Pending : std::uint8_t { kNone, kFiq, kIrq };
 [[nodiscard]] Pending unmasked(const Core& core, bool irq_waiting, bool fiq_waiting);
 
+/// Software steps, breakpoints and watchpoints are taken from the current level: at EL1 only with
+/// MDSCR_EL1.KDE and PSTATE.D clear, and never while the OS lock is locked.
+[[nodiscard]] bool debug_exceptions_enabled(const Core& core);
+
 /// Software step (D2.12): what the engine does at an instruction boundary.
 enum class StepState : std::uint8_t {
   kInactive,

@@ -60,7 +60,7 @@ Half half_of(const Core& core, std::uint64_t address) {
             kGranule1[tcr.get(Tcr::kTg1)],
             tcr.get(Tcr::kEpd1) != 0,
             tcr.get(Tcr::kE0pd1) != 0,
-            tcr.get(Tcr::kTbi1) != 0,
+            tag_ignored(core, address),
             tcr.get(Tcr::kHpd1) != 0};
   }
   return {core.ttbr0,
@@ -68,7 +68,7 @@ Half half_of(const Core& core, std::uint64_t address) {
           kGranule0[tcr.get(Tcr::kTg0)],
           tcr.get(Tcr::kEpd0) != 0,
           tcr.get(Tcr::kE0pd0) != 0,
-          tcr.get(Tcr::kTbi0) != 0,
+          tag_ignored(core, address),
           tcr.get(Tcr::kHpd0) != 0};
 }
 

@@ -73,5 +73,15 @@ TEST(CoreTest, FpIsTrappedAsCpacrSays) {
   }
 }
 
+TEST(CoreTest, TagsAreIgnoredByHalf) {
+  constexpr std::uint64_t kLower = 0x12ULL << 56, kUpper = kLower | 1ULL << 55;
+  Core core;
+  EXPECT_FALSE(tag_ignored(core, kLower) || tag_ignored(core, kUpper));
+  core.tcr = Tcr::kTbi0.kMask;
+  EXPECT_TRUE(tag_ignored(core, kLower) && !tag_ignored(core, kUpper));
+  core.tcr = Tcr::kTbi1.kMask;
+  EXPECT_TRUE(!tag_ignored(core, kLower) && tag_ignored(core, kUpper));
+}
+
 }  // namespace
 }  // namespace vpmu::machine::arm64
