@@ -79,11 +79,19 @@ Emulated generate_exception(CpuParts& cpu, Instruction instruction) {
   }
 }
 
+/// CFINV
+Emulated invert_carry(CpuParts& cpu) {
+  constexpr std::uint32_t kCarry = 1 << 29;
+  cpu.registers.set_nzcv(cpu.registers.nzcv() ^ kCarry);
+  return next(cpu);
+}
+
 /// MSR (immediate): op1 and op2 name a field of PSTATE, CRm is the value.
 Emulated write_pstate(CpuParts& cpu, Instruction instruction) {
   const unsigned value = instruction.crm();
   const auto mask = static_cast<std::uint8_t>(value);
   switch (instruction.op1() << 4 | instruction.op2()) {
+    case 0x00: return invert_carry(cpu);
     case 0x04:  // PAN
       if (at_el0(cpu)) return undefined(cpu);
       cpu.core.pan = (value & 1) != 0;

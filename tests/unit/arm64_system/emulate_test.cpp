@@ -141,6 +141,16 @@ TEST_F(EmulateTest, FieldsOfPstateThatAreNotThereAreUndefined) {
   }
 }
 
+TEST_F(EmulateTest, TheCarryFlagIsInverted) {
+  constexpr std::uint32_t kCfinv = 0xd500'401f;
+  s.registers.flags = 0x9000'0000;
+  EXPECT_EQ(s.run(kCfinv), kRetired);
+  EXPECT_EQ(s.registers.flags, 0xb000'0000U);
+  s.at_el0();
+  EXPECT_EQ(s.run(kCfinv), kRetired);
+  EXPECT_EQ(s.registers.flags, 0x9000'0000U);
+}
+
 TEST_F(EmulateTest, AnSvcRetiresAndIsAnException) {
   s.at_el0();
   EXPECT_EQ(s.run(svc(0x1234)), (Emulated{.retired = true, .exception = true}));
