@@ -8,23 +8,14 @@
 #include <benchmark/benchmark.h>
 
 #include <string>
-#include <vector>
 
 #include "bench/support/build_files.hpp"
 #include "bench/support/child.hpp"
+#include "bench/support/timed_child.hpp"
 
 namespace vpmu::bench {
 
 namespace {
-
-/// `vpmu run` ends with (value << 1) | 1: these guests write 0.
-constexpr int kGuestSuccess = 1;
-
-/// The line that tells what the workload computed; empty if it did not get there.
-std::string checksum_line(const std::string& output) {
-  const std::size_t at = output.find("checksum ");
-  return at == std::string::npos ? "" : output.substr(at, output.find('\n', at) - at);
-}
 
 const std::string& right_checksum() {
   static const std::string line = [] {
@@ -32,30 +23,6 @@ const std::string& right_checksum() {
     return run ? checksum_line(run->output) : std::string{};
   }();
   return line;
-}
-
-/// Measures `command` once per iteration. Empty: it went well.
-std::string time_child(benchmark::State& state, const std::vector<std::string>& command,
-                       int expected_status, const std::string& expected_checksum) {
-  double wall = 0;
-  for (auto _ : state) {
-    const auto run = run_child(command);
-    if (!run) return run.error().message;
-    if (run->status != expected_status) {
-      return command[0] + " ended with status " + std::to_string(run->status) + ": " + run->output;
-    }
-    if (checksum_line(run->output) != expected_checksum) {
-      return command[0] + " computed something else: " + run->output;
-    }
-    state.SetIterationTime(run->cpu_seconds);
-    wall += run->wall_seconds;
-  }
-  state.counters["wall_ms"] = benchmark::Counter(wall * 1000, benchmark::Counter::kAvgIterations);
-  return {};
-}
-
-void report(benchmark::State& state, const std::string& trouble) {
-  if (!trouble.empty()) state.SkipWithError(trouble.c_str());
 }
 
 void workload_guest(benchmark::State& state, const char* arguments) {

@@ -23,6 +23,10 @@ std::string guest_path(const std::string& name) {
   return beside("guests/x86") / (name + ".elf");
 }
 
+std::string arm64_guest_path(const std::string& name) {
+  return beside("guests/arm64") / (name + ".elf");
+}
+
 std::string process_path(const std::string& name) {
   return beside("guests/x86/process") / name;
 }

@@ -13,7 +13,9 @@ std::string own_path();
 std::string vpmu_path();
 /// An x86 guest image by name.
 std::string guest_path(const std::string& name);
-/// The same code as an ordinary process.
+/// An AArch64 guest image.
+std::string arm64_guest_path(const std::string& name);
+/// The code of an x86 guest as an ordinary process.
 std::string process_path(const std::string& name);
 
 }  // namespace vpmu::bench
