@@ -7,6 +7,7 @@ namespace vpmu::property {
 
 std::string show(const Access& access) {
   if (access.is_fault()) return "#GP";
+  if (access.is_trap()) return "trap";
   if (access.is_not_mine()) return "not mine";
   return fmt::format("{:#x}", access.value());
 }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kLow32 = 0xffff'ffff;
 constexpr std::uint64_t kAll64 = ~std::uint64_t{0};
+constexpr std::uint64_t kLongestPeriod = kAll64 >> 1;
 /// PMCR_EL0.D.
 constexpr std::uint64_t kDivider = 64;
 
@@ -77,11 +78,12 @@ hostperf::EventAttr Pmu::attr(CounterIndex index) const {
   };
 }
 
-/// From the value to the overflow, in events of the host's; 0, which is never, for a whole turn of
-/// 64 bits.
+/// From the value to the overflow, in events of the host's. 0, which is never, for what no host
+/// counts up to in its lifetime: perf's periods have 63 bits.
 std::uint64_t Pmu::period(CounterIndex index) const {
   const std::uint64_t bits = overflow_mask(index);
   const std::uint64_t left = bits - (counter(index).value & bits) + 1;
+  if (left > kLongestPeriod) return 0;
   return divides(index) ? left * kDivider - undivided_ : left;
 }
 
