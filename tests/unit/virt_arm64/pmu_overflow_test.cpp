@@ -61,6 +61,10 @@ TEST_F(Arm64PmuOverflow, FreshCounterHasAWholeTurn) {
   EXPECT_EQ(perf.of(0)->attr.period, 0x1'0000'0000u);
   write(reg::PMCNTENSET_EL0, kCycles);
   EXPECT_EQ(perf.of(31)->attr.period, 0u) << "2^64 counts never come";
+  write(reg::PMCCNTR_EL0, 5);
+  EXPECT_EQ(perf.of(31)->attr.period, 0u) << "nor do as many as perf has no period for";
+  write(reg::PMCCNTR_EL0, std::uint64_t{1} << 63 | 1);
+  EXPECT_EQ(perf.of(31)->attr.period, (std::uint64_t{1} << 63) - 1);
 }
 
 TEST_F(Arm64PmuOverflow, NextOneIsAWholeTurnAway) {
