@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "machine/clock.hpp"
+#include "machine/devices/event_stream.hpp"
 #include "machine/devices/exit_device.hpp"
 #include "machine/devices/generic_timer.hpp"
 #include "machine/devices/pl011.hpp"
@@ -49,7 +50,8 @@ void check(bool holds, const char* what) {
 class Outside final : public MachineControl,
                       public ByteSink,
                       public PowerControl,
-                      public SemihostingMemory {
+                      public SemihostingMemory,
+                      public EventStreamListener {
  public:
   void exit(std::uint32_t /*code*/) override {}
   void power_off() override {}
@@ -72,6 +74,8 @@ class Outside final : public MachineControl,
     return static_cast<std::uint8_t>(address * 0x9e3779b97f4a7c15 >> 56);
   }
 
+  void on_stream_event() override {}
+
   bool on[kVcpus] = {true, false, false};
 };
 
@@ -81,8 +85,9 @@ struct Devices {
     clock.set_now(now);
     uart.add_to(gic.bus);
     exit_device.add_to(gic.bus);
-    for (GicWorld::Vcpu& vcpu : gic.vcpus)
-      timers.emplace_back(clock, kCounterHz, vcpu.redistributor);
+    for (GicWorld::Vcpu& vcpu : gic.vcpus) {
+      timers.emplace_back(clock, kCounterHz, vcpu.redistributor).connect(outside);
+    }
   }
 
   Outside outside;
@@ -184,6 +189,7 @@ class Session {
   }
 
   void move_time() {
+    if (choices_.chance(32)) devices_->timers[choices_.below(kVcpus)].wait_for_event();
     Clock& clock = devices_->clock;
     const std::uint64_t now = clock.now();
     if (choices_.chance(32)) {

@@ -90,7 +90,8 @@ void GenericTimerChannel::restore(const State& state, std::uint64_t offset) {
 GenericTimer::GenericTimer(Clock& clock, std::uint64_t counter_hz, InterruptLines& lines)
     : counter_hz_{counter_hz},
       physical_{clock, counter_hz, kPhysicalIntid, lines},
-      virtual_{clock, counter_hz, kVirtualIntid, lines} {
+      virtual_{clock, counter_hz, kVirtualIntid, lines},
+      events_{clock, counter_hz} {
   state_.frequency = counter_hz & kFrequencyBits;
 }
 
@@ -99,6 +100,15 @@ void GenericTimer::reset() {
   state_.kernel_control = {};
   physical_.reset();
   virtual_.reset();
+  events_.stop();
+}
+
+void GenericTimer::wait_for_event() {
+  const KernelControl control = state_.kernel_control;
+  if (control.get(KernelControl::kEvnten) == 0) return events_.stop();
+  events_.start({.bit = control.get(KernelControl::kEvnti),
+                 .falling = control.get(KernelControl::kEvntdir) != 0},
+                state_.virtual_offset);
 }
 
 GenericTimer::Decoded GenericTimer::decode(SystemRegister which) {

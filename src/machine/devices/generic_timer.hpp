@@ -9,13 +9,13 @@
 //
 //  - A disabled timer shows ISTATUS 0, and TVAL as if it were enabled.
 //  - CNTFRQ can be written at EL1, the highest exception level there is, and changes no rate.
-//  - The event stream (CNTKCTL.EVNTEN) sends no events: WFE does not wait for it here.
 //  - A timer for a time beyond 2^63 cycles never fires: machine time does not get there.
 #pragma once
 
 #include <cstdint>
 
 #include "machine/clock.hpp"
+#include "machine/devices/event_stream.hpp"
 #include "machine/devices/interrupt_lines.hpp"
 #include "vpmu/base/access.hpp"
 #include "vpmu/base/register.hpp"
@@ -100,7 +100,14 @@ class GenericTimer {
   /// this vCPU, by INTID.
   GenericTimer(Clock& clock, std::uint64_t counter_hz, InterruptLines& lines);
 
+  /// At set-up: who gets the event stream.
+  void connect(EventStreamListener& listener) { events_.connect(listener); }
+
   void reset();
+
+  /// The vCPU begins to wait by WFE, or is restored in such a wait: if the guest has enabled the
+  /// event stream, its next event ends it.
+  void wait_for_event();
 
   /// CNTFRQ, CNTKCTL, CNTPCT, CNTVCT and the registers of both timers; not_mine() for any other.
   [[nodiscard]] Access read(silicon::arm64::SystemRegister which, bool el0) const;
@@ -143,6 +150,7 @@ class GenericTimer {
   State state_;  ///< without the channels
   GenericTimerChannel physical_;
   GenericTimerChannel virtual_;
+  EventStream events_;
 };
 
 }  // namespace vpmu::machine

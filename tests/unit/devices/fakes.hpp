@@ -11,6 +11,7 @@
 #include "machine/byte_sink.hpp"
 #include "machine/clock.hpp"
 #include "machine/devices/cpu_signals.hpp"
+#include "machine/devices/event_stream.hpp"
 #include "machine/devices/interrupt_lines.hpp"
 #include "machine/devices/machine_control.hpp"
 
@@ -52,6 +53,12 @@ class FakeSink final : public ByteSink {
  public:
   void put(std::uint8_t byte) override { text += static_cast<char>(byte); }
   std::string text;
+};
+
+class FakeEvents final : public EventStreamListener {
+ public:
+  void on_stream_event() override { ++events; }
+  unsigned events = 0;
 };
 
 /// Moves time on, firing timers at their cycle. Returns how many times the clock had to be served.

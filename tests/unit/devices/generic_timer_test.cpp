@@ -35,6 +35,8 @@ constexpr TimerRegisters kTimers[] = {
 
 class GenericTimerTest : public testing::Test {
  protected:
+  GenericTimerTest() { timer.connect(events); }
+
   std::uint64_t in(SystemRegister which) {
     const Access access = timer.read(which, false);
     EXPECT_TRUE(access.is_done());
@@ -46,6 +48,7 @@ class GenericTimerTest : public testing::Test {
 
   Clock clock{kHz};
   FakeLines lines;
+  FakeEvents events;
   GenericTimer timer{clock, kCounterHz, lines};
 };
 
@@ -301,6 +304,33 @@ TEST_F(GenericTimerTest, TheVirtualCounterIsBehindByItsOffset) {
   EXPECT_EQ(clock.next_due(), 1100U * 48);
   out(kTimers[1].cval, ~std::uint64_t{0} - 399);
   EXPECT_EQ(clock.next_due(), Timer::kNever) << "the sum does not wrap around";
+}
+
+TEST_F(GenericTimerTest, TheEventStreamIsWhatKernelControlSays) {
+  const struct {
+    std::uint64_t control, expected;  // from count 1000 on
+  } table[] = {{0x04, 1001}, {0x0c, 1002},  {0x54, 1056},
+               {0x5c, 1024}, {0xf4, 32768}, {0xfc, 65536}};
+  clock.set_now(48 * 1000);
+  for (const auto& row : table) {
+    out(kCntkctl, row.control);
+    timer.wait_for_event();
+    EXPECT_EQ(clock.next_due(), 48 * row.expected) << std::hex << row.control;
+  }
+  run_until(clock, 48 * 70'000);
+  EXPECT_EQ(events.events, 1U);
+  for (const std::uint64_t disabled : {0xf8U, 0xf0U}) {
+    out(kCntkctl, disabled);
+    timer.wait_for_event();
+    EXPECT_EQ(clock.next_due(), Timer::kNever);
+  }
+}
+
+TEST_F(GenericTimerTest, AResetEndsTheEventStream) {
+  out(kCntkctl, 4);
+  timer.wait_for_event();
+  timer.reset();
+  EXPECT_EQ(clock.next_due(), Timer::kNever);
 }
 
 TEST_F(GenericTimerTest, StatesThatNoGuestCanBringAboutAreRefused) {
