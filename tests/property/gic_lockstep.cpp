@@ -70,7 +70,7 @@ std::optional<std::string> GicLockstep::step(const GicOperation& operation) {
       }
       reference_.set_line(operation.vcpu, operation.where, operation.flag);
       break;
-    case Kind::kMove: difference = move(); break;
+    case Kind::kMove: difference = move(operation.flag); break;
   }
   return difference ? difference : compare_signals();
 }
@@ -119,9 +119,12 @@ std::optional<std::string> GicLockstep::end(const GicOperation& operation) {
   return write_register(write);
 }
 
-std::optional<std::string> GicLockstep::move() {
+std::optional<std::string> GicLockstep::move(bool distributor_last) {
   auto other = std::make_unique<GicWorld>(setup_.vcpus);
-  bool restored = other->distributor.restore(gic_->distributor.save()).has_value();
+  const auto restore_distributor = [&] {
+    return other->distributor.restore(gic_->distributor.save()).has_value();
+  };
+  bool restored = distributor_last || restore_distributor();
   for (unsigned vcpu = 0; vcpu < setup_.vcpus; ++vcpu) {
     const GicWorld::Vcpu& from = gic_->vcpus[vcpu];
     GicWorld::Vcpu& to = other->vcpus[vcpu];
@@ -132,6 +135,7 @@ std::optional<std::string> GicLockstep::move() {
       return fmt::format("the state of vCPU {} has changed by a restore", vcpu);
     }
   }
+  if (distributor_last) restored = restored && restore_distributor();
   if (!restored) return "a state that was saved is refused";
   gic_ = std::move(other);
   return {};

@@ -35,7 +35,7 @@ struct GicOperation {
     kWriteRegister,       ///< vcpu; where: GicRegister; value; flag: at EL0
     kEnd,                 ///< vcpu: what it took last: where: EOIR0, EOIR1 or DIR
     kLine,                ///< vcpu; where: INTID; flag: high
-    kMove,                ///< save() and restore() onto another
+    kMove,                ///< save() and restore() onto another; flag: the distributor last
   };
   Kind kind;
   bool flag = false;
@@ -68,7 +68,7 @@ class GicLockstep {
   std::optional<std::string> read_register(const GicOperation& operation);
   std::optional<std::string> write_register(const GicOperation& operation);
   std::optional<std::string> end(const GicOperation& operation);
-  std::optional<std::string> move();
+  std::optional<std::string> move(bool distributor_last);
   std::optional<std::string> compare_signals();
   void write_both(const GicOperation& operation);
   void set_up();

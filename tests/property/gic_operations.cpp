@@ -134,6 +134,8 @@ GicOperation draw_operation(Choices& choices, const GicSetup& setup) {
     operation.where = static_cast<std::uint32_t>(which);
     operation.value = draw_value(choices, which);
     operation.flag = choices.chance(8);
+  } else {
+    operation.flag = choices.chance(128);
   }
   return operation;
 }
@@ -156,7 +158,7 @@ std::string describe(const GicOperation& operation) {
                          operation.flag ? " at EL0" : "", operation.value);
     case Kind::kEnd: return fmt::format("ICC{} register {} = what was taken last", vcpu, where);
     case Kind::kLine: return fmt::format("line {} of {} = {}", where, vcpu, operation.flag);
-    case Kind::kMove: return "move";
+    case Kind::kMove: return operation.flag ? "move, the distributor last" : "move";
   }
   return {};
 }

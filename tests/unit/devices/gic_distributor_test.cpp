@@ -130,6 +130,17 @@ TEST_F(GicDistributorTest, ResetKeepsTheLinesOnly) {
   EXPECT_EQ(gic.distributor.save(), expected);
 }
 
+TEST_F(GicDistributorTest, RestoredBehindTheOthersItTellsThem) {
+  set_up();
+  const GicDistributor::State idle = gic.distributor.save();
+  pend(0, 40);
+  const GicDistributor::State pending = gic.distributor.save();
+  ASSERT_TRUE(gic.distributor.restore(idle));
+  EXPECT_FALSE(irq());
+  ASSERT_TRUE(gic.distributor.restore(pending));
+  EXPECT_TRUE(irq());
+}
+
 TEST_F(GicDistributorTest, StatesThatNoGuestCanBringAboutAreRefused) {
   const struct {
     void (*spoil)(GicDistributor::State&);
