@@ -29,18 +29,35 @@ struct ExclusiveState {
   friend bool operator==(const ExclusiveState&, const ExclusiveState&) = default;
 };
 
-struct CpuState {
-  Core core;
+/// The registers that instructions work with.
+struct RegisterState {
   std::array<std::uint64_t, 31> x{};
   std::uint64_t sp = 0;  ///< the one in use
   std::uint64_t pc = 0;
   std::uint32_t nzcv = 0;  ///< in bits 31:28
   std::uint32_t fpcr = 0, fpsr = 0;
   std::array<std::array<std::uint64_t, 2>, 32> v{};  ///< low half first
+
+  friend bool operator==(const RegisterState&, const RegisterState&) = default;
+};
+
+/// What memory held where a CPU in WFE watches it: it wakes when that is written to.
+struct Watched {
+  bool watching = false;
+  std::uint64_t physical = 0;  ///< a multiple of 16
+  std::array<std::uint64_t, 2> held = {};
+
+  friend bool operator==(const Watched&, const Watched&) = default;
+};
+
+struct CpuState {
+  Core core;
+  RegisterState registers;
   bool powered = false;
   Sleep sleep = Sleep::kAwake;
   bool event = false;  ///< the event register
   ExclusiveState exclusive;
+  Watched watched;
   silicon::BranchPredictor::State predictor;
 
   friend bool operator==(const CpuState&, const CpuState&) = default;

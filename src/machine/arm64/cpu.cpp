@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: MIT
+//
+// The outer loop: how far the CPU may run, what happens between instructions, and what caches
+// follow. How code is run is cpu_execution.cpp.
+#include "machine/arm64/cpu.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <initializer_list>
+
+#include "machine/arm64/cpu_private.hpp"
+
+namespace vpmu::machine::arm64 {
+
+using silicon::kAllPrivileges;
+
+namespace {
+
+constexpr std::size_t index(RawEvent event) {
+  return static_cast<std::size_t>(event);
+}
+
+constexpr std::uint64_t divide_up(std::uint64_t count, std::uint64_t by) {
+  return count / by + (count % by != 0 ? 1 : 0);
+}
+
+Identity identity_of(const CpuSetup& setup) {
+  Identity identity;
+  identity.midr = setup.model->midr;
+  identity.index = static_cast<std::uint8_t>(setup.index);
+  return identity;
+}
+
+}  // namespace
+
+// ---- How far ------------------------------------------------------------------------------------
+
+void Limits::stop_before(RawEvent event, std::uint64_t left, unsigned slots_per_cycle) {
+  due = due || left == 0;
+  switch (event) {
+    case RawEvent::kInstructions:
+    case RawEvent::kCycles:  // one for each instruction
+    case RawEvent::kReferenceCycles: instructions = std::min(instructions, left); break;
+    case RawEvent::kSlots:
+    case RawEvent::kBackendBoundSlots:
+      instructions = std::min(instructions, divide_up(left, slots_per_cycle));
+      break;
+    case RawEvent::kBranches:
+    case RawEvent::kConditionalBranches:
+    case RawEvent::kTakenBranches:
+    case RawEvent::kIndirectBranches:
+    case RawEvent::kCalls:
+    case RawEvent::kReturns:
+    case RawEvent::kMispredictedBranches: branches = std::min(branches, left); break;
+    case RawEvent::kLoads:
+    case RawEvent::kStores:
+    case RawEvent::kMemoryAccesses: memory = std::min(memory, left); break;
+    case RawEvent::kL1dMisses:
+    case RawEvent::kL1dLoadMisses:
+    case RawEvent::kLlcReferences:
+    case RawEvent::kLlcMisses:
+    case RawEvent::kDtlbMisses:
+    case RawEvent::kDtlbLoadWalks:
+    case RawEvent::kDtlbStoreWalks:
+    // An instruction may access much at once: one at a time.
+    case RawEvent::kDtlbWalks: instructions = 1; break;
+    // Those of exceptions are looked at after each; the others are not counted here.
+    default: break;
+  }
+}
+
+Limits Cpu::Private::limits() const {
+  Limits limits;
+  deadlines.for_each_left(privilege(), [&](RawEvent event, std::uint64_t left) {
+    limits.stop_before(event, left, slots_per_cycle);
+  });
+  return limits;
+}
+
+/// Brings totals that follow from others up to date: before anybody looks at them.
+void Cpu::Private::derive() {
+  for (const Privilege of : {Privilege::kUser, Privilege::kKernel}) {
+    auto& all = totals.of(of);
+    const std::uint64_t cycles = all[index(RawEvent::kCycles)];
+    // Nothing retires without a cycle.
+    if (all[index(RawEvent::kReferenceCycles)] == cycles) continue;
+    all[index(RawEvent::kReferenceCycles)] = cycles;
+    all[index(RawEvent::kMemoryAccesses)] =
+        all[index(RawEvent::kLoads)] + all[index(RawEvent::kStores)];
+    all[index(RawEvent::kSlots)] = cycles * slots_per_cycle;
+    all[index(RawEvent::kBackendBoundSlots)] =
+        cycles * slots_per_cycle - all[index(RawEvent::kInstructions)];
+  }
+}
+
+// ---- Between instructions -----------------------------------------------------------------------
+
+void Cpu::Private::note_exception() {
+  totals.add(RawEvent::kExceptions, Privilege::kKernel, 1);
+  totals.add(RawEvent::kCycles, Privilege::kKernel, kExceptionCycles);
+  delivered = true;
+}
+
+void Cpu::Private::take_exception(const Exception& exception) {
+  take(core, registers, exception);
+  note_exception();
+  follow_core();
+}
+
+/// Takes an interrupt that is waiting at this boundary.
+bool Cpu::Private::take_interrupt() {
+  if (core.daif == kMaskAll) return false;
+  const Pending pending = unmasked(core, environment.irq_waiting(), environment.fiq_waiting());
+  if (pending == Pending::kNone) return false;
+  sleep = Sleep::kAwake;
+  const std::uint64_t pc = registers.pc();
+  take_exception(pending == Pending::kFiq ? exceptions::fiq(pc) : exceptions::irq(pc));
+  totals.add(RawEvent::kInterrupts, Privilege::kKernel, 1);
+  return true;
+}
+
+/// Something that the CPU waits for has happened.
+bool Cpu::Private::wakes() const {
+  if (sleep == Sleep::kAwake) return true;
+  const bool irq = environment.irq_waiting(), fiq = environment.fiq_waiting();
+  if (sleep == Sleep::kInterrupt) return irq || fiq;
+  if (event_register || unmasked(core, irq, fiq) != Pending::kNone) return true;
+  if (!watched.watching) return false;
+  const std::uint8_t* host = memory.host(watched.physical, sizeof watched.held);
+  return host == nullptr || std::memcmp(host, watched.held.data(), sizeof watched.held) != 0;
+}
+
+void Cpu::Private::follow_core() {
+  if (core.el != level) {
+    const RegisterState moved = jit().registers();
+    level = core.el;
+    jit().set_registers(moved);
+    registers.use(jit());
+  }
+  jit().use(accesses.tlb());
+}
+
+Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
+  Private& p = *private_;
+  const std::uint64_t start = p.held(RawEvent::kInstructions);
+  for (;;) {
+    Limits limits;
+    if (p.deadlines.any()) {
+      p.derive();
+      limits = p.limits();
+      if (limits.due) {
+        p.deadlines.fire_due();
+        p.environment.before_entry();
+        limits = p.limits();
+      }
+    }
+    if (p.exit_requested.load(std::memory_order_relaxed)) {
+      p.exit_requested.store(false, std::memory_order_relaxed);
+      return Exit::kRequested;
+    }
+    if (!p.powered) return Exit::kWaiting;
+    const std::uint64_t done = p.held(RawEvent::kInstructions) - start;
+    const std::uint64_t now = p.environment.now();
+    if (done >= instructions || now >= until) return Exit::kBudget;
+    if (!p.wakes()) return Exit::kHalted;
+    if (p.sleep == Sleep::kEvent) p.event_register = false;
+    p.sleep = Sleep::kAwake;
+    // An exception takes cycles: something may be due before the handler's first instruction.
+    if (p.take_interrupt()) continue;
+    if (p.core.il) {
+      p.take_exception(exceptions::illegal_state(p.registers.pc()));
+      continue;
+    }
+    const std::uint64_t most = std::min(instructions - done, until - now);
+    // What is due already (armed while deadlines fired) is looked at behind the next instruction.
+    limits.instructions = std::max<std::uint64_t>(1, std::min(limits.instructions, most));
+    limits.branches = std::max<std::uint64_t>(1, limits.branches);
+    limits.memory = std::max<std::uint64_t>(1, limits.memory);
+    p.choose_mode();
+    p.execute(limits);
+  }
+}
+
+// ---- Caches that follow what the guest does -----------------------------------------------------
+
+void Cpu::Private::on_code_written(std::size_t page) {
+  for (auto& each : jits) {
+    each->forget_if(
+        [&](const CodePage& code) { return memory.page_index(code.mapping().physical) == page; });
+  }
+}
+
+namespace {
+/// Bit 55 selects the translation table.
+constexpr bool in_upper_half(std::uint64_t address) {
+  return (address >> 55 & 1) != 0;
+}
+constexpr std::uint64_t kSignedPageBits = (std::uint64_t{1} << 56) - 1;
+
+bool may_concern(const TlbInvalidation& invalidation, const CodePage& code) {
+  switch (invalidation.scope) {
+    case TlbInvalidation::Scope::kAll: return true;
+    case TlbInvalidation::Scope::kAsid: return !code.mapping().global;
+    case TlbInvalidation::Scope::kPage:
+    case TlbInvalidation::Scope::kAnyAsid: break;
+  }
+  const std::uint64_t differs = (code.address() ^ invalidation.address) & kSignedPageBits;
+  return differs >> code.mapping().size_bits == 0;
+}
+}  // namespace
+
+template <class Concerns>
+void Cpu::Private::forget_moved_code(Concerns concerns) {
+  for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
+    jits[static_cast<std::size_t>(of)]->forget_if([&](const CodePage& code) {
+      if (!concerns(code)) return false;
+      const auto now = mmu.probe(code.address(), MemoryUse::kFetch, of, core.pan);
+      const CodeMapping& was = code.mapping();
+      return !now || (now->physical & ~kPageMask) != was.physical ||
+             now->size_bits != was.size_bits || now->global != was.global;
+    });
+  }
+}
+
+void Cpu::Private::on_tlb_invalidation(const TlbInvalidation& invalidation) {
+  accesses.flush();
+  forget_moved_code([&](const CodePage& code) { return may_concern(invalidation, code); });
+  if (!invalidation.broadcast) return;
+  TlbInvalidation here = invalidation;
+  here.broadcast = false;
+  for (TranslationListener* other : cluster.listeners()) {
+    if (other != this) other->on_tlb_invalidation(here);
+  }
+}
+
+void Cpu::Private::on_context_change(ContextRegister changed) {
+  switch (changed) {
+    case ContextRegister::kCpacr:
+      for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
+        Core at = core;
+        at.el = of;
+        jits[static_cast<std::size_t>(of)]->catch_fp(fp_trapped(at));
+      }
+      break;
+    case ContextRegister::kDebug: break;
+    case ContextRegister::kMair: accesses.flush(); break;
+    case ContextRegister::kTtbr0:
+    case ContextRegister::kTtbr1:
+      accesses.flush();
+      forget_moved_code([&](const CodePage& code) {
+        return in_upper_half(code.address()) == (changed == ContextRegister::kTtbr1);
+      });
+      break;
+    case ContextRegister::kSctlr:
+    case ContextRegister::kTcr:
+      accesses.flush();
+      forget_moved_code([](const CodePage&) { return true; });
+      break;
+  }
+}
+
+// ---- The public face ----------------------------------------------------------------------------
+
+Cpu::Private::Private(Cpu& self, GuestMemory& memory_in, Environment& environment_in,
+                      Cluster& cluster_in, silicon::RetireTotals& totals_in,
+                      silicon::Deadlines& deadlines_in, const CpuSetup& setup)
+    : memory{memory_in},
+      environment{environment_in},
+      cluster{cluster_in},
+      totals{totals_in},
+      deadlines{deadlines_in},
+      slots_per_cycle{setup.model->slots_per_cycle},
+      accesses{core, mmu, memory, environment, cluster.code_pages(), setup.memory},
+      memory_model{setup.memory} {
+  core.identity = identity_of(setup);
+  for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
+    jits[static_cast<std::size_t>(of)] = std::make_unique<Jit>(
+        Jit::Setup{of, setup.index, &core.tpidr_el0, &core.tpidrro_el0}, cluster, accesses);
+  }
+  registers.use(jit());
+  cluster.code_pages().add_listener(*this);
+  cluster.add_listener(*this);
+  totals.set_source(&self);
+}
+
+Cpu::Private::~Private() {
+  totals.set_source(nullptr);
+  cluster.remove_listener(*this);
+  cluster.code_pages().remove_listener(*this);
+}
+
+Cpu::Cpu(GuestMemory& memory, Environment& environment, Cluster& cluster,
+         silicon::RetireTotals& totals, silicon::Deadlines& deadlines, const CpuSetup& setup)
+    : private_{std::make_unique<Private>(*this, memory, environment, cluster, totals, deadlines,
+                                         setup)} {
+  reset();
+}
+
+Cpu::~Cpu() = default;
+
+void Cpu::reset() {
+  Private& p = *private_;
+  arm64::reset(p.core);
+  p.jit().clear_exclusive();
+  p.jit().set_registers({});
+  p.powered = false;
+  p.sleep = Sleep::kAwake;
+  p.event_register = false;
+  p.watched = {};
+  state_changed();
+}
+
+void Cpu::power_on(std::uint64_t entry, std::uint64_t context) {
+  reset();
+  private_->registers.set_pc(entry);
+  private_->registers.set_x(0, context);
+  private_->powered = true;
+}
+
+void Cpu::power_off() {
+  private_->powered = false;
+}
+
+bool Cpu::powered() const {
+  return private_->powered;
+}
+
+void Cpu::request_exit() {
+  private_->exit_requested.store(true, std::memory_order_relaxed);
+  for (auto& jit : private_->jits) jit->halt();
+}
+
+bool Cpu::runnable() {
+  return private_->powered && private_->wakes();
+}
+
+void Cpu::set_event() {
+  private_->event_register = true;
+}
+
+CodePlace Cpu::place() const noexcept {
+  return {private_->jit().pc(), private_->level == ExceptionLevel::kEl0};
+}
+
+Cpu::Retired Cpu::last_retired() const {
+  return private_->delivered ? Retired{.place = place()} : private_->last;
+}
+
+std::uint64_t Cpu::cycles() {
+  return private_->held(RawEvent::kCycles);
+}
+
+void Cpu::allow(Mode fastest) {
+  private_->fastest = fastest;
+}
+
+std::uint64_t Cpu::instructions_in(Mode mode) const {
+  return private_->ran_in[static_cast<std::size_t>(mode)];
+}
+
+void Cpu::state_changed() {
+  Private& p = *private_;
+  p.accesses.flush();
+  for (auto& jit : p.jits) jit->forget_all();
+  p.on_context_change(ContextRegister::kCpacr);
+  p.follow_core();
+}
+
+Core& Cpu::core() {
+  return private_->core;
+}
+const Core& Cpu::core() const {
+  return private_->core;
+}
+Registers& Cpu::registers() {
+  return private_->registers;
+}
+const Registers& Cpu::registers() const {
+  return private_->registers;
+}
+
+const std::uint8_t* Cpu::peek_page(std::uint64_t linear) const {
+  const auto physical = private_->mmu.look_up(linear & ~kPageMask);
+  return physical ? private_->memory.host(*physical, kPageBytes) : nullptr;
+}
+
+bool Cpu::peek(std::uint64_t linear, void* to, std::size_t bytes) const {
+  auto* out = static_cast<std::uint8_t*>(to);
+  while (bytes != 0) {
+    const std::size_t piece = std::min<std::size_t>(bytes, kPageBytes - (linear & kPageMask));
+    const std::uint8_t* page = peek_page(linear);
+    if (page == nullptr) return false;
+    std::memcpy(out, page + (linear & kPageMask), piece);
+    linear += piece;
+    out += piece;
+    bytes -= piece;
+  }
+  return true;
+}
+
+void Cpu::hand_over() {
+  private_->derive();
+}
+
+}  // namespace vpmu::machine::arm64

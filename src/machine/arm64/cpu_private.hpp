@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//
+// What is behind Cpu: the run loop (cpu.cpp), how stretches of code are run and counted
+// (cpu_execution.cpp), and its state as it is saved (cpu_state.cpp).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "machine/arm64/accesses.hpp"
+#include "machine/arm64/cpu.hpp"
+#include "machine/arm64/emulate.hpp"
+#include "machine/arm64/exceptions.hpp"
+#include "machine/arm64/jit.hpp"
+#include "vpmu/silicon/branch_predictor.hpp"
+
+namespace vpmu::machine::arm64 {
+
+using silicon::Privilege;
+using silicon::RawEvent;
+
+/// Cycles that an exception costs on top of its instruction, if that retires.
+inline constexpr std::uint64_t kExceptionCycles = 16;
+
+/// The registers of whichever Jit is in use.
+class ActiveRegisters final : public Registers {
+ public:
+  void use(Jit& jit) { jit_ = &jit; }
+
+  [[nodiscard]] std::uint64_t x(unsigned n) const override { return jit_->x(n); }
+  void set_x(unsigned n, std::uint64_t value) override { jit_->set_x(n, value); }
+  [[nodiscard]] std::uint64_t sp() const override { return jit_->sp(); }
+  void set_sp(std::uint64_t value) override { jit_->set_sp(value); }
+  [[nodiscard]] std::uint64_t pc() const override { return jit_->pc(); }
+  void set_pc(std::uint64_t value) override { jit_->set_pc(value); }
+  [[nodiscard]] std::uint32_t nzcv() const override { return jit_->nzcv(); }
+  void set_nzcv(std::uint32_t value) override { jit_->set_nzcv(value); }
+  void clear_exclusive() override { jit_->clear_exclusive(); }
+
+ private:
+  Jit* jit_ = nullptr;
+};
+
+/// How much may retire before somebody wants to know.
+struct Limits {
+  static constexpr std::uint64_t kFar = ~std::uint64_t{0} >> 1;
+
+  bool due = false;  ///< a deadline is
+  std::uint64_t instructions = kFar;
+  std::uint64_t branches = kFar;
+  std::uint64_t memory = kFar;
+
+  /// No further than until `left` of `event` have retired.
+  void stop_before(RawEvent event, std::uint64_t left, unsigned slots_per_cycle);
+  /// All of a block may retire.
+  [[nodiscard]] bool admits(const BlockProfile& block) const;
+  [[nodiscard]] bool admits_any_block() const;
+  void take(std::uint64_t retired, unsigned branch, unsigned accesses);
+};
+
+struct Cpu::Private final : CodeListener, TranslationListener {
+  Private(Cpu& self, GuestMemory& memory, Environment& environment, Cluster& cluster,
+          silicon::RetireTotals& totals, silicon::Deadlines& deadlines, const CpuSetup& setup);
+  ~Private();
+  Private(const Private&) = delete;
+  Private& operator=(const Private&) = delete;
+
+  // ---- Caches that follow what the guest does ---------------------------------------------------
+
+  void on_code_page(std::size_t) override { accesses.forget_writable(); }
+  void on_code_written(std::size_t page) override;
+  void on_tlb_invalidation(const TlbInvalidation& invalidation) override;
+  /// Compiled code is never out of date.
+  void on_code_invalidation(const CodeInvalidation&) override {}
+  void on_context_change(ContextRegister changed) override;
+  /// Code that has been compiled from elsewhere than it is now, or may not be executed any more,
+  /// among the pages for which `concerns(page)` is true.
+  template <class Concerns>
+  void forget_moved_code(Concerns concerns);
+
+  // ---- Levels -----------------------------------------------------------------------------------
+
+  [[nodiscard]] Jit& jit() { return *jits[static_cast<std::size_t>(level)]; }
+  [[nodiscard]] const Jit& jit() const { return *jits[static_cast<std::size_t>(level)]; }
+  [[nodiscard]] Privilege privilege() const {
+    return level == ExceptionLevel::kEl0 ? Privilege::kUser : Privilege::kKernel;
+  }
+  /// After anything that may have changed Core: the Jit and TLB for its level.
+  void follow_core();
+
+  // ---- Running (cpu_execution.cpp) --------------------------------------------------------------
+
+  void choose_mode();
+  /// Runs within limits until something has to be looked at.
+  void execute(Limits limits);
+  bool run_fast(Limits& limits);
+  bool run_block(Limits& limits);
+  bool run_step(Limits& limits);
+  bool stopped(const Jit::Ran& ran);
+  void emulate_next();
+  bool hint(std::uint32_t word);
+  void wait(exceptions::Wfx wfx);
+  void retire_hint(std::uint32_t word);
+
+  // ---- Counting ---------------------------------------------------------------------------------
+
+  void add(RawEvent event, std::uint64_t count) { totals.add(event, privilege(), count); }
+  void retire(std::uint64_t instructions, Mode how);
+  /// What a retired piece of code, entered at `begin`, did.
+  void count(const BlockProfile& piece, std::uint64_t begin);
+  void count_branch(BranchKind kind, std::uint64_t from);
+  void remember(std::uint64_t address, std::uint32_t word);
+  [[nodiscard]] BlockProfile part(std::uint64_t begin, std::uint64_t instructions);
+  [[nodiscard]] std::uint32_t word_at(std::uint64_t address);
+  [[nodiscard]] std::uint32_t next_word();
+
+  // ---- Between instructions (cpu.cpp) -----------------------------------------------------------
+
+  [[nodiscard]] Limits limits() const;
+  /// Costs of an exception that has been taken.
+  void note_exception();
+  void take_exception(const Exception& exception);
+  bool take_interrupt();
+  [[nodiscard]] bool wakes() const;
+  void derive();
+  [[nodiscard]] std::uint64_t held(RawEvent event) const {
+    return totals.held(event, silicon::kAllPrivileges);
+  }
+
+  Core core;
+  GuestMemory& memory;
+  Environment& environment;
+  Cluster& cluster;
+  silicon::RetireTotals& totals;
+  silicon::Deadlines& deadlines;
+  const unsigned slots_per_cycle;
+  Mmu mmu{core, memory};
+  Accesses accesses;
+  std::array<std::unique_ptr<Jit>, 2> jits;
+  ExceptionLevel level = ExceptionLevel::kEl1;  ///< whose Jit has the registers
+  ActiveRegisters registers;
+  CpuParts parts{core, registers, mmu, environment, accesses, *this};
+
+  std::atomic<bool> exit_requested{false};
+  bool powered = false;
+  Sleep sleep = Sleep::kAwake;
+  bool event_register = false;
+  Watched watched;
+
+  Mode fastest = Mode::kFast;
+  Mode mode = Mode::kFast;
+  bool counts_all = false;  ///< loads, stores, branches
+  bool predicts = false;
+  bool models = false;
+  silicon::MemoryModel* const memory_model;
+  silicon::BranchPredictor predictor;
+  std::array<std::uint64_t, kModes> ran_in{};
+
+  bool delivered = false;  ///< an exception has been taken since anything retired
+  Retired last;
+};
+
+}  // namespace vpmu::machine::arm64

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// What can be said about an instruction from its word alone: how it is counted, and whether the
+// code generator may have it. Encodings as in the Arm ARM, C4.1.
+#pragma once
+
+#include <cstdint>
+
+namespace vpmu::machine::arm64 {
+
+inline constexpr std::uint64_t kInstructionBytes = 4;
+
+/// UDF #0, which no code generator knows.
+inline constexpr std::uint32_t kUndefinedWord = 0;
+inline constexpr std::uint32_t kNopWord = 0xd503'201f;
+/// MOV X0, X0: does as much as NOP, but something is compiled for it, which a block that ends
+/// behind it needs.
+inline constexpr std::uint32_t kIdleWord = 0xaa00'03e0;
+
+/// Of what ends a block: which counters count it, and how it is predicted.
+enum class BranchKind : std::uint8_t {
+  kNone,
+  kDirect,        ///< B
+  kConditional,   ///< B.cond, CBZ, CBNZ, TBZ, TBNZ
+  kIndirect,      ///< BR
+  kCall,          ///< BL
+  kIndirectCall,  ///< BLR
+  kReturn,        ///< RET
+};
+[[nodiscard]] BranchKind branch_kind(std::uint32_t word);
+
+/// Loads and stores as LD_RETIRED and ST_RETIRED count them: by instruction. Prefetches are
+/// neither.
+struct MemoryKind {
+  bool load = false;
+  bool store = false;
+  friend bool operator==(const MemoryKind&, const MemoryKind&) = default;
+};
+[[nodiscard]] MemoryKind memory_kind(std::uint32_t word);
+
+/// What the code generator is told about an instruction.
+enum class Handling : std::uint8_t {
+  kPlain,    ///< it runs it, and goes on with what is behind it
+  kBranch,   ///< it runs it, and a block ends there
+  kNothing,  ///< a hint, a barrier or a constant for XZR: does nothing here
+  kCaught,   ///< it must not run it: the CPU does (emulate.hpp)
+  kUnsure,   ///< depends on what it knows: has to be tried
+};
+/// For code of any exception level while FP is not trapped.
+[[nodiscard]] Handling handling_of(std::uint32_t word);
+
+}  // namespace vpmu::machine::arm64

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include "machine/arm64/cpu.hpp"
+
+#include <gtest/gtest.h>
+
+#include "unit/arm64/code.hpp"
+#include "unit/arm64/cpu_fixture.hpp"
+
+namespace vpmu::machine::arm64 {
+namespace {
+
+using silicon::RawEvent;
+
+class ArmCpu : public testing::Test {
+ protected:
+  /// Counts X0 down from `from`, three instructions a round behind the first one, then goes on
+  /// with X1.
+  void start_countdown(std::uint32_t from) {
+    machine.start({code::movz(0, from), code::add(1, 1, 7), code::subs(0, 0, 1), code::b_ne(-2),
+                   code::hvc(0)});
+  }
+
+  TestMachine machine;
+  Cpu& cpu = machine.cpu;
+};
+
+TEST_F(ArmCpu, IsOffUntilItIsSwitchedOn) {
+  EXPECT_EQ(cpu.run(10, kForEver), Cpu::Exit::kWaiting);
+  EXPECT_FALSE(cpu.runnable());
+
+  cpu.power_on(kCode, 42);
+
+  EXPECT_TRUE(cpu.runnable());
+  EXPECT_EQ(machine.x(0), 42U);
+  EXPECT_EQ(cpu.place().linear, kCode);
+  EXPECT_FALSE(cpu.place().user);
+}
+
+TEST_F(ArmCpu, CountsEveryInstructionOfALoop) {
+  start_countdown(1000);
+
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kWaiting);
+
+  EXPECT_EQ(machine.x(1), 7000U);
+  EXPECT_EQ(machine.instructions(), 1 + 3 * 1000 + 1U);
+  EXPECT_EQ(cpu.cycles(), machine.instructions());
+  EXPECT_EQ(cpu.instructions_in(Cpu::Mode::kFast), machine.instructions());
+}
+
+TEST_F(ArmCpu, StopsExactlyAfterAnyNumberOfInstructions) {
+  for (std::uint64_t count = 1; count < 200; ++count) {
+    start_countdown(1000);
+    const std::uint64_t before = machine.instructions();
+
+    EXPECT_EQ(cpu.run(count, kForEver), Cpu::Exit::kBudget);
+
+    EXPECT_EQ(machine.instructions() - before, count);
+    EXPECT_EQ(cpu.registers().pc(), kCode + 4 * (1 + (count - 1) % 3)) << count;
+  }
+}
+
+TEST_F(ArmCpu, StopsAtTheCycle) {
+  start_countdown(1000);
+
+  EXPECT_EQ(cpu.run(kForEver, 500), Cpu::Exit::kBudget);
+  EXPECT_EQ(cpu.cycles(), 500U);
+}
+
+TEST_F(ArmCpu, IndirectBranchesEndWithTheBudgetToo) {
+  // A loop of a block that ends in BR, and one of BR alone.
+  machine.start({code::add(1, 1, 1), code::br(2)});
+  cpu.registers().set_x(2, kCode);
+  EXPECT_EQ(cpu.run(1001, kForEver), Cpu::Exit::kBudget);
+  EXPECT_EQ(machine.x(1), 501U);
+
+  machine.start({code::br(2)});
+  cpu.registers().set_x(2, kCode);
+  EXPECT_EQ(cpu.run(1001, kForEver), Cpu::Exit::kBudget);
+  EXPECT_EQ(machine.instructions(), 2002U);
+}
+
+TEST_F(ArmCpu, ReturnsThatReturnToThemselvesEndWithTheBudgetToo) {
+  // Eight calls fill any return stack with the place of a RET that goes to itself.
+  for (const std::uint32_t filler : {code::kNop, code::add(1, 1, 1)}) {
+    machine.start({code::bl(3), filler, code::kRet, code::subs(0, 0, 1), code::b_ne(-4),
+                   code::bl(1), code::b(-5)});
+    cpu.registers().set_x(0, 20);
+
+    EXPECT_EQ(cpu.run(5000, kForEver), Cpu::Exit::kBudget);
+  }
+  EXPECT_EQ(machine.instructions(), 10'000U);
+}
+
+TEST_F(ArmCpu, AFaultInTheMiddleOfABlockIsWhereItIs) {
+  machine.start(
+      {code::movz(0, 1), code::add(0, 0, 1), code::ldr(2, 3), code::add(0, 0, 1), code::b(-4)});
+  machine.map();
+  cpu.registers().set_x(3, std::uint64_t{1} << 38);  // not mapped
+  machine.load(kVectors + 0x200, {code::hvc(0)});
+
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kWaiting);
+
+  EXPECT_EQ(cpu.core().elr, kCode + 8);
+  EXPECT_EQ(cpu.core().far, std::uint64_t{1} << 38);
+  EXPECT_EQ(machine.x(0), 2U);
+  EXPECT_EQ(machine.instructions(), 3U);
+  EXPECT_EQ(machine.total(RawEvent::kExceptions), 1U);
+  EXPECT_EQ(cpu.cycles(), 3 + 16U);
+}
+
+TEST_F(ArmCpu, DevicesSeeTheExactTime) {
+  machine.start({code::movz(4, 0x0900, 1), code::kNop, code::kNop, code::ldr(5, 4, 1), code::kNop,
+                 code::str_word(0, 4, 4), code::hvc(0)});
+  cpu.run(kForEver, kForEver);
+
+  ASSERT_EQ(machine.touched.size(), 2U);
+  EXPECT_EQ(machine.touched[0], (TestMachine::Touch{kDevice + 8, 3, 3}));
+  EXPECT_EQ(machine.touched[1], (TestMachine::Touch{kDevice + 16, 5, 5}));
+  EXPECT_EQ(machine.x(5), (kDevice + 8) * 3 + 3);
+}
+
+TEST_F(ArmCpu, AnInterruptThatAnAccessRaisesComesBehindTheAccess) {
+  machine.start({code::movz(4, 0x0900, 1), code::str_word(0, 4), code::kNop, code::hvc(0)});
+  cpu.core().daif = 0;
+  machine.raises_irq = true;
+  machine.load(kVectors + 0x280, {code::hvc(0)});
+
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kWaiting);
+
+  EXPECT_EQ(cpu.core().elr, kCode + 8);
+  EXPECT_EQ(machine.total(RawEvent::kInterrupts), 1U);
+  EXPECT_EQ(machine.instructions(), 3U);
+}
+
+TEST_F(ArmCpu, AnExitThatADeviceRequestsComesBehindTheAccess) {
+  machine.start({code::movz(4, 0x0900, 1), code::str_word(0, 4), code::kNop, code::hvc(0)});
+  machine.requests_exit = true;
+
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kRequested);
+  EXPECT_EQ(cpu.registers().pc(), kCode + 8);
+  EXPECT_EQ(machine.instructions(), 2U);
+}
+
+TEST_F(ArmCpu, CodeThatIsOverwrittenIsGone) {
+  // Overwrites the MOVZ of X6 behind it in the same block: 1 becomes 2.
+  machine.start({code::str_word(0, 1), code::kNop, code::movz(6, 1), code::hvc(0)});
+  cpu.registers().set_x(0, code::movz(6, 2));
+  cpu.registers().set_x(1, kCode + 8);
+
+  cpu.run(kForEver, kForEver);
+
+  EXPECT_EQ(machine.x(6), 2U);
+  EXPECT_EQ(machine.instructions(), 4U);
+}
+
+TEST_F(ArmCpu, WaitsForAnInterrupt) {
+  machine.start({code::kWfi, code::add(1, 1, 1), code::hvc(0)});
+
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kHalted);
+  EXPECT_EQ(machine.instructions(), 1U);
+  EXPECT_FALSE(cpu.runnable());
+
+  machine.irq = true;  // masked: it wakes, and is not taken
+  EXPECT_TRUE(cpu.runnable());
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kWaiting);
+  EXPECT_EQ(machine.x(1), 1U);
+}
+
+TEST_F(ArmCpu, WaitsForAnEvent) {
+  machine.start({code::kSevl, code::kWfe, code::kWfe, code::kSev, code::hvc(0)});
+
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kHalted);
+  EXPECT_EQ(machine.instructions(), 3U);
+
+  cpu.set_event();
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kWaiting);
+  EXPECT_EQ(machine.events_sent, 1U);
+}
+
+TEST_F(ArmCpu, WaitingForAnEventEndsWhenWhatWasLoadedExclusiveIsWritten) {
+  machine.start({code::ldxr(0, 19), code::kWfe, code::hvc(0)});
+  EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kHalted);
+  EXPECT_FALSE(cpu.runnable());
+
+  const std::uint32_t changed = 1;
+  machine.load(kData, {changed});
+
+  EXPECT_TRUE(cpu.runnable());
+}
+
+TEST_F(ArmCpu, ASavedExclusiveAccessCanBeCompletedElsewhere) {
+  machine.start({code::ldxr(0, 19), code::add(0, 0, 5), code::stxr(1, 0, 19), code::ldr(2, 19),
+                 code::stxr(3, 0, 19), code::hvc(0)});
+  machine.load(kData, {37, 0});
+  cpu.run(2, kForEver);
+  const CpuState state = cpu.save();
+  ASSERT_TRUE(state.exclusive.held);
+
+  cpu.power_on(kCode + 0x1000, 0);
+  ASSERT_FALSE(cpu.save().exclusive.held);
+  ASSERT_TRUE(cpu.restore(state));
+  EXPECT_EQ(cpu.save(), state);
+  cpu.run(kForEver, kForEver);
+
+  EXPECT_EQ(machine.x(1), 0U);
+  EXPECT_EQ(machine.x(2), 42U);
+  EXPECT_EQ(machine.x(3), 1U);
+}
+
+TEST_F(ArmCpu, AStateOfAnotherCpuIsRefused) {
+  CpuState state = cpu.save();
+  state.core.identity.index = 5;
+
+  EXPECT_FALSE(cpu.restore(state));
+}
+
+TEST_F(ArmCpu, SystemRegistersAreEmulatedBetweenBlocks) {
+  machine.start({code::movz(0, 77), code::write_tpidr_el1(0), code::kNop, code::read_tpidr_el1(1),
+                 code::hvc(0)});
+
+  cpu.run(kForEver, kForEver);
+
+  EXPECT_EQ(machine.x(1), 77U);
+  EXPECT_EQ(machine.instructions(), 5U);
+}
+
+TEST_F(ArmCpu, UndefinedInstructionsDoNotRetire) {
+  machine.start({code::movz(0, 77), code::kUdf});
+  machine.load(kVectors + 0x200, {code::hvc(0)});
+
+  cpu.run(kForEver, kForEver);
+
+  EXPECT_EQ(cpu.core().elr, kCode + 4);
+  EXPECT_EQ(machine.instructions(), 2U);
+}
+
+}  // namespace
+}  // namespace vpmu::machine::arm64
