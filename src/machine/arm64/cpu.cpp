@@ -334,6 +334,10 @@ bool Cpu::runnable() {
   return private_->powered && private_->wakes();
 }
 
+bool Cpu::waits_for_event() const {
+  return private_->powered && private_->sleep == Sleep::kEvent;
+}
+
 void Cpu::set_event() {
   private_->event_register = true;
 }

@@ -79,6 +79,9 @@ class Cpu final : public silicon::RetireSource {
   /// True if run() would make progress: not waiting, or something to wake it is pending.
   [[nodiscard]] bool runnable();
 
+  /// It is in WFE: an event would wake it.
+  [[nodiscard]] bool waits_for_event() const;
+
   /// SEV by whomever: wakes a CPU in WFE, or has its next WFE not wait.
   void set_event();
 

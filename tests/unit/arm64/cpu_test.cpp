@@ -159,6 +159,7 @@ TEST_F(ArmCpu, WaitsForAnInterrupt) {
   EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kHalted);
   EXPECT_EQ(machine.instructions(), 1U);
   EXPECT_FALSE(cpu.runnable());
+  EXPECT_FALSE(cpu.waits_for_event());
 
   machine.irq = true;  // masked: it wakes, and is not taken
   EXPECT_TRUE(cpu.runnable());
@@ -171,9 +172,11 @@ TEST_F(ArmCpu, WaitsForAnEvent) {
 
   EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kHalted);
   EXPECT_EQ(machine.instructions(), 3U);
+  EXPECT_TRUE(cpu.waits_for_event());
 
   cpu.set_event();
   EXPECT_EQ(cpu.run(kForEver, kForEver), Cpu::Exit::kWaiting);
+  EXPECT_FALSE(cpu.waits_for_event());
   EXPECT_EQ(machine.events_sent, 1U);
 }
 
