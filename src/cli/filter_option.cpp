@@ -38,19 +38,18 @@ Result<void> check_pmu(const GuestOptions& options, const machine::Machine& mach
 }
 
 /// The stops that --filter-at asks for.
-Result<std::vector<Stop>> filter_stops(const GuestOptions& options,
-                                       const silicon::x86::CpuModel& model) {
+Result<std::vector<Stop>> filter_stops(const GuestOptions& options, machine::Machine& machine) {
   std::vector<Stop> stops;
   for (const std::string& value : options.filter_at) {
     const auto point = parse_instructions_and_file(kFilterAt, value, "filter.json");
     if (!point) return tl::unexpected(point.error());
-    auto filter = load_filter(point->file, model);
+    auto filter = load_filter(point->file, machine.config().host());
     if (!filter) return tl::unexpected(filter.error());
     // A function must be copyable, and a filter is not.
     auto shared = std::make_shared<std::unique_ptr<const EventFilter>>(std::move(*filter));
     stops.push_back({.instructions = point->instructions,
                      .option = fmt::format("{} {}", kFilterAt, value),
-                     .action = [shared, file = point->file](machine::Machine& machine) {
+                     .action = [&machine, shared, file = point->file] {
                        machine.set_event_filter(std::move(*shared), file);
                        return Result<void>{};
                      }});
@@ -90,14 +89,13 @@ Result<void> apply_filter_options(const GuestOptions& options, machine::Machine&
   const bool now = options.given(kFilter);
   if (!now && options.filter_at.empty()) return {};
   if (auto has_pmu = check_pmu(options, machine); !has_pmu) return has_pmu;
-  const silicon::x86::CpuModel& model = machine.config().host();
   std::unique_ptr<const EventFilter> first;
   if (now) {
-    auto loaded = load_filter(options.filter, model);
+    auto loaded = load_filter(options.filter, machine.config().host());
     if (!loaded) return tl::unexpected(loaded.error());
     first = std::move(*loaded);
   }
-  auto later = filter_stops(options, model);
+  auto later = filter_stops(options, machine);
   if (!later) return tl::unexpected(later.error());
 
   std::vector<Stop> all = *later;

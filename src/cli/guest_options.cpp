@@ -5,6 +5,7 @@
 
 #include "cli/pmu_option.hpp"
 #include "cli/pv_perf_option.hpp"
+#include "machine/machine_shape.hpp"
 
 namespace vpmu::cli {
 
@@ -14,7 +15,10 @@ using machine::MachineConfig;
 constexpr const char* kGroup = "The guest";
 
 void add_machine_options(CLI::App& command, GuestOptions& options) {
-  command.add_option("--cpu", options.cpu, "CPU model; see `vpmu cpu list`")->capture_default_str();
+  command
+      .add_option("--cpu", options.cpu,
+                  "CPU model, see `vpmu cpu list`; arm64 guests: default neoverse-n1")
+      ->capture_default_str();
   command.add_option("--smp", options.smp, "Number of vCPUs")
       ->check(CLI::Range(1u, MachineConfig::kMaxVcpus))
       ->capture_default_str();
@@ -29,8 +33,9 @@ void add_machine_options(CLI::App& command, GuestOptions& options) {
 }
 
 void add_image_options(CLI::App& command, GuestOptions& options) {
-  CLI::Option* guest = command.add_option("GUEST", options.image,
-                                          "Guest image: multiboot, PVH or freestanding ELF64");
+  CLI::Option* guest = command.add_option(
+      "GUEST", options.image,
+      "Guest image: multiboot, PVH or freestanding ELF64; for arm64 ELF64 or a Linux Image");
   CLI::Option* append =
       command.add_option("--append", options.append, "Arguments for the guest's command line");
   CLI::Option* initrd = command
@@ -50,7 +55,7 @@ void add_host_options(CLI::App& command, GuestOptions& options) {
   command
       .add_option("--host-cpus", options.host_cpus,
                   "Number of host CPUs that the vCPUs share; default: one for each vCPU")
-      ->check(CLI::Range(1u, MachineConfig::kMaxHostCpus));
+      ->check(CLI::Range(1u, machine::kMaxHostCpus));
   command
       .add_option("--host-event", options.host_events,
                   "Event that the host itself counts on each of its CPUs, which takes counters "

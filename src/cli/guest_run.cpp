@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/arm64_guest.hpp"
 #include "cli/counter_report.hpp"
 #include "cli/cpu_command.hpp"
 #include "cli/exit_status.hpp"
@@ -23,6 +24,8 @@
 #include "cli/size_text.hpp"
 #include "cli/snapshot_files.hpp"
 #include "cli/terminal.hpp"
+#include "machine/arm64_board/crash_report.hpp"
+#include "machine/boot/architecture.hpp"
 #include "machine/pc/crash_report.hpp"
 
 namespace vpmu::cli {
@@ -74,31 +77,47 @@ Result<void> GuestRun::load(machine::TraceSink* trace) {
     machine_ = std::move(restored->machine);
     return {};
   }
+  name_ = {options_.image, options_.append};
+  const auto architecture = machine::boot::architecture_of_file(options_.image);
+  if (!architecture) return tl::unexpected(architecture.error());
+  return *architecture == machine::Architecture::kArm64 ? load_arm64() : load_pc(trace);
+}
+
+Result<void> GuestRun::load_pc(machine::TraceSink* trace) {
   auto config = machine_config(options_);
   if (!config) return tl::unexpected(config.error());
   config->trace = trace;
   config->lbr_observer = &lbr_warnings_;
   auto machine = machine::Machine::create(*config, console_);
   if (!machine) return tl::unexpected(machine.error());
-  name_ = {options_.image, options_.append};
   machine_ = std::move(*machine);
-  return machine_->load({options_.image, options_.append, options_.initrd});
+  return machine_.any().pc()->load({options_.image, options_.append, options_.initrd});
+}
+
+Result<void> GuestRun::load_arm64() {
+  auto machine = make_arm64_machine(options_, console_);
+  if (!machine) return tl::unexpected(machine.error());
+  machine_ = std::move(*machine);
+  return machine_.any().arm64()->load({options_.image, options_.append, options_.initrd});
 }
 
 Result<void> GuestRun::prepare(std::vector<Stop> stops) {
-  if (auto filters = apply_filter_options(options_, *machine_, stops_); !filters) return filters;
+  if (machine_.any().pc() != nullptr) {
+    auto filters = apply_filter_options(options_, *machine_.any().pc(), stops_);
+    if (!filters) return filters;
+  }
   std::ranges::move(stops, std::back_inserter(stops_));
   std::ranges::stable_sort(stops_, {}, &Stop::instructions);
-  return check_stops(stops_, *machine_);
+  return check_stops(stops_, machine());
 }
 
 Result<void> GuestRun::run() {
   facts_.image = name_.image;
   facts_.arguments = name_.arguments;
   const TerminalMode terminal;
-  const Interruption interruption{*machine_, options_.timeout};
+  const Interruption interruption{machine(), options_.timeout};
   const auto begin = std::chrono::steady_clock::now();
-  auto stopped = run_with_stops(*machine_, stops_, {.instructions = options_.max_instructions},
+  auto stopped = run_with_stops(machine(), stops_, {.instructions = options_.max_instructions},
                                 facts_.outcome);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   facts_.host_seconds = took.count();
@@ -111,12 +130,14 @@ Result<void> GuestRun::run() {
 }
 
 std::string GuestRun::remarks() const {
-  std::string text;
-  if (facts_.outcome.reason == machine::Outcome::Reason::kCrash) {
-    text = crash_report(*machine_->vcpus()[facts_.outcome.value], machine_->board().memory);
+  const bool crashed = facts_.outcome.reason == machine::Outcome::Reason::kCrash;
+  if (const auto* arm64 = machine_.any().arm64()) {
+    return crashed ? crash_report(*arm64->vcpus()[facts_.outcome.value]) : std::string{};
   }
-  return text + counter_troubles(*machine_) + pv_perf_troubles(*machine_) +
-         suppressed_lbr_warnings(*machine_);
+  const machine::Machine& pc = *machine_.any().pc();
+  std::string text;
+  if (crashed) text = crash_report(*pc.vcpus()[facts_.outcome.value], pc.board().memory);
+  return text + counter_troubles(pc) + pv_perf_troubles(pc) + suppressed_lbr_warnings(pc);
 }
 
 Result<void> GuestRun::console_error() const {

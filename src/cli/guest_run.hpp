@@ -9,16 +9,15 @@
 //   run.remarks(), run.console_error(), run.facts().status
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "cli/any_machine.hpp"
 #include "cli/guest_options.hpp"
 #include "cli/lbr_report.hpp"
 #include "cli/report.hpp"
 #include "cli/stdio_console.hpp"
 #include "cli/stops.hpp"
-#include "machine/machine.hpp"
 #include "machine/snapshot/snapshot.hpp"
 #include "vpmu/base/result.hpp"
 
@@ -40,8 +39,10 @@ class GuestRun {
   /// stop's; the guest ran on.
   Result<void> run();
 
-  [[nodiscard]] machine::Machine& machine() { return *machine_; }
-  [[nodiscard]] const machine::Machine& machine() const { return *machine_; }
+  [[nodiscard]] machine::GuestMachine& machine() { return *machine_.any(); }
+  [[nodiscard]] const machine::GuestMachine& machine() const { return *machine_.any(); }
+  /// The same where it matters of which architecture it is.
+  [[nodiscard]] const AnyMachine& any_machine() const { return machine_.any(); }
   [[nodiscard]] StdioConsole& console() { return console_; }
   [[nodiscard]] const machine::snapshot::Guest& name() const { return name_; }
   [[nodiscard]] const RunFacts& facts() const { return facts_; }
@@ -54,11 +55,14 @@ class GuestRun {
   [[nodiscard]] Result<void> console_error() const;
 
  private:
+  Result<void> load_pc(machine::TraceSink* trace);
+  Result<void> load_arm64();
+
   const GuestOptions& options_;
   StdioConsole console_;
   LbrWarnings lbr_warnings_;
   machine::snapshot::Guest name_;
-  std::unique_ptr<machine::Machine> machine_;
+  OwnedMachine machine_;
   std::vector<Stop> stops_;
   RunFacts facts_;
 };

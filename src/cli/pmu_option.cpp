@@ -30,7 +30,7 @@ const char* const kPmuOptionHelp =
     "The guest's PMU: on (as KVM gives it), off, or KEY=VALUE,... with version, gp, fixed "
     "(counters), "
     "width, fixed-width (bits), fullwidth, freeze, anythread, lbr (Intel), hgonly, corext (AMD) "
-    "(on|off)";
+    "(on|off); of an arm64 guest version (PMUVer), counters";
 
 Result<PmuRequest> parse_pmu_request(std::string_view text) {
   return parse_request<PmuRequest>(text, {kNumbers, kSwitches});

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "machine/machine.hpp"
+#include "cli/any_machine.hpp"
 
 namespace vpmu::cli {
 
@@ -26,13 +26,12 @@ inline constexpr int kReportVersion = 1;
 
 /// The same run gives the same bytes, unless `host_times`: then what depends on the host is in it
 /// too.
-nlohmann::ordered_json report(const machine::Machine& machine, const RunFacts& facts,
-                              bool host_times);
+nlohmann::ordered_json report(const AnyMachine& machine, const RunFacts& facts, bool host_times);
 
 /// The field `outcome` of a report: how the run ended, and how far it came.
 nlohmann::ordered_json outcome_json(const machine::GuestMachine& machine, const RunFacts& facts);
 
 /// Lines, each ending with a newline.
-std::string summary(const machine::Machine& machine, const RunFacts& facts);
+std::string summary(const AnyMachine& machine, const RunFacts& facts);
 
 }  // namespace vpmu::cli

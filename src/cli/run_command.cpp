@@ -33,7 +33,7 @@ TextTrace text_trace(const std::vector<std::string>& kinds) {
 Result<void> write_report(const GuestRun& run, const std::string& file, bool host_times) {
   if (file.empty()) return {};
   const std::string text =
-      report(run.machine(), run.facts(), host_times)
+      report(run.any_machine(), run.facts(), host_times)
           .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
       "\n";
   if (file != "-") return write_file(file, text, "report");
@@ -71,13 +71,13 @@ int RunCommand::run() const {
   if (auto loaded = run.load(trace.any() ? &trace : nullptr); !loaded) {
     return bad_input(loaded.error());
   }
-  auto saves = save_stops(options_.save_at, run.name());
+  auto saves = save_stops(options_.save_at, run.any_machine(), run.name());
   if (!saves) return bad_input(saves.error());
   if (auto prepared = run.prepare(std::move(*saves)); !prepared) {
     return bad_input(prepared.error());
   }
   const auto stopped = run.run();
-  fmt::print(stderr, "{}{}", run.remarks(), summary(run.machine(), run.facts()));
+  fmt::print(stderr, "{}{}", run.remarks(), summary(run.any_machine(), run.facts()));
   const auto written = write_report(run, options_.json, options_.host_times);
   if (!written) return bad_input(written.error());
   if (!stopped) return bad_input(stopped.error());

@@ -60,6 +60,12 @@ class FileInput final : public snapshot::Input {
   std::size_t end_ = 0;
 };
 
+Result<void> save_machine(const AnyMachine& machine, const snapshot::Guest& guest,
+                          snapshot::Output& output) {
+  if (machine.pc() != nullptr) return snapshot::save(*machine.pc(), guest, output);
+  return fail("arm64 guests cannot be saved yet");
+}
+
 Result<void> check_pmu(const GuestOptions& options, const snapshot::Header& header) {
   const auto* model = silicon::x86::find_cpu_model(header.cpu_model);
   if (model == nullptr) return {};  // which the reader says better
@@ -164,26 +170,26 @@ Result<RestoredGuest> restore(const GuestOptions& options, machine::Console& con
 }  // namespace
 
 Result<std::vector<Stop>> save_stops(const std::vector<std::string>& save_at,
-                                     const snapshot::Guest& guest) {
+                                     const AnyMachine& machine, const snapshot::Guest& guest) {
   std::vector<Stop> stops;
   for (const std::string& value : save_at) {
     const auto point = parse_instructions_and_file("--save-at", value, "guest.snapshot");
     if (!point) return tl::unexpected(point.error());
     stops.push_back({.instructions = point->instructions,
                      .option = "--save-at " + value,
-                     .action = [guest, file = point->file](machine::Machine& machine) {
+                     .action = [machine, guest, file = point->file] {
                        return save_guest(machine, guest, file);
                      }});
   }
   return stops;
 }
 
-Result<void> save_guest(machine::Machine& machine, const snapshot::Guest& guest,
+Result<void> save_guest(const AnyMachine& machine, const snapshot::Guest& guest,
                         const std::string& file) {
   auto atomic = AtomicFile::create(file, "snapshot");
   if (!atomic) return tl::unexpected(atomic.error());
   FileOutput output{*atomic};
-  if (auto saved = snapshot::save(machine, guest, output); !saved) return saved;
+  if (auto saved = save_machine(machine, guest, output); !saved) return saved;
   return atomic->commit();
 }
 

@@ -5,29 +5,29 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "cli/any_machine.hpp"
 #include "cli/guest_options.hpp"
 #include "cli/stops.hpp"
-#include "machine/machine.hpp"
 #include "machine/snapshot/snapshot.hpp"
 #include "vpmu/base/result.hpp"
 
 namespace vpmu::cli {
 
-/// What the values of --save-at ask for.
+/// What the values of --save-at ask for of that machine.
 Result<std::vector<Stop>> save_stops(const std::vector<std::string>& save_at,
+                                     const AnyMachine& machine,
                                      const machine::snapshot::Guest& guest);
 
 /// The file appears whole or not at all.
-Result<void> save_guest(machine::Machine& machine, const machine::snapshot::Guest& guest,
+Result<void> save_guest(const AnyMachine& machine, const machine::snapshot::Guest& guest,
                         const std::string& file);
 
 struct RestoredGuest {
   machine::snapshot::Guest guest;
-  std::unique_ptr<machine::Machine> machine;
+  OwnedMachine machine;
 };
 
 /// From options.restore. Options that say what the machine is may be left out; those that are given

@@ -24,7 +24,7 @@ Result<InstructionsAndFile> parse_instructions_and_file(const std::string& optio
   return parsed;
 }
 
-Result<void> check_stops(const std::vector<Stop>& stops, const machine::Machine& machine) {
+Result<void> check_stops(const std::vector<Stop>& stops, const machine::GuestMachine& machine) {
   for (const Stop& stop : stops) {
     if (stop.instructions >= machine.instructions()) continue;
     return fail(fmt::format("{}: the guest has run {} instructions already; give a larger number",
@@ -33,7 +33,7 @@ Result<void> check_stops(const std::vector<Stop>& stops, const machine::Machine&
   return {};
 }
 
-Result<void> run_with_stops(machine::Machine& machine, const std::vector<Stop>& stops,
+Result<void> run_with_stops(machine::GuestMachine& machine, const std::vector<Stop>& stops,
                             machine::RunLimits limits, machine::Outcome& outcome) {
   Result<void> first_error;
   for (const Stop& stop : stops) {
@@ -44,7 +44,7 @@ Result<void> run_with_stops(machine::Machine& machine, const std::vector<Stop>& 
       return fail(fmt::format("{}: the guest ended after {} instructions; give a smaller number",
                               stop.option, machine.instructions()));
     }
-    auto done = stop.action(machine);
+    auto done = stop.action();
     if (first_error) first_error = std::move(done);
   }
   limits.pause_at = machine::RunLimits::kNone;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "machine/machine.hpp"
+#include "machine/guest_machine.hpp"
 #include "vpmu/base/result.hpp"
 
 namespace vpmu::cli {
@@ -28,16 +28,16 @@ Result<InstructionsAndFile> parse_instructions_and_file(const std::string& optio
 struct Stop {
   std::uint64_t instructions = 0;
   std::string option;  ///< as it was given: "--save-at 1000=guest.snapshot"
-  std::function<Result<void>(machine::Machine&)> action;
+  std::function<Result<void>()> action;
 };
 
 /// Of a machine before it runs: an error if one lies behind it.
-Result<void> check_stops(const std::vector<Stop>& stops, const machine::Machine& machine);
+Result<void> check_stops(const std::vector<Stop>& stops, const machine::GuestMachine& machine);
 
 /// Runs to the end, stopping on the way at `stops`, which are in the order of their instructions.
 /// The first error of a stop does not end the run. A guest that ends before a stop is an error, one
-/// that is stopped (Machine::stop()) is not. `limits.pause_at` is not looked at.
-Result<void> run_with_stops(machine::Machine& machine, const std::vector<Stop>& stops,
+/// that is stopped (GuestMachine::stop()) is not. `limits.pause_at` is not looked at.
+Result<void> run_with_stops(machine::GuestMachine& machine, const std::vector<Stop>& stops,
                             machine::RunLimits limits, machine::Outcome& outcome);
 
 }  // namespace vpmu::cli

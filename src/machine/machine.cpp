@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
+#include "machine/machine_shape.hpp"
 #include "vpmu/base/ensure.hpp"
 #include "vpmu/hostperf/guest_callbacks.hpp"
 
@@ -28,15 +29,11 @@ Result<void> check_host(const MachineConfig& config) {
 }  // namespace
 
 Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Console& console) {
-  if (config.vcpus == 0 || config.vcpus > MachineConfig::kMaxVcpus) {
-    return fail(std::to_string(config.vcpus) + " vCPUs: give 1 to " +
-                std::to_string(MachineConfig::kMaxVcpus) + " with --smp");
-  }
-  if (config.host_cpus > MachineConfig::kMaxHostCpus) {
-    return fail(std::to_string(config.host_cpus) + " host CPUs: give 1 to " +
-                std::to_string(MachineConfig::kMaxHostCpus) + " with --host-cpus");
-  }
-  if (config.quantum == 0) return fail("quantum of 0 instructions: give at least 1 with --quantum");
+  const auto shape = check({.vcpus = config.vcpus,
+                            .most_vcpus = MachineConfig::kMaxVcpus,
+                            .host_cpus = config.host_cpus,
+                            .quantum = config.quantum});
+  if (!shape) return tl::unexpected(shape.error());
   if (config.pmu && (!possible(*config.pmu) || config.pmu->vendor != config.model->vendor)) {
     return fail("there is no such PMU on " + std::string{config.model->name} + ": see --pmu");
   }

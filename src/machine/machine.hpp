@@ -65,7 +65,6 @@ struct MachineConfig {
   }
 
   static constexpr unsigned kMaxVcpus = 64;
-  static constexpr unsigned kMaxHostCpus = 64;
 };
 
 /// Everything of a machine but its memory and configuration.

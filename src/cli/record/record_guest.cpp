@@ -169,7 +169,7 @@ int RecordedRun::run() {
   }
   progress_.erase();
   const auto finished = writer.finish();
-  fmt::print(stderr, "{}{}", run_.remarks(), summary(run_.machine(), run_.facts()));
+  fmt::print(stderr, "{}{}", run_.remarks(), summary(run_.any_machine(), run_.facts()));
   if (!finished) return bad_input(finished.error());
   tell();
   if (!stopped) return bad_input(stopped.error());

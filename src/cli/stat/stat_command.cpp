@@ -34,7 +34,7 @@ int run_stat(const GuestOptions& guest, const StatOptions& options) {
   fmt::print(stderr, "{}", run.remarks());
   const auto printed = (*printer)->finish((*counts)->read());
   if (!options.programs_read_errors()) {
-    fmt::print(stderr, "{}", summary(run.machine(), run.facts()));
+    fmt::print(stderr, "{}", summary(run.any_machine(), run.facts()));
   }
   if (!printed) return bad_input(printed.error());
   if (!stopped) return bad_input(stopped.error());

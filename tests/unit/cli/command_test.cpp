@@ -128,8 +128,8 @@ TEST_F(CommandTest, BadImagesAreOneLineAndStatus2) {
   large.parts[0].header.p_memsz = 1 << 30;
   expect_bad_input("run '" + write("large", large.build()) + "'", "--mem");
   auto other = freestanding_elf();
-  other.header.e_machine = EM_AARCH64;
-  expect_bad_input("run '" + write("other", other.build()) + "'", "AArch64");
+  other.header.e_machine = EM_RISCV;
+  expect_bad_input("run '" + write("other", other.build()) + "'", "RISC-V");
   const std::string good = guest(debug_exit(0));
   expect_bad_input("run '" + good + "' --initrd '" + path("missing") + "'", "initrd");
 }

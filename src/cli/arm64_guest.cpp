@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include "cli/arm64_guest.hpp"
+
+#include <string>
+
+#include <fmt/format.h>
+
+#include "cli/arm64_pmu_option.hpp"
+#include "cli/size_text.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+constexpr const char* kDefaultModel = "neoverse-n1";
+
+/// What an arm64 guest has not, or not yet.
+constexpr const char* kX86Options[] = {"--pv-perf",     "--pv-perf-raw", "--host-cpu",
+                                       "--host-script", "--host-event",  "--filter",
+                                       "--filter-at"};
+}  // namespace
+
+Result<const silicon::arm64::CpuModel*> arm64_cpu_model(const GuestOptions& options) {
+  const std::string name = options.given("--cpu") ? options.cpu : kDefaultModel;
+  if (const auto* model = silicon::arm64::find_cpu_model(name)) return model;
+  std::string known;
+  for (const auto* model : silicon::arm64::cpu_models()) {
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", model->name);
+  }
+  return fail(fmt::format("--cpu '{}': is none of the CPU models of an arm64 guest; give one of {}",
+                          name, known));
+}
+
+Result<void> check_arm64_options(const GuestOptions& options) {
+  for (const char* option : kX86Options) {
+    if (!options.given(option)) continue;
+    return fail(
+        fmt::format("{}: is for x86 guests, and this one is for arm64; leave it out", option));
+  }
+  return {};
+}
+
+Result<std::unique_ptr<machine::arm64::Machine>> make_arm64_machine(const GuestOptions& options,
+                                                                    machine::Console& console) {
+  if (auto checked = check_arm64_options(options); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  const auto model = arm64_cpu_model(options);
+  if (!model) return tl::unexpected(model.error());
+  const auto memory = parse_size(options.memory);
+  if (!memory) return fail("--mem: " + memory.error().message);
+  const auto pmu = arm64_pmu_config(**model, options.pmu);
+  if (!pmu) return tl::unexpected(pmu.error());
+  return machine::arm64::Machine::create({.model = *model,
+                                          .vcpus = options.smp,
+                                          .memory_bytes = *memory,
+                                          .pmu = *pmu,
+                                          .quantum = options.quantum,
+                                          .host_cpus = options.host_cpus,
+                                          .host_events = {}},
+                                         console);
+}
+
+}  // namespace vpmu::cli

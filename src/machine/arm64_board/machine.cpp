@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "machine/arm64_board/machine.hpp"
+
+#include <string>
+#include <utility>
+
+#include "machine/cannot_hold.hpp"
+#include "machine/machine_shape.hpp"
+#include "vpmu/hostperf/guest_callbacks.hpp"
+
+namespace vpmu::machine::arm64 {
+
+Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Console& console) {
+  const auto shape = check({.vcpus = config.vcpus,
+                            .most_vcpus = MachineConfig::kMaxVcpus,
+                            .host_cpus = config.host_cpus,
+                            .quantum = config.quantum});
+  if (!shape) return tl::unexpected(shape.error());
+  if (config.pmu && !possible(*config.pmu)) {
+    return fail("there is no such PMU on " + std::string{config.model->name} + ": see --pmu");
+  }
+  auto memory = GuestMemory::create(config.memory_bytes, kArmMemory);
+  if (!memory) return tl::unexpected(memory.error());
+  std::unique_ptr<Machine> machine{new Machine{config, std::move(*memory), console}};
+  const auto opened = machine->host_activity_->open(config.host_events);
+  if (!opened) return tl::unexpected(opened.error());
+  return machine;
+}
+
+Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& console)
+    : config_{config},
+      board_{std::move(memory), *config.model, config.vcpus, {this, &power_}, console},
+      pmu_config_{config.pmu.value_or(virt::arm64::guest_pmu(*config.model))} {
+  std::vector<hostperf::ModelledVcpu> modelled;
+  std::vector<TurnTaker*> takers;
+  for (unsigned i = 0; i < config.vcpus; ++i) {
+    const Vcpu::Config vcpu{
+        .model = config.model, .index = i, .vcpus = config.vcpus, .events = this};
+    vcpus_.push_back(std::make_unique<Vcpu>(vcpu, board_));
+    modelled.push_back({&vcpus_.back()->totals(), &vcpus_.back()->deadlines()});
+    takers.push_back(vcpus_.back().get());
+  }
+  const hostperf::ModelledHost host{
+      .hz = config.model->hz, .cpus = config.host_cpus, .clock = this};
+  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled, host);
+  host_activity_ = std::make_unique<HostActivity>(*host_perf_, board_.clock);
+  for (const auto& vcpu : vcpus_) vcpu->attach_pmu(pmu_config_, *host_perf_);
+  turns_ = std::make_unique<Turns>(Turns::Around{.vcpus = takers,
+                                                 .clock = &board_.clock,
+                                                 .perf = host_perf_.get(),
+                                                 .console = &console,
+                                                 .input = &board_.pl011,
+                                                 .quantum = config.quantum});
+}
+
+Machine::~Machine() {
+  // PMUs hold events of host perf, which looks at the vCPUs' totals.
+  for (const auto& vcpu : vcpus_) vcpu->detach_pmu();
+}
+
+boot::DeviceTreeBoard Machine::tree_board() const {
+  return {.vcpus = config_.vcpus,
+          .cpu = "arm," + std::string{config_.model->name},
+          .pmu = pmu_config_.version != 0};
+}
+
+Result<void> Machine::load(const boot::LoadRequest& request) {
+  return boot::load_arm64(request, tree_board(), board_.memory).map([this](const auto& at) {
+    start(at);
+  });
+}
+
+Result<void> Machine::load(const boot::Image& image, const boot::LoadRequest& request) {
+  return boot::load_arm64(image, request, tree_board(), board_.memory).map([this](const auto& at) {
+    start(at);
+  });
+}
+
+void Machine::start(const boot::Arm64Start& at) {
+  start_ = at;
+  vcpus_.front()->power_on(at.entry, at.device_tree);
+}
+
+Outcome Machine::run(const RunLimits& limits) {
+  const hostperf::GuestCallbackReader reader;  // profilers ask on this thread
+  return turns_->run(limits);
+}
+
+GuestFacts Machine::facts() const {
+  return {.architecture = Architecture::kArm64,
+          .cpu_model = config_.model->name,
+          .host_cpu_model = config_.model->name,
+          .hz = config_.model->hz,
+          .vcpus = config_.vcpus,
+          .memory_bytes = config_.memory_bytes,
+          .quantum = config_.quantum};
+}
+
+// ---- What the guest asks for --------------------------------------------------------------------
+
+unsigned Machine::Power::vcpus() const {
+  return machine_.config_.vcpus;
+}
+
+PowerControl::PowerState Machine::Power::power_state(unsigned vcpu) const {
+  return machine_.vcpus_[vcpu]->cpu().powered() ? PowerState::kOn : PowerState::kOff;
+}
+
+bool Machine::Power::is_entry(std::uint64_t address) const {
+  constexpr std::uint64_t kInstructionBytes = 4;
+  return address % kInstructionBytes == 0 &&
+         machine_.board_.memory.host(address, kInstructionBytes) != nullptr;
+}
+
+void Machine::Power::power_on(unsigned vcpu, std::uint64_t entry, std::uint64_t context) {
+  machine_.vcpus_[vcpu]->power_on(entry, context);
+}
+
+void Machine::Power::power_off(unsigned vcpu) {
+  machine_.vcpus_[vcpu]->power_off();
+}
+
+/// PSCI lets a CPU wake without a reason, so that it may as well not sleep.
+void Machine::Power::wait_for_interrupt(unsigned /*vcpu*/) {}
+
+void Machine::send_event() {
+  for (const auto& vcpu : vcpus_) vcpu->cpu().set_event();
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+MachineState Machine::save() {
+  MachineState state{.protocol = start_.protocol,
+                     .schedule = turns_->save(),
+                     .board = board_.save(),
+                     .vcpus = {},
+                     .host = {},
+                     .caches = {},
+                     .last_level_cache = board_.last_level_cache.save()};
+  for (const auto& vcpu : vcpus_) {
+    state.vcpus.push_back(vcpu->save());
+    state.caches.push_back(vcpu->memory_model().save());
+  }
+  state.host = host_activity_->save();
+  return state;
+}
+
+Result<void> Machine::restore(const MachineState& state) {
+  if (state.vcpus.size() != vcpus_.size()) return cannot_hold("vCPUs", state.vcpus.size());
+  if (state.caches.size() != vcpus_.size()) return cannot_hold("caches", state.caches.size());
+  if (auto turns = turns_->check(state.schedule); !turns) return turns;
+  if (auto board = board_.restore(state.board); !board) return board;
+  if (auto host = host_activity_->restore_schedule(state.host, vcpus_.size()); !host) return host;
+  for (std::size_t n = 0; n < vcpus_.size(); ++n) {
+    auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
+    if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
+  }
+  // After the CPUs, which have flushed their TLBs.
+  for (std::size_t n = 0; n < vcpus_.size(); ++n) {
+    auto caches = vcpus_[n]->memory_model().restore(state.caches[n]);
+    if (!caches) return fail("caches of vCPU " + std::to_string(n) + ": " + caches.error().message);
+  }
+  if (auto cache = board_.last_level_cache.restore(state.last_level_cache); !cache) return cache;
+  // The guests' counters take their place among the host's events, also those of vCPUs that do not
+  // run next.
+  if (!config_.host_events.empty()) {
+    for (const auto& vcpu : vcpus_) vcpu->program_counters();
+  }
+  if (auto host = host_activity_->restore_counts(state.host); !host) return host;
+  if (auto turns = turns_->restore(state.schedule); !turns) return turns;
+  start_.protocol = state.protocol;
+  return {};
+}
+
+}  // namespace vpmu::machine::arm64

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+//
+// An arm64 machine that runs one guest image: memory, devices, vCPUs with PMUs. Deterministic: the
+// same guest, configuration and input give the same run, to the cycle.
+//
+//   auto machine = Machine::create(config, console);
+//   auto loaded = (*machine)->load({.image = "guest.elf"});
+//   Outcome outcome = (*machine)->run({});
+//
+// vCPU 0 starts, the others are off until the guest turns them on (PSCI). How they take turns, and
+// what time is, see turns.hpp.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "machine/arm64_board/board.hpp"
+#include "machine/arm64_board/vcpu.hpp"
+#include "machine/boot/arm64_load.hpp"
+#include "machine/console.hpp"
+#include "machine/guest_machine.hpp"
+#include "machine/host_activity.hpp"
+#include "machine/run.hpp"
+#include "machine/turns.hpp"
+#include "vpmu/base/result.hpp"
+#include "vpmu/hostperf/modelled_host_perf.hpp"
+#include "vpmu/virt/arm64/pmu_config.hpp"
+
+namespace vpmu::machine::arm64 {
+
+struct MachineConfig {
+  const silicon::arm64::CpuModel* model = nullptr;
+  unsigned vcpus = 1;
+  std::uint64_t memory_bytes = std::uint64_t{128} << 20;
+  /// Every vCPU's. Empty: what KVM would give a guest of the model.
+  std::optional<virt::arm64::PmuConfig> pmu;
+  std::uint64_t quantum = 10'000;  ///< instructions; not 0
+  unsigned host_cpus = 0;          ///< 0: as many as vCPUs
+  std::vector<HostEvent> host_events;
+
+  static constexpr unsigned kMaxVcpus = 8;
+};
+
+/// Everything of a machine but its memory and configuration.
+struct MachineState {
+  boot::Protocol protocol{};
+  Turns::State schedule;
+  BoardState board;
+  std::vector<VcpuState> vcpus;
+  HostActivityState host;
+  std::vector<silicon::MemoryModel::State> caches;  ///< the vCPUs' own
+  std::vector<std::uint64_t> last_level_cache;      ///< as LruSets::save()
+  friend bool operator==(const MachineState&, const MachineState&) = default;
+};
+
+class Machine final : public GuestMachine,
+                      private MachineControl,
+                      private EventSink,
+                      private hostperf::HostClock {
+ public:
+  /// `console` must outlive the machine.
+  static Result<std::unique_ptr<Machine>> create(const MachineConfig& config, Console& console);
+  ~Machine() override;
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  /// Loads the image and puts vCPU 0 at its entry. Once, before run().
+  Result<void> load(const boot::LoadRequest& request);
+  /// The same for an image that is not a file.
+  Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
+
+  Outcome run(const RunLimits& limits) override;
+  void stop() override { turns_->stop(); }
+
+  /// Between two runs, whose course it does not change. Memory is the caller's part: see
+  /// machine/snapshot.
+  [[nodiscard]] MachineState save();
+  /// On a machine of the same configuration that has neither loaded nor run, with the memory in
+  /// place. If it is refused the machine is of no use any more.
+  Result<void> restore(const MachineState& state);
+
+  [[nodiscard]] const MachineConfig& config() const { return config_; }
+  [[nodiscard]] const virt::arm64::PmuConfig& pmu_config() const { return pmu_config_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<Vcpu>>& vcpus() const { return vcpus_; }
+  [[nodiscard]] Board& board() { return board_; }
+  [[nodiscard]] const Board& board() const { return board_; }
+  [[nodiscard]] const boot::Arm64Start& start_state() const { return start_; }
+
+  // GuestMachine
+  [[nodiscard]] GuestFacts facts() const override;
+  [[nodiscard]] Clock& clock() override { return board_.clock; }
+  [[nodiscard]] const Clock& clock() const override { return board_.clock; }
+  [[nodiscard]] const ObservedVcpu& observed(unsigned vcpu) const override { return *vcpus_[vcpu]; }
+  [[nodiscard]] const HostActivity& host_activity() const override { return *host_activity_; }
+  [[nodiscard]] hostperf::ModelledHostPerf& host_perf() override { return *host_perf_; }
+  [[nodiscard]] std::uint64_t instructions() const override { return turns_->instructions(); }
+
+ private:
+  Machine(const MachineConfig& config, GuestMemory memory, Console& console);
+
+  // MachineControl
+  void exit(std::uint32_t code) override { turns_->end(Outcome::Reason::kDebugExit, code); }
+  void power_off() override { turns_->end(Outcome::Reason::kPowerOff, 0); }
+  void reset() override { turns_->end(Outcome::Reason::kReset, 0); }
+
+  // EventSink
+  void send_event() override;
+
+  // hostperf::HostClock
+  [[nodiscard]] std::uint64_t machine_time() const override { return now(); }
+
+  [[nodiscard]] boot::DeviceTreeBoard tree_board() const;
+  void start(const boot::Arm64Start& start);
+
+  /// The vCPUs as PSCI has them.
+  class Power final : public PowerControl {
+   public:
+    explicit Power(Machine& machine) : machine_{machine} {}
+    [[nodiscard]] unsigned vcpus() const override;
+    [[nodiscard]] PowerState power_state(unsigned vcpu) const override;
+    [[nodiscard]] bool is_entry(std::uint64_t address) const override;
+    void power_on(unsigned vcpu, std::uint64_t entry, std::uint64_t context) override;
+    void power_off(unsigned vcpu) override;
+    void wait_for_interrupt(unsigned vcpu) override;
+
+   private:
+    Machine& machine_;
+  };
+
+  const MachineConfig config_;
+  Power power_{*this};
+  Board board_;
+  std::vector<std::unique_ptr<Vcpu>> vcpus_;
+  virt::arm64::PmuConfig pmu_config_;
+  std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;
+  std::unique_ptr<HostActivity> host_activity_;
+  boot::Arm64Start start_;
+  std::unique_ptr<Turns> turns_;
+};
+
+}  // namespace vpmu::machine::arm64

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+#include "machine/arm64_board/vcpu.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <string>
+
+#include "machine/arm64/cpu_stack.hpp"
+
+namespace vpmu::machine::arm64 {
+
+using virt::ExitReason;
+
+namespace {
+/// The PMU's interrupt: a PPI, as the Server Base System Architecture has it.
+constexpr unsigned kPmuIntid = 23;
+
+/// What a hypervisor with a GICv3 and its virtual CPU interface has to do with these registers
+/// itself: ICC_SGI1R, ICC_ASGI1R and ICC_SGI0R, CNTP_*, and all of the PMU's.
+bool intercepted(SystemRegister which) {
+  using namespace silicon::arm64;
+  const unsigned n = crn(which), m = crm(which);
+  const bool sgi = op1(which) == 0 && n == 12 && m == 11 && op2(which) >= 5;
+  const bool physical_timer = op1(which) == 3 && n == 14 && m == 2;
+  const bool pmu = n == 9 || (op1(which) == 3 && n == 14 && m >= 8);
+  return sgi || physical_timer || pmu;
+}
+
+silicon::Privilege privilege(bool el0) {
+  return el0 ? silicon::Privilege::kUser : silicon::Privilege::kKernel;
+}
+}  // namespace
+
+Vcpu::Vcpu(const Config& config, Board& board)
+    : config_{config},
+      board_{board},
+      memory_model_{config.model->memory, board.last_level_cache, totals_},
+      cpu_{board.memory,  *this,
+           board.cluster, totals_,
+           deadlines_,    {.model = config.model, .index = config.index, .memory = &memory_model_}},
+      redistributor_{{.index = config.index, .last = config.index + 1 == config.vcpus},
+                     board.distributor},
+      gic_{redistributor_, *this},
+      timer_{board.clock, config.model->counter_hz, redistributor_} {
+  redistributor_.add_to(board.bus);
+  cpu_.reset();
+}
+
+void Vcpu::attach_pmu(const virt::arm64::PmuConfig& config, hostperf::ModelledHostPerf& perf) {
+  assert(!pmu_);
+  virt::arm64::OverflowSink& sink = *this;
+  pmu_.emplace(config, perf, static_cast<hostperf::VcpuIndex>(index()), sink);
+  cpu_.core().identity.pmu_version = config.version;
+}
+
+void Vcpu::detach_pmu() {
+  pmu_.reset();
+}
+
+void Vcpu::power_on(std::uint64_t entry, std::uint64_t context) {
+  gic_.reset();
+  timer_.reset();
+  pmu_->reset();
+  cpu_.power_on(entry, context);
+}
+
+void Vcpu::scheduled_in(hostperf::HostCpu /*cpu*/) {
+  pmu_->scheduled_in();
+}
+
+/// What the PMU has put off until the guest goes on: before a run, and right behind an overflow.
+void Vcpu::enter() {
+  if (pmu_->has_entry_work()) pmu_->before_entry();
+}
+
+class Vcpu::Exit {
+ public:
+  Exit(Vcpu& vcpu, ExitReason reason) : vcpu_{vcpu} { vcpu_.exits_.record(reason); }
+  /// What a CPU with virtualization would do by itself.
+  explicit Exit(Vcpu& vcpu) : vcpu_{vcpu} {}
+  ~Exit() {
+    vcpu_.enter();
+    vcpu_.after_device_access();
+  }
+  Exit(const Exit&) = delete;
+  Exit& operator=(const Exit&) = delete;
+
+ private:
+  const virt::PhaseScope phase_{virt::Phase::kEmulating};
+  Vcpu& vcpu_;
+};
+
+bool Vcpu::runnable() {
+  enter();
+  return cpu_.runnable();
+}
+
+CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool /*resumes*/) {
+  enter();
+  time_offset_ = board_.clock.now() - cpu_.cycles();
+  until_ = until;
+  board_.clock.set_source(this);
+  running_ = true;
+  const CpuExit exit = [&] {
+    const virt::RunningVcpu running{*this};
+    const virt::PhaseScope guest{virt::Phase::kInGuest};
+    return cpu_.run(instructions, until);
+  }();
+  board_.clock.set_now(Vcpu::now());
+  board_.clock.set_source(nullptr);
+  running_ = false;
+  if (exit == CpuExit::kHalted) exits_.record(ExitReason::kWait);
+  if (exit == CpuExit::kShutdown) exits_.record(ExitReason::kException);
+  return exit;
+}
+
+std::uint64_t Vcpu::now() {
+  return running_ ? time_offset_ + cpu_.cycles() : board_.clock.now();
+}
+
+void Vcpu::after_device_access() {
+  if (running_ && board_.clock.next_due() < until_) cpu_.request_exit();
+}
+
+// ---- Accesses -----------------------------------------------------------------------------------
+
+Access Vcpu::dispatch_read(SystemRegister reg, bool el0) {
+  if (const Access access = gic_.read(reg, el0); !access.is_not_mine()) return access;
+  if (const Access access = timer_.read(reg, el0); !access.is_not_mine()) return access;
+  const Access access = pmu_->read_register(reg, privilege(el0), Initiator::kGuest);
+  if (access.is_done()) pmu_->before_entry();
+  return access;
+}
+
+Access Vcpu::dispatch_write(SystemRegister reg, std::uint64_t value, bool el0) {
+  if (const Access access = gic_.write(reg, value, el0); !access.is_not_mine()) return access;
+  if (const Access access = timer_.write(reg, value, el0); !access.is_not_mine()) return access;
+  // Now, not before the next instruction: the MSR that starts a counter is itself counted.
+  const Access access = pmu_->write_register(reg, value, privilege(el0), Initiator::kGuest);
+  if (access.is_done()) pmu_->before_entry();
+  return access;
+}
+
+Access Vcpu::read_system_register(SystemRegister reg, bool el0) {
+  if (!intercepted(reg)) {
+    const Exit none{*this};
+    return dispatch_read(reg, el0);
+  }
+  const Exit exit{*this, ExitReason::kSystemRegisterRead};
+  return dispatch_read(reg, el0);
+}
+
+Access Vcpu::write_system_register(SystemRegister reg, std::uint64_t value, bool el0) {
+  if (!intercepted(reg)) {
+    const Exit none{*this};
+    return dispatch_write(reg, value, el0);
+  }
+  const Exit exit{*this, ExitReason::kSystemRegisterWrite};
+  return dispatch_write(reg, value, el0);
+}
+
+std::uint64_t Vcpu::read_mmio(std::uint64_t physical, unsigned bytes) {
+  const Exit exit{*this, ExitReason::kMmio};
+  return board_.bus.read_mmio(physical, bytes);
+}
+
+void Vcpu::write_mmio(std::uint64_t physical, unsigned bytes, std::uint64_t value) {
+  const Exit exit{*this, ExitReason::kMmio};
+  board_.bus.write_mmio(physical, bytes, value);
+}
+
+void Vcpu::call(Call& call) {
+  const Exit exit{*this, ExitReason::kHypercall};
+  // The calling convention has 0 there; other immediates are nobody's.
+  if (call.immediate != 0) {
+    call.x[0] = static_cast<std::uint64_t>(std::int64_t{Psci::kNotSupported});
+    return;
+  }
+  call.x[0] = board_.psci.call(index(), call.x[0], {call.x[1], call.x[2], call.x[3]});
+}
+
+bool Vcpu::semihost(std::uint32_t operation, std::uint64_t parameter, std::uint64_t& result) {
+  const Exit exit{*this, ExitReason::kHypercall};
+  result = board_.semihosting.call(operation, parameter, *this);
+  return true;
+}
+
+std::optional<std::uint8_t> Vcpu::peek_byte(std::uint64_t address) {
+  std::uint8_t byte = 0;
+  if (!cpu_.peek(address, &byte, 1)) return std::nullopt;
+  return byte;
+}
+
+bool Vcpu::irq_waiting() {
+  return gic_.irq_waiting();
+}
+
+bool Vcpu::fiq_waiting() {
+  return gic_.fiq_waiting();
+}
+
+void Vcpu::set_overflow_line(bool asserted) {
+  redistributor_.set_line(kPmuIntid, asserted);
+}
+
+// ---- What is seen from outside ------------------------------------------------------------------
+
+ObservedVcpu::Place Vcpu::last_retired() const {
+  const CodePlace place = cpu_.last_retired().place;
+  return {place.linear, place.user};
+}
+
+std::size_t Vcpu::call_chain(std::span<std::uint64_t> chain) const {
+  return arm64::call_chain(cpu_, chain);
+}
+
+std::size_t Vcpu::call_chain_of_last(std::span<std::uint64_t> chain) const {
+  return arm64::call_chain(cpu_, cpu_.last_retired(), chain);
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+VcpuState Vcpu::save() {
+  return {.retired = totals_.save(),
+          .exits = exits_.save(),
+          .cpu = cpu_.save(),
+          .redistributor = redistributor_.save(),
+          .gic = gic_.save(),
+          .timer = timer_.save(),
+          .pmu = pmu_->save()};
+}
+
+Result<void> Vcpu::restore(const VcpuState& state) {
+  const auto part = [](Result<void> restored, const char* name) {
+    return restored.map_error(
+        [name](const Error& error) { return Error{std::string{name} + ": " + error.message}; });
+  };
+  // First: everything else is as of these totals.
+  totals_.restore(state.retired);
+  exits_.restore(state.exits);
+  if (auto cpu = part(cpu_.restore(state.cpu), "CPU"); !cpu) return cpu;
+  auto redistributor = part(redistributor_.restore(state.redistributor), "GIC redistributor");
+  if (!redistributor) return redistributor;
+  if (auto gic = part(gic_.restore(state.gic), "GIC CPU interface"); !gic) return gic;
+  if (auto timer = part(timer_.restore(state.timer), "generic timer"); !timer) return timer;
+  return pmu_->restore(state.pmu);
+}
+
+}  // namespace vpmu::machine::arm64
