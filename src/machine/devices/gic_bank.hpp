@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 
 #include "machine/devices/gic_registers.hpp"
@@ -67,6 +68,20 @@ struct GicBank {
     const std::uint32_t of_groups =
         ((groups & 1) != 0 ? ~group1 : 0) | ((groups & 2) != 0 ? group1 : 0);
     return pending() & enabled & ~active & of_groups;
+  }
+
+  /// Of the deliverable ones that `admits` (a predicate of the number in the bank) the one that
+  /// goes first; `first` is the bank's first INTID.
+  template <class Predicate>
+  [[nodiscard]] GicPending highest(unsigned groups, unsigned first, Predicate admits) const {
+    GicPending best;
+    for (std::uint32_t left = deliverable(groups); left != 0; left &= left - 1) {
+      const auto number = static_cast<unsigned>(std::countr_zero(left));
+      const GicPending candidate{first + number, priority[number],
+                                 static_cast<std::uint8_t>(group1 >> number & 1)};
+      if (admits(number) && candidate.is_before(best)) best = candidate;
+    }
+    return best;
   }
 
   // `number` is the INTID's place in the bank, 0..31.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/gic_distributor.hpp"
 
-#include <bit>
-
 #include "machine/cannot_hold.hpp"
 #include "machine/devices/gic_redistributor.hpp"
 
@@ -49,14 +47,10 @@ unsigned GicDistributor::enabled_groups() const {
 GicPending GicDistributor::highest_pending(std::uint32_t affinity, unsigned groups) const {
   GicPending best;
   for (unsigned i = 0; i < state_.banks.size(); ++i) {
-    const GicBank& bank = state_.banks[i];
-    for (std::uint32_t left = bank.deliverable(groups); left != 0; left &= left - 1) {
-      const auto number = static_cast<unsigned>(std::countr_zero(left));
-      if (state_.route[i * 32 + number] != affinity) continue;
-      const GicPending candidate{gic::kFirstSpi + i * 32 + number, bank.priority[number],
-                                 static_cast<std::uint8_t>(bank.group1 >> number & 1)};
-      if (candidate.is_before(best)) best = candidate;
-    }
+    const GicPending candidate = state_.banks[i].highest(
+        groups, gic::kFirstSpi + i * 32,
+        [&](unsigned number) { return state_.route[i * 32 + number] == affinity; });
+    if (candidate.is_before(best)) best = candidate;
   }
   return best;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "machine/devices/gic_redistributor.hpp"
 
-#include <bit>
-
 #include "machine/cannot_hold.hpp"
 #include "machine/devices/gic_distributor.hpp"
 
@@ -49,15 +47,9 @@ void GicRedistributor::set_line(unsigned intid, bool high) {
 GicPending GicRedistributor::highest_pending(unsigned groups) const {
   if (state_.asleep) return {};
   const unsigned enabled = groups & distributor_.enabled_groups();
-  const GicBank& bank = state_.bank;
-  GicPending best = distributor_.highest_pending(config_.index, enabled);
-  for (std::uint32_t left = bank.deliverable(enabled); left != 0; left &= left - 1) {
-    const auto intid = static_cast<unsigned>(std::countr_zero(left));
-    const GicPending candidate{intid, bank.priority[intid],
-                               static_cast<std::uint8_t>(bank.group1 >> intid & 1)};
-    if (candidate.is_before(best)) best = candidate;
-  }
-  return best;
+  const GicPending own = state_.bank.highest(enabled, 0, [](unsigned) { return true; });
+  const GicPending shared = distributor_.highest_pending(config_.index, enabled);
+  return own.is_before(shared) ? own : shared;
 }
 
 void GicRedistributor::acknowledge(unsigned intid) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fakes.hpp"
+#include "refusals.hpp"
 
 namespace vpmu::machine {
 namespace {
@@ -335,24 +336,14 @@ TEST_F(GenericTimerTest, AResetEndsTheEventStream) {
 
 TEST_F(GenericTimerTest, StatesThatNoGuestCanBringAboutAreRefused) {
   clock.set_now(48'000);
-  const struct {
-    void (*spoil)(GenericTimer::State&);
-    const char* message;
-  } table[] = {
+  const Refusal<GenericTimer::State> table[] = {
       {[](GenericTimer::State& s) { s.frequency = 1ULL << 32; }, "CNTFRQ cannot be 4294967296"},
       {[](GenericTimer::State& s) { s.kernel_control.raw = 1 << 10; }, "CNTKCTL cannot be 1024"},
       {[](GenericTimer::State& s) { s.virtual_offset = 1001; }, "CNTVOFF cannot be 1001"},
       {[](GenericTimer::State& s) { s.physical.control.raw = 4; }, "CNTP_CTL cannot be 4"},
       {[](GenericTimer::State& s) { s.virtual_.control.raw = 8; }, "CNTV_CTL cannot be 8"},
   };
-  for (const auto& row : table) {
-    GenericTimer::State state = timer.save();
-    row.spoil(state);
-    const auto restored = timer.restore(state);
-    ASSERT_FALSE(restored) << row.message;
-    EXPECT_EQ(restored.error().message, row.message);
-    EXPECT_EQ(timer.save().virtual_offset, 0U);
-  }
+  expect_refused(timer, table);
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, EitherTimer, testing::ValuesIn(kTimers),

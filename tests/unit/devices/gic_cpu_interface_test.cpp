@@ -2,6 +2,7 @@
 #include "machine/devices/gic_cpu_interface.hpp"
 
 #include "gic_setup.hpp"
+#include "refusals.hpp"
 
 namespace vpmu::machine {
 namespace {
@@ -463,10 +464,7 @@ TEST_F(GicCpuInterfaceTest, AnotherGicGoesOnFromTheStateOfEveryPart) {
 
 TEST_F(GicCpuInterfaceTest, StatesThatNoGuestCanBringAboutAreRefused) {
   using State = GicCpuInterface::State;
-  const struct {
-    void (*spoil)(State&);
-    const char* message;
-  } table[] = {
+  const Refusal<State> table[] = {
       {[](State& s) { s.control.raw = 0; }, "ICC_CTLR cannot be 0"},
       {[](State& s) { s.control.raw |= 0x40; }, "ICC_CTLR cannot be 1088"},
       {[](State& s) { s.priority_mask = 4; }, "ICC_PMR cannot be 4"},
@@ -476,15 +474,7 @@ TEST_F(GicCpuInterfaceTest, StatesThatNoGuestCanBringAboutAreRefused) {
       {[](State& s) { s.binary_point1 = 8; }, "ICC_BPR1 cannot be 8"},
       {[](State& s) { s.enabled_groups = 4; }, "ICC_IGRPEN cannot be 4"},
   };
-  const State before = interface().save();
-  for (const auto& row : table) {
-    State state;
-    row.spoil(state);
-    const auto restored = interface().restore(state);
-    ASSERT_FALSE(restored) << row.message;
-    EXPECT_EQ(restored.error().message, row.message);
-    EXPECT_EQ(interface().save(), before);
-  }
+  expect_refused(interface(), table);
 }
 
 }  // namespace

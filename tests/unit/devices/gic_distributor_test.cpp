@@ -2,6 +2,7 @@
 #include "machine/devices/gic_distributor.hpp"
 
 #include "gic_setup.hpp"
+#include "refusals.hpp"
 
 namespace vpmu::machine {
 namespace {
@@ -142,23 +143,13 @@ TEST_F(GicDistributorTest, RestoredBehindTheOthersItTellsThem) {
 }
 
 TEST_F(GicDistributorTest, StatesThatNoGuestCanBringAboutAreRefused) {
-  const struct {
-    void (*spoil)(GicDistributor::State&);
-    const char* message;
-  } table[] = {
+  const Refusal<GicDistributor::State> table[] = {
       {[](GicDistributor::State& s) { s.control.raw = 3; }, "GICD_CTLR cannot be 3"},
       {[](GicDistributor::State& s) { s.control.raw |= 0x80; }, "GICD_CTLR cannot be 208"},
       {[](GicDistributor::State& s) { s.banks[7].priority[31] = 0x84; }, "priority cannot be 132"},
       {[](GicDistributor::State& s) { s.route[255] = 1 << 24; }, "IROUTER cannot be 16777216"},
   };
-  for (const auto& row : table) {
-    GicDistributor::State state;
-    row.spoil(state);
-    const auto restored = gic.distributor.restore(state);
-    ASSERT_FALSE(restored) << row.message;
-    EXPECT_EQ(restored.error().message, row.message);
-    EXPECT_EQ(gic.distributor.save(), GicDistributor::State{});
-  }
+  expect_refused(gic.distributor, table);
 }
 
 }  // namespace

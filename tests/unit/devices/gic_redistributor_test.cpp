@@ -2,6 +2,7 @@
 #include "machine/devices/gic_redistributor.hpp"
 
 #include "gic_setup.hpp"
+#include "refusals.hpp"
 
 namespace vpmu::machine {
 namespace {
@@ -92,23 +93,12 @@ TEST_F(GicRedistributorTest, OnlyPpisHaveLines) {
 }
 
 TEST_F(GicRedistributorTest, StatesThatNoGuestCanBringAboutAreRefused) {
-  const GicRedistributor::State before = gic.vcpus[0].redistributor.save();
-  const struct {
-    void (*spoil)(GicRedistributor::State&);
-    const char* message;
-  } table[] = {
+  const Refusal<GicRedistributor::State> table[] = {
       {[](GicRedistributor::State& s) { s.bank.edge = 0xfffe; }, "ICFGR cannot be 65534"},
       {[](GicRedistributor::State& s) { s.bank.high = 1; }, "lines cannot be 1"},
       {[](GicRedistributor::State& s) { s.bank.priority[0] = 1; }, "priority cannot be 1"},
   };
-  for (const auto& row : table) {
-    GicRedistributor::State state = before;
-    row.spoil(state);
-    const auto restored = gic.vcpus[0].redistributor.restore(state);
-    ASSERT_FALSE(restored) << row.message;
-    EXPECT_EQ(restored.error().message, row.message);
-    EXPECT_EQ(gic.vcpus[0].redistributor.save(), before);
-  }
+  expect_refused(gic.vcpus[0].redistributor, table);
 }
 
 }  // namespace

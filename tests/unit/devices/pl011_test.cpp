@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fakes.hpp"
+#include "refusals.hpp"
 
 namespace vpmu::machine {
 namespace {
@@ -265,10 +266,7 @@ TEST_F(Pl011Test, AnotherOneGoesOnFromItsState) {
 }
 
 TEST_F(Pl011Test, StatesThatNoGuestCanBringAboutAreRefused) {
-  const struct {
-    void (*spoil)(Pl011::State&);
-    const char* message;
-  } table[] = {
+  const Refusal<Pl011::State> table[] = {
       {[](Pl011::State& s) { s.fraction = 64; }, "FBRD cannot be 64"},
       {[](Pl011::State& s) { s.control = 8; }, "CR cannot be 8"},
       {[](Pl011::State& s) { s.fifo_levels = 64; }, "IFLS cannot be 64"},
@@ -278,14 +276,7 @@ TEST_F(Pl011Test, StatesThatNoGuestCanBringAboutAreRefused) {
       {[](Pl011::State& s) { s.first = 16; }, "FIFO position cannot be 16"},
       {[](Pl011::State& s) { s.received = 2; }, "number of bytes received cannot be 2"},
   };
-  for (const auto& row : table) {
-    Pl011::State state = uart.save();
-    row.spoil(state);
-    const auto restored = uart.restore(state);
-    ASSERT_FALSE(restored) << row.message;
-    EXPECT_EQ(restored.error().message, row.message);
-    EXPECT_EQ(uart.save(), Pl011::State{});
-  }
+  expect_refused(uart, table);
 }
 
 }  // namespace
