@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "machine/arm64/breakpoints.hpp"
+
 namespace vpmu::machine::arm64 {
 
 namespace {
@@ -76,6 +78,7 @@ tl::expected<Accesses::Piece, Fault> Accesses::piece(const Wanted& wanted, std::
 }
 
 tl::expected<Accesses::Place, Fault> Accesses::locate(const Wanted& wanted) {
+  watchpoint_.reset();
   if (wanted.address % wanted.bytes != 0 && alignment_checked(core_)) {
     return tl::unexpected(alignment_fault(wanted.address, wanted.use));
   }
@@ -87,9 +90,17 @@ tl::expected<Accesses::Place, Fault> Accesses::locate(const Wanted& wanted) {
                               : piece(wanted, wanted.address + first, wanted.bytes - first);
     if (!found) return tl::unexpected(found.error());
     place.pieces[n] = *found;
-    if (first == wanted.bytes) return place;
+    if (first == wanted.bytes) break;
+    place.count = n + 1;
   }
-  place.count = 2;
+  if (watched_) {
+    const auto hit =
+        watchpoint_at(core_, {wanted.address, wanted.bytes, wanted.use, wanted.rights});
+    if (hit) {
+      watchpoint_ = Watchpoint{*hit, wanted.use == MemoryUse::kWrite};
+      return tl::unexpected(Fault{.address = *hit, .use = wanted.use});
+    }
+  }
   return place;
 }
 

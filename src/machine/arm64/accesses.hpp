@@ -36,8 +36,8 @@ class Accesses final : public JitClient, public DataPort {
            CodePages& code_pages, silicon::MemoryModel* model);
 
   /// The TLB for accesses of compiled code at the current level, or one without anything in it
-  /// while they are modelled.
-  [[nodiscard]] const DataTlb& tlb() const { return modelled_ ? empty_ : bank(); }
+  /// while they are modelled or watched.
+  [[nodiscard]] const DataTlb& tlb() const { return modelled_ || watched_ ? empty_ : bank(); }
   void flush();
   /// What was writable may be code now.
   void forget_writable() { flush_banks(); }
@@ -46,6 +46,15 @@ class Accesses final : public JitClient, public DataPort {
   void model(bool modelled) { modelled_ = modelled && model_ != nullptr; }
   void retired();
   void not_retired() { seen_.clear(); }
+
+  /// While `watched`, accesses are compared with the watchpoints.
+  void watch(bool watched) { watched_ = watched; }
+  /// The address that an access was not done for: it has a watchpoint.
+  struct Watchpoint {
+    std::uint64_t address = 0;
+    bool write = false;
+  };
+  [[nodiscard]] const std::optional<Watchpoint>& watchpoint() const { return watchpoint_; }
 
   /// Why the last access or fetch of compiled code was not done; none: it wants to be alone.
   [[nodiscard]] const std::optional<Fault>& fault() const { return fault_; }
@@ -116,7 +125,9 @@ class Accesses final : public JitClient, public DataPort {
   CodePages& code_pages_;
   silicon::MemoryModel* model_;
   bool modelled_ = false;
+  bool watched_ = false;
   bool device_accessed_ = false;
+  std::optional<Watchpoint> watchpoint_;
   std::optional<Fault> fault_;
   std::array<DataTlb, 3> banks_;  ///< EL0's rights, EL1's, EL1's with PAN
   DataTlb empty_;

@@ -177,6 +177,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     limits.branches = std::max<std::uint64_t>(1, limits.branches);
     limits.memory = std::max<std::uint64_t>(1, limits.memory);
     p.choose_mode();
+    if (p.debug_enabled() && p.run_debugged()) continue;
     p.execute(limits);
   }
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "machine/arm64/breakpoints.hpp"
 #include "machine/arm64/cpu_private.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -48,6 +49,10 @@ bool is_indirect(BranchKind kind) {
 /// CLREX, whatever its immediate.
 bool is_clear_exclusive(std::uint32_t word) {
   return (word & 0xffff'f0ff) == 0xd503'305f;
+}
+/// LDXR, LDAXR, LDXP, LDAXP.
+bool loads_exclusive(std::uint32_t word) {
+  return (word & 0x3fc0'0000) == 0x0840'0000;
 }
 bool is_hint(std::uint32_t word) {
   return (word & 0xffff'f01f) == 0xd503'201f;
@@ -137,6 +142,7 @@ void Cpu::Private::choose_mode() {
   if (counts_all && mode == Mode::kFast) mode = Mode::kBlocks;
   if (models) mode = Mode::kSteps;
   accesses.model(models);
+  accesses.watch(debug_enabled() && watchpoints_armed(core));
   jit().use(accesses.tlb());
 }
 
@@ -150,6 +156,30 @@ void Cpu::Private::execute(Limits limits) {
       case Mode::kSteps: goes_on = run_step(limits); break;
     }
   }
+}
+
+/// With software step or breakpoints: one instruction, or the exception that stands for it. False:
+/// they are not in use at this level.
+bool Cpu::Private::run_debugged() {
+  const StepState step = step_state(core);
+  const bool breaks = breakpoints_armed(core);
+  if (step == StepState::kInactive && !breaks) return false;
+  const std::uint64_t pc = registers.pc();
+  if (step == StepState::kPending) {
+    take_exception(exceptions::software_step(core, pc));
+    return true;
+  }
+  if (breaks && breakpoint_at(core, pc)) {
+    take_exception(exceptions::breakpoint(pc));
+    return true;
+  }
+  const bool exclusive = loads_exclusive(next_word());
+  const std::uint64_t before = held(RawEvent::kExceptions);
+  Limits one;
+  run_step(one);
+  const bool raised = held(RawEvent::kExceptions) != before;
+  if (step == StepState::kNotPending && !raised) stepped(core, exclusive);
+  return true;
 }
 
 /// True: go on. False: the outer loop has to look at something.
@@ -219,7 +249,9 @@ bool Cpu::Private::stopped(const Jit::Ran& ran) {
       return false;
     case Jit::Stop::kAccess:
       accesses.not_retired();
-      if (accesses.fault()) {
+      if (const auto& watchpoint = accesses.watchpoint()) {
+        take_exception(exceptions::watchpoint(pc, watchpoint->address, watchpoint->write));
+      } else if (accesses.fault()) {
         take_exception(exceptions::abort(pc, *accesses.fault()));
       } else {
         Limits alone;

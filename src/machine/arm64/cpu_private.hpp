@@ -95,6 +95,10 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   void choose_mode();
   /// Runs within limits until something has to be looked at.
   void execute(Limits limits);
+  [[nodiscard]] bool debug_enabled() const {
+    return (core.mdscr & (Mdscr::kSs.kMask | Mdscr::kMde.kMask)) != 0;
+  }
+  bool run_debugged();
   bool run_fast(Limits& limits);
   bool run_block(Limits& limits);
   bool run_step(Limits& limits);

@@ -114,7 +114,8 @@ bool plain_register(std::uint32_t word) {
     if (bits(word, 30, 29) != 0) return false;
     const std::uint32_t op31 = bits(word, 23, 21);
     if (op31 == 0) return true;
-    return wide && (op31 == 1 || op31 == 5 || ((op31 == 2 || op31 == 6) && !bit(word, 15)));
+    const bool high = (op31 == 2 || op31 == 6) && bits(word, 15, 10) == 31;  // SMULH, UMULH
+    return wide && (op31 == 1 || op31 == 5 || high);
   }
   switch (bits(word, 23, 21)) {
     case 0: return bits(word, 15, 10) == 0;                           // ADC, SBC

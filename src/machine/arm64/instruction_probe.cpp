@@ -68,8 +68,7 @@ struct InstructionProbe::Private final : Dynarmic::A64::UserCallbacks {
 };
 
 InstructionProbe::InstructionProbe()
-    : remembered_{std::make_unique<std::array<Remembered, kRemembered>>()},
-      private_{std::make_unique<Private>()} {}
+    : remembered_{std::make_unique<std::array<Remembered, kRemembered>>()} {}
 
 InstructionProbe::~InstructionProbe() = default;
 
@@ -81,6 +80,7 @@ InstructionProbe::Answer InstructionProbe::ask(std::uint32_t word) {
 }
 
 InstructionProbe::Answer InstructionProbe::try_out(std::uint32_t word) {
+  if (private_ == nullptr) private_ = std::make_unique<Private>();
   Private& p = *private_;
   p.word = word;
   p.place += kApart;

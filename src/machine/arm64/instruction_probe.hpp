@@ -37,7 +37,7 @@ class InstructionProbe {
 
   static constexpr std::size_t kRemembered = 1 << 14;
   std::unique_ptr<std::array<Remembered, kRemembered>> remembered_;
-  std::unique_ptr<Private> private_;
+  std::unique_ptr<Private> private_;  ///< made when it is needed first
 };
 
 }  // namespace vpmu::machine::arm64

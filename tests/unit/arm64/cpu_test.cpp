@@ -237,5 +237,35 @@ TEST_F(ArmCpu, UndefinedInstructionsDoNotRetire) {
   EXPECT_EQ(machine.instructions(), 2U);
 }
 
+TEST_F(ArmCpu, SoftwareStepsAndBreakpointsComeBetweenInstructions) {
+  constexpr std::uint64_t kStep = 0x32, kBreakpoint = 0x30, kWatchpoint = 0x34;
+  const auto exception_class = [&] { return cpu.core().esr >> 26 & 0x3e; };
+  const auto debug = [&](std::uint64_t mdscr) {
+    machine.start({code::movz(0, 1), code::movz(1, 1), code::ldr(2, 19, 2), code::hvc(0)});
+    machine.load(kVectors + 0x200, {code::hvc(0)});
+    cpu.core().daif = 0;
+    cpu.core().os_lock = false;
+    cpu.core().mdscr = Mdscr::kKde.kMask | mdscr;
+  };
+  debug(Mdscr::kSs.kMask);
+  cpu.core().ss = true;
+  cpu.run(kForEver, kForEver);
+  EXPECT_EQ(exception_class(), kStep);
+  EXPECT_EQ(cpu.core().elr, kCode + 4);
+
+  debug(Mdscr::kMde.kMask);
+  cpu.core().breakpoints[0] = {kCode + 4, 1 | 1 << 1 | 0xf << 5};
+  cpu.run(kForEver, kForEver);
+  EXPECT_EQ(exception_class(), kBreakpoint);
+  EXPECT_EQ(cpu.core().elr, kCode + 4);
+
+  debug(Mdscr::kMde.kMask);
+  cpu.core().watchpoints[0] = {kData + 16, 1 | 1 << 1 | 1 << 3 | 0xff << 5};
+  cpu.run(kForEver, kForEver);
+  EXPECT_EQ(exception_class(), kWatchpoint);
+  EXPECT_EQ(cpu.core().elr, kCode + 8);
+  EXPECT_EQ(cpu.core().far, kData + 16);
+}
+
 }  // namespace
 }  // namespace vpmu::machine::arm64
