@@ -78,7 +78,6 @@ tl::expected<Accesses::Piece, Fault> Accesses::piece(const Wanted& wanted, std::
 }
 
 tl::expected<Accesses::Place, Fault> Accesses::locate(const Wanted& wanted) {
-  watchpoint_.reset();
   if (wanted.address % wanted.bytes != 0 && alignment_checked(core_)) {
     return tl::unexpected(alignment_fault(wanted.address, wanted.use));
   }
@@ -93,13 +92,12 @@ tl::expected<Accesses::Place, Fault> Accesses::locate(const Wanted& wanted) {
     if (first == wanted.bytes) break;
     place.count = n + 1;
   }
-  if (watched_) {
-    const auto hit =
-        watchpoint_at(core_, {wanted.address, wanted.bytes, wanted.use, wanted.rights});
-    if (hit) {
-      watchpoint_ = Watchpoint{*hit, wanted.use == MemoryUse::kWrite};
-      return tl::unexpected(Fault{.address = *hit, .use = wanted.use});
-    }
+  if (!watched_) return place;
+  // Watchpoints come after whatever is wrong with the translation.
+  const auto hit = watchpoint_at(core_, {wanted.address, wanted.bytes, wanted.use, wanted.rights});
+  if (hit) {
+    return tl::unexpected(
+        Fault{.address = *hit, .use = wanted.use, .status = fault_status(FaultStatus::kDebug)});
   }
   return place;
 }

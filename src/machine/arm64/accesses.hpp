@@ -47,14 +47,8 @@ class Accesses final : public JitClient, public DataPort {
   void retired();
   void not_retired() { seen_.clear(); }
 
-  /// While `watched`, accesses are compared with the watchpoints.
+  /// While `watched`, accesses that a watchpoint matches are faults.
   void watch(bool watched) { watched_ = watched; }
-  /// The address that an access was not done for: it has a watchpoint.
-  struct Watchpoint {
-    std::uint64_t address = 0;
-    bool write = false;
-  };
-  [[nodiscard]] const std::optional<Watchpoint>& watchpoint() const { return watchpoint_; }
 
   /// Why the last access or fetch of compiled code was not done; none: it wants to be alone.
   [[nodiscard]] const std::optional<Fault>& fault() const { return fault_; }
@@ -127,7 +121,6 @@ class Accesses final : public JitClient, public DataPort {
   bool modelled_ = false;
   bool watched_ = false;
   bool device_accessed_ = false;
-  std::optional<Watchpoint> watchpoint_;
   std::optional<Fault> fault_;
   std::array<DataTlb, 3> banks_;  ///< EL0's rights, EL1's, EL1's with PAN
   DataTlb empty_;

@@ -249,9 +249,7 @@ bool Cpu::Private::stopped(const Jit::Ran& ran) {
       return false;
     case Jit::Stop::kAccess:
       accesses.not_retired();
-      if (const auto& watchpoint = accesses.watchpoint()) {
-        take_exception(exceptions::watchpoint(pc, watchpoint->address, watchpoint->write));
-      } else if (accesses.fault()) {
+      if (accesses.fault()) {
         take_exception(exceptions::abort(pc, *accesses.fault()));
       } else {
         Limits alone;

@@ -26,7 +26,7 @@ struct AbortIss : Register<std::uint64_t> {
   static constexpr Field<6> kLoadExclusive{};  ///< software step: EX
   static constexpr Field<5, 0> kStatus{};
 };
-constexpr std::uint64_t kDebugStatus = 0x22;
+constexpr std::uint64_t kDebugStatus = fault_status(FaultStatus::kDebug);
 
 /// Of conditional instructions: a condition is given, and it is "always".
 constexpr std::uint64_t kAlways = 1 << 24 | 0xe << 20;
@@ -168,6 +168,9 @@ Exception sp_alignment(std::uint64_t pc) {
 }
 
 Exception abort(std::uint64_t pc, const Fault& fault) {
+  if (fault.status == fault_status(FaultStatus::kDebug)) {
+    return watchpoint(pc, fault.address, fault.use == MemoryUse::kWrite);
+  }
   AbortIss iss;
   iss.set(AbortIss::kStatus, fault.status);
   iss.set(AbortIss::kMaintenance, fault.maintenance ? 1 : 0);

@@ -75,7 +75,8 @@ enum class Wfx : std::uint8_t { kWfi = 0, kWfe = 1 };
 /// The program counter is not a multiple of 4.
 [[nodiscard]] Exception pc_alignment(std::uint64_t pc);
 [[nodiscard]] Exception sp_alignment(std::uint64_t pc);
-/// An instruction or data abort, as Fault::use says.
+/// An instruction or data abort, as Fault::use says; a watchpoint's exception if its status is
+/// that.
 [[nodiscard]] Exception abort(std::uint64_t pc, const Fault& fault);
 [[nodiscard]] Exception software_step(const Core& core, std::uint64_t pc);
 [[nodiscard]] Exception breakpoint(std::uint64_t pc);

@@ -26,6 +26,7 @@ enum class FaultStatus : std::uint8_t {
   kExternal = 0x10,      ///< not on a walk
   kExternalWalk = 0x14,  ///< + level
   kAlignment = 0x21,
+  kDebug = 0x22,  ///< no abort, but a watchpoint
 };
 
 /// Why a translation or an access does not succeed. exceptions.hpp makes an abort of it.

@@ -139,6 +139,7 @@ TEST_F(ExceptionsTest, EveryKindReportsWhatTheManualSays) {
   const Fault read{kAddress, MemoryUse::kRead, false, 0x07};
   const Fault write{kAddress, MemoryUse::kWrite, false, 0x0f};
   const Fault maintenance{kAddress, MemoryUse::kWrite, true, 0x05};
+  const Fault watched{kAddress, MemoryUse::kWrite, false, fault_status(FaultStatus::kDebug)};
   const Fault fetch{kAddress, MemoryUse::kFetch, false, 0x06};
   const Report reports[] = {
       {"undefined", undefined(kPc), 0x00, 0x00, 0, kNoAddress},
@@ -164,6 +165,7 @@ TEST_F(ExceptionsTest, EveryKindReportsWhatTheManualSays) {
       {"step", software_step(s.core, kPc), 0x32, 0x33, 0x22, kNoAddress},
       {"watchpoint", watchpoint(kPc, kAddress, false), 0x34, 0x35, 0x22, kAddress},
       {"watchpoint, write", watchpoint(kPc, kAddress, true), 0x34, 0x35, 1 << 6 | 0x22, kAddress},
+      {"watchpoint, as a fault", abort(kPc, watched), 0x34, 0x35, 1 << 6 | 0x22, kAddress},
       {"BRK", brk(kPc, 0x1234), 0x3c, 0x3c, 0x1234, kNoAddress},
   };
   for (const Report& report : reports) {
