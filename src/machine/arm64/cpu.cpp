@@ -12,8 +12,6 @@
 
 namespace vpmu::machine::arm64 {
 
-using silicon::kAllPrivileges;
-
 namespace {
 
 constexpr std::size_t index(RawEvent event) {

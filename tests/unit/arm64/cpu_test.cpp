@@ -227,6 +227,41 @@ TEST_F(ArmCpu, SystemRegistersAreEmulatedBetweenBlocks) {
   EXPECT_EQ(machine.instructions(), 5U);
 }
 
+TEST_F(ArmCpu, RegistersMoveBetweenLevelsAndEachCountsItsOwn) {
+  machine.start({code::movz(0, 5), code::svc(0), code::add(0, 0, 1), code::svc(0)});
+  constexpr std::uint32_t kMoveToV0 = 0x9e67'0000;    // fmov d0, x0
+  constexpr std::uint32_t kMoveFromV0 = 0x9e66'0001;  // fmov x1, d0
+  machine.load(kVectors + 0x400, {code::add(0, 0, 10), kMoveToV0, kMoveFromV0, code::kEret});
+  cpu.core().el = ExceptionLevel::kEl0;
+  cpu.core().sp_select = false;
+  cpu.state_changed();
+  EXPECT_TRUE(cpu.place().user);
+
+  cpu.run(9, kForEver);
+
+  EXPECT_EQ(machine.x(0), 26U);
+  EXPECT_EQ(machine.x(1), 15U);
+  EXPECT_FALSE(cpu.place().user);
+  EXPECT_EQ(machine.totals.read(RawEvent::kInstructions, {.user = true}), 4U);
+  EXPECT_EQ(machine.totals.read(RawEvent::kInstructions, {.kernel = true}), 5U);
+  EXPECT_EQ(machine.total(RawEvent::kExceptions), 2U);
+  EXPECT_EQ(machine.total(RawEvent::kExceptionReturns), 1U);
+  EXPECT_EQ(cpu.cycles(), 9 + 2 * 16U);
+}
+
+TEST_F(ArmCpu, FloatingPointIsTrappedWhereItIsNotEnabled) {
+  constexpr std::uint64_t kFpAccess = 0x07;
+  machine.start({code::movz(0, 5), 0x9e67'0000, code::hvc(0)});
+  machine.load(kVectors + 0x200, {code::hvc(0)});
+  cpu.core().cpacr = 0;
+  cpu.state_changed();
+
+  cpu.run(kForEver, kForEver);
+
+  EXPECT_EQ(cpu.core().esr >> 26, kFpAccess);
+  EXPECT_EQ(cpu.core().elr, kCode + 4);
+}
+
 TEST_F(ArmCpu, UndefinedInstructionsDoNotRetire) {
   machine.start({code::movz(0, 77), code::kUdf});
   machine.load(kVectors + 0x200, {code::hvc(0)});
