@@ -261,6 +261,7 @@ Result<Output> explain_ranges(const LoadedRanges& loaded, const std::vector<std:
     asked.insert(asked.end(), meant->begin(), meant->end());
   }
   std::vector<RangeVerdict> verdicts;
+  verdicts.reserve(asked.size());
   for (const std::uint16_t event : asked) verdicts.push_back(verdict_of(event, *filter));
   if (json) {
     Json list = Json::array();
