@@ -20,6 +20,11 @@ TEST(Arm64PmuConfig, GuestGetsThePmuOfItsCore) {
   EXPECT_EQ(config.common_events[1], silicon::arm64::common_events(model.events, 32));
 }
 
+TEST(Arm64PmuConfig, SlotsAreThoseOfAModelThatCountsStalledOnes) {
+  EXPECT_EQ(guest_pmu(*silicon::arm64::find_cpu_model("neoverse-v1")).slots, 8);
+  EXPECT_EQ(guest_pmu(*silicon::arm64::find_cpu_model("neoverse-n1")).slots, 0);
+}
+
 TEST(Arm64PmuConfig, EveryModelsIsPossible) {
   for (const CpuModel* model : silicon::arm64::cpu_models()) {
     EXPECT_TRUE(possible(guest_pmu(*model))) << model->name;
