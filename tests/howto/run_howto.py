@@ -7,12 +7,12 @@
 #
 # Without a tool that it needs it ends with status 77, or fails if VPMU_CONSUMERS=required is in the
 # environment.
-# * A ```sh block whose lines start with `build/release/vpmu`: each line is run by a shell, in a folder
+# * A ```sh block that starts with `build/release/vpmu` or a cross compiler: each line is run by a shell, in a folder
 #   where build/release is what it is in a built tree. It must end with status 0 or 1 (what a guest that
 #   has passed ends with), or with N if the line ends with `# status N`.
 # * The ```text block behind it: each line appears in what the commands printed, in this order. A line
 #   `...` stands for anything.
-# * A ```toml block that begins with `# NAME.toml` is that file, for the commands behind it.
+# * A ```toml block that begins with `# NAME.toml`, or ```asm with `// NAME.S`, is that file, for the commands behind it.
 # * A ```c block: these lines are in some file below guests/ or examples/, but for spaces and line breaks.
 import argparse
 import os
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 
-COMMAND = "build/release/vpmu"
+COMMANDS = ("build/release/vpmu", "aarch64-linux-gnu-gcc")
 
 
 def blocks(text):
@@ -61,7 +61,7 @@ def check(howto, folder, sources):
     problems, commands, output = [], 0, ""
     for language, content, number in blocks(howto.read_text()):
         where = f"{howto.name}:{number}"
-        if language == "sh" and content.startswith(COMMAND):
+        if language == "sh" and content.startswith(COMMANDS):
             output = ""
             for line in re.sub(r"\\\n", " ", content).strip().split("\n"):
                 printed, problem = run(line, folder)
@@ -73,8 +73,8 @@ def check(howto, folder, sources):
             missing = first_missing(content, output)
             if missing is not None:
                 problems.append(f"{where}: not printed: {missing}\n{output}")
-        elif language == "toml":
-            name = re.match(r"# ([\w.-]+\.toml)\n", content)
+        elif language in ("toml", "asm"):
+            name = re.match(r"(?:#|//) ([\w.-]+\.(?:toml|S))\n", content)
             if name:
                 (pathlib.Path(folder) / name[1]).write_text(content)
         elif language == "c" and not any(normal(content) in source for source in sources):
