@@ -4,9 +4,9 @@
 # one warning. What is expected of `profiled` is said in guests/common/profile/profiled.c.
 import json
 import re
-import subprocess
 
-from consumer import ConsumerTest, find_tool, main
+from consumer import main
+from perf_consumer import PerfConsumerTest
 
 PERIOD = 1009
 # Of 1,000 instructions.
@@ -18,16 +18,10 @@ STACKS = {
 }
 
 
-def short(symbol):
-    """Without the namespaces that have no name, and without what follows the name."""
-    return re.sub(r"\(.*?\)$", "", symbol.replace("(anonymous namespace)::", "")).strip()
-
-
-class PerfTest(ConsumerTest):
+class PerfTest(PerfConsumerTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.perf = find_tool("perf")
         event = ["-e", "instructions:p", "-c", PERIOD, "--append", "depth=3"]
         cls.stacks = cls.record("profiled", *event, "-g", output="stacks")
         cls.branches = cls.record("profiled", *event, "-b", output="branches")
@@ -37,45 +31,18 @@ class PerfTest(ConsumerTest):
         report = json.loads((cls.folder / "run.json").read_text())
         cls.instructions = report["vcpus"][0]["retired"]["instructions"]["total"]
 
-    def perf_on(self, recording, command, *words):
-        """What perf prints. It does not demangle kernel symbols."""
-        text = self.read(self.perf, command, "-i", recording, *words)
-        return subprocess.run(["c++filt"], input=text, stdout=subprocess.PIPE, text=True,
-                              check=True).stdout
-
-    def samples_by_symbol(self, recording):
-        table = self.perf_on(recording, "report", "--stdio", "--no-children", "-g", "none",
-                             "-F", "sample,sym")
-        return {short(match[2]): int(match[1])
-                for match in re.finditer(r"^ +(\d+) +(\[.\] \S.*?) *$", table, re.MULTILINE)}
-
-    def samples_by_statistics(self, recording):
-        statistics = self.perf_on(recording, "report", "--stats")
-        return int(re.search(r"SAMPLE events: +(\d+)", statistics)[1])
-
     def test_there_is_a_sample_for_every_period_of_instructions(self):
         self.assertEqual(self.samples_by_statistics(self.stacks), self.instructions // PERIOD)
         self.assertEqual(self.samples_by_statistics(self.branches), self.instructions // PERIOD)
 
     def test_guest_samples_are_shown_as_the_guests_with_their_symbols_and_shares(self):
-        samples = self.samples_by_symbol(self.stacks)
-        total = sum(samples.values())
-        self.assertEqual(total, self.instructions // PERIOD)
-        for symbol, share in SHARES.items():
-            self.assertAlmostEqual(samples.get(symbol, 0) * 1000 / total, share, delta=5, msg=symbol)
+        samples = self.expect_shares(self.stacks, SHARES)
+        self.assertEqual(sum(samples.values()), self.instructions // PERIOD)
         hosts = [symbol for symbol in samples if symbol[:3] not in ("[g]", "[u]")]
         self.assertEqual(hosts, [])
 
     def test_call_stacks_are_whole(self):
-        text = self.perf_on(self.stacks, "script", "-F", "ip,sym")
-        stacks = {}
-        for sample in text.strip().split("\n\n"):
-            frames = [short(line.split(None, 1)[1]) for line in sample.strip().split("\n")]
-            stacks.setdefault(frames[0], []).append(frames)
-        for leaf, callers in STACKS.items():
-            # While a function makes its frame, or takes it down, its caller is missing.
-            whole = stacks[leaf].count([leaf] + callers)
-            self.assertGreater(whole / len(stacks[leaf]), 0.99, stacks[leaf][:2])
+        self.expect_stacks(self.stacks, STACKS)
 
     def test_branch_stacks_are_of_the_guest(self):
         addresses = self.perf_on(self.branches, "script", "-F", "ip,sym,brstack")
