@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/grouped.hpp"
 #include "vpmu/silicon/arm64/event_table.hpp"
 
 namespace vpmu::cli {
@@ -72,6 +73,12 @@ Json vcpu_json(const machine::arm64::Vcpu& vcpu, const silicon::arm64::CpuModel&
           {"counters", counters(vcpu.pmu(), model)},
           {"counters_not_counting", counters_not_counting(vcpu.pmu())}};
 }
+
+std::uint64_t instructions_in(const machine::arm64::Machine& machine, Cpu::Mode mode) {
+  std::uint64_t sum = 0;
+  for (const auto& each : machine.vcpus()) sum += each->cpu().instructions_in(mode);
+  return sum;
+}
 }  // namespace
 
 void add_guest_part(const machine::arm64::Machine& machine, Json& report) {
@@ -86,14 +93,21 @@ void add_counts(const machine::arm64::Machine& machine, Json& report) {
 }
 
 Json execution_json(const machine::arm64::Machine& machine) {
-  const auto in_mode = [&machine](Cpu::Mode mode) {
-    std::uint64_t sum = 0;
-    for (const auto& each : machine.vcpus()) sum += each->cpu().instructions_in(mode);
-    return sum;
-  };
-  return {{"jit", in_mode(Cpu::Mode::kFast)},
-          {"blocks", in_mode(Cpu::Mode::kBlocks)},
-          {"steps", in_mode(Cpu::Mode::kSteps)}};
+  return {{"jit", instructions_in(machine, Cpu::Mode::kFast)},
+          {"blocks", instructions_in(machine, Cpu::Mode::kBlocks)},
+          {"steps", instructions_in(machine, Cpu::Mode::kSteps)}};
+}
+
+std::string execution_remark(const machine::arm64::Machine& machine) {
+  constexpr std::uint64_t kFew = 10;  // of so many one: nobody notices
+  const std::uint64_t in_blocks = instructions_in(machine, Cpu::Mode::kBlocks);
+  const std::uint64_t in_steps = instructions_in(machine, Cpu::Mode::kSteps);
+  if (in_blocks + in_steps <= machine.instructions() / kFew) return {};
+  return fmt::format(
+      "vpmu: {} of {} instructions ran {}, which is slower: {} were counted\n",
+      grouped(in_blocks + in_steps), grouped(machine.instructions()),
+      in_blocks > in_steps ? "block by block" : "one by one",
+      in_blocks > in_steps ? "branches, loads or stores" : "misses of caches or TLBs");
 }
 
 ExitsAndInterrupts exits_and_interrupts(const machine::arm64::Machine& machine) {

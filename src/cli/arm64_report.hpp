@@ -4,6 +4,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "cli/report_parts.hpp"
 #include "machine/arm64_board/machine.hpp"
@@ -15,6 +16,9 @@ void add_counts(const machine::arm64::Machine& machine, nlohmann::ordered_json& 
 /// How many instructions were executed in which way: a matter of the host's, and of where the run
 /// was interrupted.
 nlohmann::ordered_json execution_json(const machine::arm64::Machine& machine);
+/// A line for people if much of it was executed in a slower way than it could have been; or
+/// nothing.
+std::string execution_remark(const machine::arm64::Machine& machine);
 ExitsAndInterrupts exits_and_interrupts(const machine::arm64::Machine& machine);
 
 }  // namespace vpmu::cli

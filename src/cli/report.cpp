@@ -114,7 +114,8 @@ std::string summary(const AnyMachine& machine, const RunFacts& facts) {
              "vpmu: {} (status {}); {} instructions in {:.2f} s, {:.0f} MIPS; {} exits, {} PMIs\n",
              end, facts.status, grouped(machine->instructions()), facts.host_seconds,
              mips(*machine, facts), grouped(sum.exits), grouped(sum.interrupts)) +
-         (machine.pc() != nullptr ? pv_perf_summary(*machine.pc()) : "");
+         (machine.pc() != nullptr ? pv_perf_summary(*machine.pc())
+                                  : execution_remark(*machine.arm64()));
 }
 
 }  // namespace vpmu::cli
