@@ -43,6 +43,7 @@ Vcpu::Vcpu(const Config& config, Board& board)
       gic_{redistributor_, *this},
       timer_{board.clock, config.model->counter_hz, redistributor_} {
   redistributor_.add_to(board.bus);
+  timer_.connect(*this);
   cpu_.reset();
 }
 
@@ -110,6 +111,7 @@ CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool /*resume
   board_.clock.set_source(nullptr);
   running_ = false;
   if (exit == CpuExit::kHalted) exits_.record(ExitReason::kWait);
+  if (cpu_.waits_for_event()) timer_.wait_for_event();
   if (exit == CpuExit::kShutdown) exits_.record(ExitReason::kException);
   return exit;
 }
@@ -243,6 +245,7 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (!redistributor) return redistributor;
   if (auto gic = part(gic_.restore(state.gic), "GIC CPU interface"); !gic) return gic;
   if (auto timer = part(timer_.restore(state.timer), "generic timer"); !timer) return timer;
+  if (cpu_.waits_for_event()) timer_.wait_for_event();
   return pmu_->restore(state.pmu);
 }
 

@@ -17,6 +17,7 @@
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64_board/board.hpp"
 #include "machine/clock.hpp"
+#include "machine/devices/event_stream.hpp"
 #include "machine/devices/generic_timer.hpp"
 #include "machine/devices/gic_cpu_interface.hpp"
 #include "machine/devices/gic_redistributor.hpp"
@@ -63,6 +64,7 @@ class Vcpu final : public TurnTaker,
                    private SemihostingMemory,
                    private TimeSource,
                    private GicCpuSignals,
+                   private EventStreamListener,
                    private virt::arm64::OverflowSink,
                    private virt::GuestContext {
  public:
@@ -139,6 +141,9 @@ class Vcpu final : public TurnTaker,
 
   // GicCpuSignals
   void wake() override {}  // looked for at every boundary and at every turn
+
+  // EventStreamListener
+  void on_stream_event() override { cpu_.set_event(); }
 
   // virt::arm64::OverflowSink
   void set_overflow_line(bool asserted) override;
