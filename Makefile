@@ -34,8 +34,10 @@ test-all: build
 	VPMU_CONSUMERS=required ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
 
 demo: deps $(BUILD)/build.ninja
-	@cmake --build $(BUILD) --parallel $(JOBS) --target vpmu guests_x86
+	@cmake --build $(BUILD) --parallel $(JOBS) --target vpmu guests_x86 guests_arm64
 	@cmake -DVPMU=$(BUILD)/vpmu -DGUEST=$(BUILD)/guests/x86/demo.elf -DPROFILE=$(BUILD)/demo \
+	  -P guests/demo.cmake
+	@cmake -DVPMU=$(BUILD)/vpmu -DGUEST=$(BUILD)/guests/arm64/demo.elf -DCPU=neoverse-n1 -DPROFILE=off \
 	  -P guests/demo.cmake
 
 bench: build

@@ -4,9 +4,9 @@
 # machine says it retired. Then profiles it from outside:
 #
 #   cmake -DVPMU=build/release/vpmu -DGUEST=build/release/guests/x86/demo.elf [-DCPU=model]
-#     [-DPROFILE=folder] -P guests/demo.cmake
+#     [-DPROFILE=folder|off] -P guests/demo.cmake
 #
-# Ends with an error if the two differ. Recording and flame graph go to PROFILE.
+# Ends with an error if the two differ. Recording and flame graph go to PROFILE; without them if off.
 cmake_minimum_required(VERSION 3.23)
 
 # The guest's last lines are "NAME   NUMBER"; RETIRED is the report's name for the same event.
@@ -80,8 +80,15 @@ foreach(name event IN ZIP_LISTS names retired)
   string(APPEND text "  ${name}${guest_text}${machine_text}   ${verdict}\n")
 endforeach()
 string(APPEND text "\n${summary}")
+execute_process(COMMAND ${CMAKE_COMMAND} -E echo_append "${text}")
+if(differences GREATER 0)
+  message(FATAL_ERROR "demo: ${differences} counts differ")
+endif()
 
 # ---- From outside ------------------------------------------------------------------------------------------
+if(PROFILE STREQUAL "off")
+  return()
+endif()
 if(NOT PROFILE)
   set(PROFILE ${folder}/demo.${CPU})
 endif()
@@ -102,13 +109,10 @@ profiling(unused 0 flamegraph ${PROFILE}/perf.data -o ${PROFILE}/flamegraph.svg)
 string(FIND "${report}" "         self  " begin)
 string(SUBSTRING "${report}" ${begin} -1 report)
 string(REGEX REPLACE "\n\n[0-9]+ more rows[^\n]*\n*" "\n" report "${report}")
-string(APPEND text "
+set(text "
 The same guest again, profiled from outside (vpmu record -c 10007 -g):
 ${report}
   ${PROFILE}/perf.data        perf report -i ${PROFILE}/perf.data
   ${PROFILE}/flamegraph.svg   in a browser: click zooms, / searches
 ")
 execute_process(COMMAND ${CMAKE_COMMAND} -E echo_append "${text}")
-if(differences GREATER 0)
-  message(FATAL_ERROR "demo: ${differences} counts differ")
-endif()
