@@ -13,6 +13,12 @@ enum { WORDS = 256 };
 static uint32_t code[WORDS] __attribute__((aligned(4096)));
 USER_DATA static uint32_t user_code[WORDS] __attribute__((aligned(4096)));
 
+/// What ran may have changed anything.
+void unexpected_trap(struct trap* frame) {
+  (void)frame;
+  guest_exit(2);
+}
+
 void guest_main(void) {
   random_state = option_number("seed", 1) * 0x9e3779b97f4a7c15 | 1;
   const uint64_t count = option_number("count", 2000);

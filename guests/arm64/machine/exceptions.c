@@ -63,7 +63,6 @@ static void check_data_aborts(void) {
       {"an address beyond T0SZ", read_32, OUT_OF_RANGE, ESR(EC_DATA_ABORT, TRANSLATION), true, 0},
       {"an address of TTBR1 while EPD1 is set", write_64, UPPER_HALF,
        ESR(EC_DATA_ABORT, WRITE | TRANSLATION), true, 0},
-      {"memory that does not answer", read_32, NO_MEMORY, ESR(EC_DATA_ABORT, EXTERNAL), true, 0},
       {"LDXR that is not aligned", read_exclusive, odd, ESR(EC_DATA_ABORT, ALIGNMENT), true, 0},
       {"LDAR that is not aligned", read_acquire, odd, ESR(EC_DATA_ABORT, ALIGNMENT), true, 0},
       {"STLR that is not aligned", write_release, odd, ESR(EC_DATA_ABORT, WRITE | ALIGNMENT), true,

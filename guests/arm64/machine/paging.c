@@ -160,9 +160,7 @@ static void check_address_sizes(void) {
   // Level 0 begins at 40 bits.
   static page_table level0;
   level0[0] = (uint64_t)boot_tables | PTE_TABLE;
-  const uint64_t ttbr0 = read_sysreg(ttbr0_el1);
-  write_sysreg(ttbr0_el1, level0);
-  set_tcr((TCR_START & ~63ULL) | TCR_T0SZ(48));
+  set_regime(level0, (TCR_START & ~63ULL) | TCR_T0SZ(48));
   window_map(0, PTE_PAGE);
   CHECK(reads(window_page(0) + 8, window_marker(0)), "48 bits: four levels");
   CHECK(faults(1ULL << 39, TRANSLATION), "48 bits: an invalid entry of level 0");
@@ -171,8 +169,7 @@ static void check_address_sizes(void) {
   CHECK(reads((1ULL << 39) + window_page(0) + 8, window_marker(0)), "the second entry of level 0");
   set_entry(&level0[1], PTE_RAM_BLOCK);
   CHECK(faults((1ULL << 39), TRANSLATION), "there are no blocks at level 0");
-  write_sysreg(ttbr0_el1, ttbr0);
-  set_tcr((TCR_START & ~63ULL) | TCR_T0SZ(32));
+  set_regime(boot_tables, (TCR_START & ~63ULL) | TCR_T0SZ(32));
   CHECK(reads(window_page(0) + 8, window_marker(0)), "32 bits: level 1 of 4 entries");
   CHECK(faults(1ULL << 32, TRANSLATION), "32 bits: and what is beyond");
   set_tcr(TCR_START | TCR_TBI0);
@@ -400,11 +397,9 @@ static void check_address_translation(void) {
 
 /// Reads a word with the boot map in another granule; false if it is not the marker.
 static bool in_granule(const void* tables, uint64_t tg0, uint64_t address) {
-  write_sysreg(ttbr0_el1, tables);
-  set_tcr((TCR_START & ~(3ULL << 14)) | tg0 << 14);
+  set_regime(tables, (TCR_START & ~(3ULL << 14)) | tg0 << 14);
   const bool same = reads(address, window_marker(0));
-  write_sysreg(ttbr0_el1, boot_tables);
-  set_tcr(TCR_START);
+  set_regime(boot_tables, TCR_START);
   return same;
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "cpu.h"
+#include "layout.h"
 
 enum { PAGE_BYTES = 4096, TABLE_ENTRIES = 512 };
 
@@ -52,6 +53,19 @@ static inline void set_entry(uint64_t* entry, uint64_t value) {
   *(volatile uint64_t*)entry = value;
   tlbi_all();
 }
+/// Both at once, as far as translation is concerned: it is off in between.
+static inline void set_regime(const void* tables, uint64_t tcr) {
+  __asm__ volatile(
+      "msr sctlr_el1, %0\nisb\n"
+      "msr ttbr0_el1, %2\nmsr tcr_el1, %3\nisb\n"
+      "tlbi vmalle1\ndsb ish\nisb\n"
+      "msr sctlr_el1, %1\nisb\n"
+      :
+      : "r"((uint64_t)SCTLR_START & ~(uint64_t)SCTLR_M), "r"((uint64_t)SCTLR_START), "r"(tables),
+        "r"(tcr)
+      : "memory");
+}
+/// For what does not change the map that is in use.
 static inline void set_tcr(uint64_t value) {
   write_sysreg(tcr_el1, value);
   tlbi_all();

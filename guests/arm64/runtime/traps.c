@@ -31,6 +31,11 @@ static void dump(const struct trap* t) {
   print("x30 %016lx\n", t->x[30]);
 }
 
+__attribute__((weak)) void unexpected_trap(struct trap* frame) {
+  dump(frame);
+  panic("nobody handles this");
+}
+
 /// The kind of an exception that came through a vector.
 static uint64_t kind_of(const struct trap* frame) {
   const unsigned type = frame->vector & 3;
@@ -47,8 +52,8 @@ struct recovery* trap_dispatch(struct trap* frame) {
   }
   struct recovery* recovery = recoveries[current_cpu()];
   if (recovery == 0) {
-    dump(frame);
-    panic("nobody handles this");
+    unexpected_trap(frame);
+    return 0;
   }
   recovery->trap = *frame;
   return recovery;

@@ -68,6 +68,9 @@ struct trap guard(void (*function)(void*), void* argument);
 /// True if function ends with exactly this ESR_EL1.
 bool expect_fault(uint64_t esr, void (*function)(void*), void* argument);
 
+/// Neither handled nor guarded: says what it is, and panics. A guest may have another.
+void unexpected_trap(struct trap* frame);
+
 /// What EL0 starts with. Zeroes mean: the user stack, interrupts as they are now.
 struct user_entry {
   uint64_t pc, sp, spsr;
