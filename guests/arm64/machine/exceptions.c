@@ -52,7 +52,6 @@ static void check_instructions(void) {
 }
 
 static void check_data_aborts(void) {
-  const uint64_t odd = (uint64_t)words + 1;
   const struct attempt attempts[] = {
       {"reading what no level 1 entry maps", read_64, UNMAPPED + 0x123,
        ESR(EC_DATA_ABORT, TRANSLATION | 1), true, 0},
@@ -63,10 +62,6 @@ static void check_data_aborts(void) {
       {"an address beyond T0SZ", read_32, OUT_OF_RANGE, ESR(EC_DATA_ABORT, TRANSLATION), true, 0},
       {"an address of TTBR1 while EPD1 is set", write_64, UPPER_HALF,
        ESR(EC_DATA_ABORT, WRITE | TRANSLATION), true, 0},
-      {"LDXR that is not aligned", read_exclusive, odd, ESR(EC_DATA_ABORT, ALIGNMENT), true, 0},
-      {"LDAR that is not aligned", read_acquire, odd, ESR(EC_DATA_ABORT, ALIGNMENT), true, 0},
-      {"STLR that is not aligned", write_release, odd, ESR(EC_DATA_ABORT, WRITE | ALIGNMENT), true,
-       0},
       {"LDP of what is not mapped", read_pair, UNMAPPED, ESR(EC_DATA_ABORT, TRANSLATION | 1), true,
        0},
       {"a SIMD load of what is not mapped", read_quad, UNMAPPED + 16,
@@ -87,8 +82,6 @@ static void check_data_aborts(void) {
       {"EL0: devices", user_read_32, 0x09000018, ESR(EC_DATA_ABORT_EL0, PERMISSION | 1), true, 0},
       {"EL0: what is not mapped", user_write_8, UNMAPPED,
        ESR(EC_DATA_ABORT_EL0, WRITE | TRANSLATION | 1), true, 0},
-      {"EL0: LDXR that is not aligned", user_read_exclusive, (uint64_t)user_words + 4,
-       ESR(EC_DATA_ABORT_EL0, ALIGNMENT), true, 0},
   };
   check_user_attempts(user_attempts, LENGTH(user_attempts));
 }
@@ -163,43 +156,6 @@ static void check_instruction_aborts(void) {
         "EL0: a jump to what is not mapped");
   CHECK(user_fetch_faults((uint64_t)user_undefined + 1, EC_PC_ALIGNMENT, 0),
         "EL0: a jump to an odd address");
-}
-
-// ---- The stack pointer ----------------------------------------------------------------------
-
-static void use_stack_of_el0(void* sp) {
-  __asm__ volatile(
-      "msr sp_el0, %0\n"
-      "msr spsel, #0\n"
-      "ldr x1, [sp]\n"
-      "msr spsel, #1\n"
-      :
-      : "r"(sp)
-      : "x1", "memory");
-}
-
-static void check_stacks(void) {
-  static uint64_t stack[4] __attribute__((aligned(16)));
-  CHECK(guard(use_stack_of_el0, stack).kind == NO_TRAP, "EL1t uses SP_EL0");
-  struct trap trap = guard(use_stack_of_el0, (char*)stack + 8);
-  CHECK(trap.esr == ESR(EC_SP_ALIGNMENT, 0) && trap.vector == 0 && (trap.spsr & 0xf) == SPSR_EL1T &&
-            trap.sp == (uint64_t)stack + 8,
-        "a load from a misaligned SP faults at EL1, through the vector for SP_EL0");
-  trap = guard(use_stack_of_el0, (void*)(uint64_t)UNMAPPED);
-  CHECK(trap.esr == ESR(EC_DATA_ABORT, TRANSLATION | 1) && trap.vector == 0,
-        "so does a data abort at EL1t");
-
-  const uint64_t entry = (uint64_t)user_read_stack;
-  const uint64_t misaligned = USER_STACK_TOP - 8;
-  trap = run_user((struct user_entry){.pc = entry, .sp = misaligned});
-  CHECK(trap.kind == EC_SVC, "EL0: without SCTLR.SA0 the stack needs no alignment");
-  write_sysreg(sctlr_el1, SCTLR_START | SCTLR_SA0);
-  isb();
-  trap = run_user((struct user_entry){.pc = entry, .sp = misaligned});
-  CHECK(trap.esr == ESR(EC_SP_ALIGNMENT, 0) && trap.elr == entry && trap.vector == 8,
-        "EL0: with SCTLR.SA0 it does");
-  write_sysreg(sctlr_el1, SCTLR_START);
-  isb();
 }
 
 // ---- State at the vector, and what comes back ----------------------------------------------
@@ -306,7 +262,6 @@ void guest_main(void) {
   check_alignment();
   check_registers_at_faults();
   check_instruction_aborts();
-  check_stacks();
   check_state();
   check_illegal_returns();
   check_float_traps();

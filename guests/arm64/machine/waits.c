@@ -54,6 +54,9 @@ static void check_wfe(void) {
   CHECK(true, "after SEV, WFE goes on");
   __asm__ volatile("sevl\nwfe" : : : "memory");
   CHECK(true, "after SEVL, too");
+}
+
+static void check_event_stream(void) {
   // An event of the counter, each time bit 10 rises.
   write_sysreg(cntkctl_el1, 10 << 4 | 1 << 2);
   isb();
@@ -71,4 +74,5 @@ void guest_main(void) {
   gic_enable(INTID_VIRTUAL_TIMER, PRIORITY_DEFAULT);
   check_wfi();
   check_wfe();
+  check_event_stream();
 }

@@ -105,6 +105,15 @@ void Cpu::Private::take_exception(const Exception& exception) {
   follow_core();
 }
 
+/// The vector's first instruction has raised an exception, which has gone to that vector: it will
+/// for ever.
+bool Cpu::Private::lost() const {
+  constexpr std::uint64_t kFromEl1 = 0x200;  // synchronous, with SP_EL1
+  const std::uint64_t pc = registers.pc();
+  return delivered && pc == core.elr && pc == core.vbar + kFromEl1 &&
+         Spsr{{core.spsr}}.get(Spsr::kEl) != 0;
+}
+
 /// Takes an interrupt that is waiting at this boundary.
 bool Cpu::Private::take_interrupt() {
   if (core.daif == kMaskAll) return false;
@@ -157,6 +166,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
       return Exit::kRequested;
     }
     if (!p.powered) return Exit::kWaiting;
+    if (p.lost()) return Exit::kShutdown;
     const std::uint64_t done = p.held(RawEvent::kInstructions) - start;
     const std::uint64_t now = p.environment.now();
     if (done >= instructions || now >= until) return Exit::kBudget;

@@ -126,6 +126,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   /// Costs of an exception that has been taken.
   void note_exception();
   void take_exception(const Exception& exception);
+  [[nodiscard]] bool lost() const;
   bool take_interrupt();
   [[nodiscard]] bool wakes() const;
   void derive();
