@@ -65,6 +65,8 @@ class Cpu final : public silicon::RetireSource {
   void power_off();
   [[nodiscard]] bool powered() const;
 
+  /// kShutdown: the first instruction of an exception vector raises the exception that it was
+  /// entered for, and nothing changes any more.
   using Exit = CpuExit;
 
   /// Runs until at least one of: `instructions` retired; machine time (Environment::now) reached
