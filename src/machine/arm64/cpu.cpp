@@ -5,7 +5,6 @@
 #include "machine/arm64/cpu.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <initializer_list>
 
@@ -101,13 +100,7 @@ void Cpu::Private::note_exception() {
 }
 
 void Cpu::Private::take_exception(const Exception& exception) {
-  const auto seen = [this] {
-    return std::array{registers.pc(), core.elr, core.spsr, core.esr, core.far};
-  };
-  const auto before = seen();
   take(core, registers, exception);
-  // It has raised what it was entered for, and will do so again.
-  stuck = before == seen();
   note_exception();
   follow_core();
 }
@@ -172,7 +165,6 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
       p.exit_requested.store(false, std::memory_order_relaxed);
       return Exit::kRequested;
     }
-    if (p.stuck) return Exit::kShutdown;
     if (!p.powered) return Exit::kWaiting;
     if (p.lost()) return Exit::kShutdown;
     const std::uint64_t done = p.held(RawEvent::kInstructions) - start;
@@ -320,7 +312,7 @@ void Cpu::reset() {
   arm64::reset(p.core);
   p.jit().clear_exclusive();
   p.jit().set_registers({});
-  p.powered = p.stuck = false;
+  p.powered = false;
   p.sleep = Sleep::kAwake;
   p.event_register = false;
   p.watched = {};

@@ -149,8 +149,6 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   CpuParts parts{core, registers, mmu, environment, accesses, *this};
 
   std::atomic<bool> exit_requested{false};
-  /// An exception vector whose first instruction raises the same exception, for ever.
-  bool stuck = false;
   bool powered = false;
   Sleep sleep = Sleep::kAwake;
   bool event_register = false;

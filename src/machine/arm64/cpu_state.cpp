@@ -57,7 +57,6 @@ Result<void> Cpu::restore(const CpuState& state) {
   p.jit().set_registers(state.registers);
   p.jit().set_exclusive(state.exclusive);
   p.powered = state.powered;
-  p.stuck = false;
   p.sleep = state.sleep;
   p.event_register = state.event;
   p.watched = state.watched;
