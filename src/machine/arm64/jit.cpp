@@ -177,6 +177,7 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
     continues_at = kNowhere;
   }
   void after_refusal();
+  void step_once();
 
   const Setup setup;
   JitClient& client;
@@ -318,12 +319,20 @@ Jit::Ran Jit::run(std::uint64_t ticks) {
   return {p.stop, retired};
 }
 
+/// Only ticks tell that something has been done: Step() does nothing if somebody has called halt()
+/// since code ran last.
+void Jit::Private::step_once() {
+  begin(1);
+  do {
+    jit.Step();
+  } while (stop == Stop::kTicks && ticks_done == 0);
+}
+
 Jit::Ran Jit::step() {
   Private& p = *private_;
   if (p.lost.held) set_exclusive(std::exchange(p.lost, {}));
-  p.begin(1);
   p.alone = true;
-  p.jit.Step();
+  p.step_once();
   p.alone = false;
   const std::uint64_t retired = p.stop == Stop::kTicks ? 1 : 0;
   p.after_refusal();
@@ -430,10 +439,9 @@ void Jit::set_exclusive(const ExclusiveState& state) {
   const DataTlb* const tlb = p.tlb;
   p.tlb = &kNothing;
   p.restoring = state.loaded.data();
-  p.begin(1);
   p.jit.InvalidateCacheRange(before.pc, kInstructionBytes);
   p.jit.SetRegister(0, state.address);
-  p.jit.Step();
+  p.step_once();
   p.restoring = nullptr;
   p.tlb = tlb;
   p.jit.InvalidateCacheRange(before.pc, kInstructionBytes);

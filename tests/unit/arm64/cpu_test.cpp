@@ -141,6 +141,17 @@ TEST_F(ArmCpu, AnExitThatADeviceRequestsComesBehindTheAccess) {
   EXPECT_EQ(machine.instructions(), 2U);
 }
 
+TEST_F(ArmCpu, AnExitRequestedBetweenRunsIsNotAnInstruction) {
+  machine.start({code::add(0, 0, 1), code::b(-1)});
+  for (std::uint64_t n = 1; n <= 10; ++n) {
+    cpu.request_exit();
+    ASSERT_EQ(cpu.run(1, kForEver), Cpu::Exit::kRequested);
+    ASSERT_EQ(cpu.run(1, kForEver), Cpu::Exit::kBudget);
+    ASSERT_EQ(machine.instructions(), n);
+    ASSERT_EQ(machine.x(0), (n + 1) / 2);
+  }
+}
+
 TEST_F(ArmCpu, CodeThatIsOverwrittenIsGone) {
   // Overwrites the MOVZ of X6 behind it in the same block: 1 becomes 2.
   machine.start({code::str_word(0, 1), code::kNop, code::movz(6, 1), code::hvc(0)});
@@ -201,6 +212,7 @@ TEST_F(ArmCpu, ASavedExclusiveAccessCanBeCompletedElsewhere) {
 
   cpu.power_on(kCode + 0x1000, 0);
   ASSERT_FALSE(cpu.save().exclusive.held);
+  cpu.request_exit();
   ASSERT_TRUE(cpu.restore(state));
   EXPECT_EQ(cpu.save(), state);
   cpu.run(kForEver, kForEver);

@@ -64,10 +64,27 @@ class MovedMachineTest : public MachineFixture {
   }
 };
 
+TEST_F(MovedMachineTest, PausesDoNotChangeTheRun) {
+  const auto whole = loaded(busy(), config(2));
+  const Outcome end = whole->run({});
+  ASSERT_EQ(end.reason, Outcome::Reason::kDebugExit);
+  const MachineState expected = whole->save();
+  const auto sliced = loaded(busy(), config(2));
+  Outcome outcome;
+  for (std::uint64_t at = 1;; at += 7) {
+    outcome = sliced->run({.pause_at = at});
+    if (outcome.reason != Outcome::Reason::kPaused) break;
+    ASSERT_EQ(sliced->instructions(), at);
+  }
+  EXPECT_EQ(outcome.value, end.value);
+  expect_same(sliced->save(), expected, sliced->instructions());
+}
+
 TEST_F(MovedMachineTest, GuestsGoOnElsewhereFromAnyInstruction) {
   const auto whole = loaded(busy(), config(2));
   const Outcome end = whole->run({});
   const MachineState expected = whole->save();
+
   for (std::uint64_t at = 10; at < 330; at += 39) {
     const auto first = loaded(busy(), config(2));
     ASSERT_EQ(first->run({.pause_at = at}).reason, Outcome::Reason::kPaused);
