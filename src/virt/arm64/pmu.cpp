@@ -87,10 +87,10 @@ void Pmu::scheduled_in() {
     if (!counter(index).host.is_open()) return;
     // At most a time slice is lost with an event that host perf cannot read any more.
     fold(index);
-    entry_work_ = true;
   });
-  // Counters that host perf had no room for get another chance.
-  if (reprogram_ != 0) entry_work_ = true;
+  // Also, counters that host perf had no room for get another chance. There is always an entry, so
+  // that a restored PMU, whose counters are all programmed anew, has no more of them.
+  entry_work_ = true;
 }
 
 // ---- Entry, overflow, interrupt -----------------------------------------------------------------

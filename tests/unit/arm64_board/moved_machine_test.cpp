@@ -84,8 +84,8 @@ TEST_F(MovedMachineTest, GuestsGoOnElsewhereFromAnyInstruction) {
   const auto whole = loaded(busy(), config(2));
   const Outcome end = whole->run({});
   const MachineState expected = whole->save();
-
-  for (std::uint64_t at = 10; at < 330; at += 39) {
+  const std::uint64_t all = whole->instructions();
+  for (std::uint64_t at = 183; at < all; at += 997) {
     const auto first = loaded(busy(), config(2));
     ASSERT_EQ(first->run({.pause_at = at}).reason, Outcome::Reason::kPaused);
     const MachineState state = first->save();
