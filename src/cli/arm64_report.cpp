@@ -6,16 +6,13 @@
 #include <fmt/format.h>
 
 #include "base/grouped.hpp"
-#include "vpmu/silicon/arm64/event_table.hpp"
+#include "cli/arm64_counter_report.hpp"
 
 namespace vpmu::cli {
 
 namespace {
 using Json = nlohmann::ordered_json;
 using machine::arm64::Cpu;
-using virt::CounterIndex;
-using virt::CounterStatus;
-using virt::arm64::Pmu;
 
 Json pmu_json(const virt::arm64::PmuConfig& config) {
   return {{"enabled", config.version != 0},
@@ -24,54 +21,15 @@ Json pmu_json(const virt::arm64::PmuConfig& config) {
           {"width", has_long_counters(config) ? 64 : 32}};
 }
 
-template <class Function>
-void for_each_counter(const Pmu& pmu, Function function) {
-  if (pmu.config().version == 0) return;
-  for (unsigned n = 0; n < pmu.config().event_counters; ++n) {
-    function(virt::arm64::event_counter(n));
-  }
-  function(virt::arm64::kCycleCounter);
-}
-
-std::string counter_name(CounterIndex index) {
-  if (index == virt::arm64::kCycleCounter) return "cycles";
-  return fmt::format("event{}", static_cast<unsigned>(index));
-}
-
-Json counters(const Pmu& pmu, const silicon::arm64::CpuModel& model) {
-  Json json = Json::array();
-  for_each_counter(pmu, [&](CounterIndex index) {
-    const CounterStatus status = pmu.status(index);
-    if (status == CounterStatus::kOff && pmu.value(index) == 0) return;
-    const std::uint16_t event = pmu.event(index);
-    Json one{{"counter", counter_name(index)}, {"event", fmt::format("{:#06x}", event)}};
-    if (const auto* row = silicon::arm64::find_event(model.events, event)) one["name"] = row->name;
-    one["status"] = name(status);
-    one["value"] = pmu.value(index);
-    json.push_back(std::move(one));
-  });
-  return json;
-}
-
-Json counters_not_counting(const Pmu& pmu) {
-  Json json = Json::array();
-  for_each_counter(pmu, [&](CounterIndex index) {
-    const CounterStatus status = pmu.status(index);
-    if (status == CounterStatus::kOff || status == CounterStatus::kCounting) return;
-    json.push_back({{"counter", counter_name(index)}, {"status", name(status)}});
-  });
-  return json;
-}
-
-Json vcpu_json(const machine::arm64::Vcpu& vcpu, const silicon::arm64::CpuModel& model) {
+Json vcpu_json(const machine::arm64::Vcpu& vcpu, const machine::arm64::Machine& machine) {
   const auto& statistics = vcpu.pmu().statistics();
   return {{"vcpu", vcpu.index()},
           {"retired", retired_json(vcpu.totals(), silicon::kNamedRawEventCount)},
           {"exits", exits_json(vcpu.exits())},
           {"overflows", statistics.overflows},
           {"interrupts", statistics.interrupts},
-          {"counters", counters(vcpu.pmu(), model)},
-          {"counters_not_counting", counters_not_counting(vcpu.pmu())}};
+          {"counters", counters(vcpu, *machine.config().model)},
+          {"counters_not_counting", counters_not_counting(vcpu, machine)}};
 }
 
 std::uint64_t instructions_in(const machine::arm64::Machine& machine, Cpu::Mode mode) {
@@ -88,8 +46,9 @@ void add_guest_part(const machine::arm64::Machine& machine, Json& report) {
 
 void add_counts(const machine::arm64::Machine& machine, Json& report) {
   for (const auto& each : machine.vcpus()) {
-    report["vcpus"].push_back(vcpu_json(*each, *machine.config().model));
+    report["vcpus"].push_back(vcpu_json(*each, machine));
   }
+  report["event_filter"] = event_filters(machine);
 }
 
 Json execution_json(const machine::arm64::Machine& machine) {

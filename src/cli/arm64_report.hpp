@@ -12,6 +12,7 @@
 namespace vpmu::cli {
 
 void add_guest_part(const machine::arm64::Machine& machine, nlohmann::ordered_json& report);
+/// An element of `vcpus` for each, and the event filter.
 void add_counts(const machine::arm64::Machine& machine, nlohmann::ordered_json& report);
 /// How many instructions were executed in which way: a matter of the host's, and of where the run
 /// was interrupted.

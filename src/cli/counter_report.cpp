@@ -7,6 +7,7 @@
 
 #include "cli/counter_name.hpp"
 #include "cli/filter_report.hpp"
+#include "cli/report_parts.hpp"
 #include "vpmu/silicon/x86/event_selector.hpp"
 #include "vpmu/silicon/x86/event_table.hpp"
 #include "vpmu/silicon/x86/pmu_registers.hpp"
@@ -43,18 +44,6 @@ std::string condition(std::uint64_t config) {
   if (select.get(EventSelect::kInv) != 0) text += ", inv";
   if (select.get(EventSelect::kEdge) != 0) text += ", edge";
   return text;
-}
-
-std::string reason(CounterStatus status, const CpuModel& model) {
-  switch (status) {
-    case CounterStatus::kUnsupportedEvent:
-      return fmt::format("cannot be counted by {}", model.name);
-    case CounterStatus::kStarved: return "found no free counter on the host";
-    case CounterStatus::kDenied: return "may not be counted by this guest";
-    case CounterStatus::kOff:
-    case CounterStatus::kCounting: break;
-  }
-  return name(status);
 }
 
 /// What stands still: an event, or a fixed counter where that is what may not count.
@@ -118,7 +107,7 @@ std::string counter_troubles(const machine::Machine& machine) {
       if (trouble.status == CounterStatus::kDenied) {
         reasons = denied_by(machine.filter_log(), vcpu->index(), trouble, model.vendor);
       }
-      if (reasons.empty()) reasons.push_back(reason(trouble.status, model));
+      if (reasons.empty()) reasons.push_back(standing_still(trouble.status, model.name));
       for (const std::string& each : reasons) {
         text += fmt::format("vpmu: vCPU {}: {} {}: the counter stands still\n", vcpu->index(),
                             subject(trouble, model), each);

@@ -72,7 +72,8 @@ void add_host_options(CLI::App& command, GuestOptions& options) {
 void add_filter_options(CLI::App& command, GuestOptions& options) {
   command.add_option("--filter", options.filter,
                      "File with the event filter of the guest's PMU: an image as KVM takes it, its "
-                     "hexadecimal digits, JSON or a policy; none: no filter");
+                     "hexadecimal digits, JSON or a policy, or ranges for an arm64 guest; none: no "
+                     "filter");
   command
       .add_option("--filter-at", options.filter_at,
                   "INSTRUCTIONS=FILE: another event filter, from where all vCPUs together have "

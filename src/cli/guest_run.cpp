@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/arm64_counter_report.hpp"
+#include "cli/arm64_filter_option.hpp"
 #include "cli/arm64_guest.hpp"
 #include "cli/counter_report.hpp"
 #include "cli/cpu_command.hpp"
@@ -105,6 +107,8 @@ Result<void> GuestRun::prepare(std::vector<Stop> stops) {
   if (machine_.any().pc() != nullptr) {
     auto filters = apply_filter_options(options_, *machine_.any().pc(), stops_);
     if (!filters) return filters;
+  } else if (auto filter = apply_arm64_filter_option(options_, *machine_.any().arm64()); !filter) {
+    return filter;
   }
   std::ranges::move(stops, std::back_inserter(stops_));
   std::ranges::stable_sort(stops_, {}, &Stop::instructions);
@@ -132,7 +136,8 @@ Result<void> GuestRun::run() {
 std::string GuestRun::remarks() const {
   const bool crashed = facts_.outcome.reason == machine::Outcome::Reason::kCrash;
   if (const auto* arm64 = machine_.any().arm64()) {
-    return crashed ? crash_report(*arm64->vcpus()[facts_.outcome.value]) : std::string{};
+    return (crashed ? crash_report(*arm64->vcpus()[facts_.outcome.value]) : std::string{}) +
+           counter_troubles(*arm64);
   }
   const machine::Machine& pc = *machine_.any().pc();
   std::string text;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/report_parts.hpp"
 
+#include <fmt/format.h>
+
 namespace vpmu::cli {
 
 using Json = nlohmann::ordered_json;
@@ -24,6 +26,18 @@ Json exits_json(const virt::ExitStats& stats) {
     reasons[virt::name(exit)] = {{"count", stats.count(exit)}, {"cycles", stats.cost(exit)}};
   }
   return {{"count", stats.total_count()}, {"cycles", stats.total_cost()}, {"by_reason", reasons}};
+}
+
+std::string standing_still(virt::CounterStatus status, std::string_view model) {
+  using virt::CounterStatus;
+  switch (status) {
+    case CounterStatus::kUnsupportedEvent: return fmt::format("cannot be counted by {}", model);
+    case CounterStatus::kStarved: return "found no free counter on the host";
+    case CounterStatus::kDenied: return "may not be counted by this guest";
+    case CounterStatus::kOff:
+    case CounterStatus::kCounting: break;
+  }
+  return name(status);
 }
 
 }  // namespace vpmu::cli

@@ -172,6 +172,9 @@ Result<RestoredGuest> restore(const GuestOptions& options, machine::Console& con
 Result<std::vector<Stop>> save_stops(const std::vector<std::string>& save_at,
                                      const AnyMachine& machine, const snapshot::Guest& guest) {
   std::vector<Stop> stops;
+  if (machine.arm64() != nullptr && !save_at.empty()) {
+    return fail("--save-at: arm64 guests cannot be saved to a file yet; leave it out");
+  }
   for (const std::string& value : save_at) {
     const auto point = parse_instructions_and_file("--save-at", value, "guest.snapshot");
     if (!point) return tl::unexpected(point.error());

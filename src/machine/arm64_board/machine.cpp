@@ -6,6 +6,7 @@
 
 #include "machine/cannot_hold.hpp"
 #include "machine/machine_shape.hpp"
+#include "vpmu/base/ensure.hpp"
 #include "vpmu/hostperf/guest_callbacks.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -79,6 +80,14 @@ Result<void> Machine::load(const boot::Image& image, const boot::LoadRequest& re
 void Machine::start(const boot::Arm64Start& at) {
   start_ = at;
   vcpus_.front()->power_on(at.entry, at.device_tree);
+}
+
+void Machine::set_event_filter(GuestFilter filter) {
+  ensure(instructions() == 0 && !filter_);
+  filter_ = std::move(filter);
+  if (!filter_->filter) return;
+  filter_->filter->vm_has_run();  // soon: nothing changes it any more
+  for (const auto& vcpu : vcpus_) vcpu->set_event_gate(&*filter_->filter);
 }
 
 Outcome Machine::run(const RunLimits& limits) {

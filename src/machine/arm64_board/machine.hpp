@@ -27,6 +27,7 @@
 #include "machine/turns.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
+#include "vpmu/virt/arm64/event_filter.hpp"
 #include "vpmu/virt/arm64/pmu_config.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -42,6 +43,13 @@ struct MachineConfig {
   std::vector<HostEvent> host_events;
 
   static constexpr unsigned kMaxVcpus = 8;
+};
+
+/// What a guest may count, and who said so.
+struct GuestFilter {
+  std::string name;  ///< as set_event_filter() was told
+  /// None: everything.
+  std::optional<virt::arm64::EventFilter> filter;
 };
 
 /// Everything of a machine but its memory and configuration.
@@ -71,6 +79,11 @@ class Machine final : public GuestMachine,
   Result<void> load(const boot::LoadRequest& request);
   /// The same for an image that is not a file.
   Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
+
+  /// What all vCPUs may count. Once, before run(): it stays, as KVM has it. Not part of save().
+  void set_event_filter(GuestFilter filter);
+  /// None: it never had one.
+  [[nodiscard]] const std::optional<GuestFilter>& event_filter() const { return filter_; }
 
   Outcome run(const RunLimits& limits) override;
   void stop() override { turns_->stop(); }
@@ -133,6 +146,7 @@ class Machine final : public GuestMachine,
   const MachineConfig config_;
   Power power_{*this};
   Board board_;
+  std::optional<GuestFilter> filter_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   virt::arm64::PmuConfig pmu_config_;
   std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;

@@ -51,6 +51,7 @@ void Vcpu::attach_pmu(const virt::arm64::PmuConfig& config, hostperf::ModelledHo
   assert(!pmu_);
   virt::arm64::OverflowSink& sink = *this;
   pmu_.emplace(config, perf, static_cast<hostperf::VcpuIndex>(index()), sink);
+  pmu_->set_observer(&counter_log_);
   cpu_.core().identity.pmu_version = config.version;
 }
 

@@ -16,6 +16,7 @@
 #include "machine/arm64/cpu.hpp"
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64_board/board.hpp"
+#include "machine/arm64_board/counter_log.hpp"
 #include "machine/clock.hpp"
 #include "machine/devices/event_stream.hpp"
 #include "machine/devices/generic_timer.hpp"
@@ -84,6 +85,8 @@ class Vcpu final : public TurnTaker,
   void attach_pmu(const virt::arm64::PmuConfig& config, hostperf::ModelledHostPerf& perf);
   /// The PMU gives its host events back. The vCPU does not run any more.
   void detach_pmu();
+  /// Which events the guest may count; null: all. Must outlive the PMU. Before the first run.
+  void set_event_gate(const virt::arm64::EventGate* gate) { pmu_->set_event_gate(gate); }
 
   /// From reset: at `entry` with `context` in X0. Not while it runs.
   void power_on(std::uint64_t entry, std::uint64_t context);
@@ -116,6 +119,7 @@ class Vcpu final : public TurnTaker,
   [[nodiscard]] silicon::Deadlines& deadlines() { return deadlines_; }
   [[nodiscard]] silicon::MemoryModel& memory_model() { return memory_model_; }
   [[nodiscard]] const virt::arm64::Pmu& pmu() const { return *pmu_; }
+  [[nodiscard]] const CounterLog& counter_log() const { return counter_log_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
 
   [[nodiscard]] VcpuState save();
@@ -175,6 +179,7 @@ class Vcpu final : public TurnTaker,
   GicRedistributor redistributor_;
   GicCpuInterface gic_;
   GenericTimer timer_;
+  CounterLog counter_log_;
   std::optional<virt::arm64::Pmu> pmu_;
 
   bool running_ = false;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//
+// `vpmu run` of AArch64 guests, as a process: what it refuses, and event filters.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "unit/cli/command_fixture.hpp"
+
+namespace vpmu::test {
+namespace {
+
+const std::string kGuest = VPMU_ARM64_GUESTS "/hello.elf";
+/// Reads what a filter denies of branches; see the guest for its options.
+const std::string kFiltered = VPMU_ARM64_GUESTS "/pmu_filtered.elf --append events=12,21";
+
+class Arm64CommandTest : public CommandTest {
+ protected:
+  std::string policy(const std::string& cpu, const std::string& ranges) {
+    return write_text("filter.toml", "cpu = \"" + cpu + "\"\nranges = [" + ranges + "]\n");
+  }
+  nlohmann::json report() { return nlohmann::json::parse(content(path("report")), nullptr, false); }
+};
+
+TEST_F(Arm64CommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
+  struct Case {
+    const char* options;
+    const char* says;
+  };
+  const Case cases[] = {
+      {"--pv-perf on", "--pv-perf: is for x86 guests, and this one is for arm64; leave it out"},
+      {"--pv-perf-raw any", "--pv-perf-raw: is for x86 guests"},
+      {"--host-cpu zen4", "--host-cpu: is for x86 guests"},
+      {"--host-script any", "--host-script: is for x86 guests"},
+      {"--host-event cycles", "--host-event: is for x86 guests"},
+      {"--trace msr", "--trace: is for x86 guests, and this one is for arm64; leave it out"},
+      {"--trace exit,irq", "--trace: is for x86 guests"},
+      {"--filter-at 500=none",
+       "--filter-at: an arm64 guest keeps the event filter that it began "
+       "with, as KVM has it; give --filter"},
+      {"--save-at 500=any", "--save-at: arm64 guests cannot be saved to a file yet; leave it out"},
+      {"--cpu icelake-server",
+       "--cpu 'icelake-server': is none of the CPU models of an arm64 "
+       "guest; give one of cortex-a72, neoverse-n1, neoverse-v1"},
+      {"--cpu ''", "--cpu '': is none of the CPU models"},
+      {"--mem much", "--mem: "},
+      {"--pmu gp=2", "--pmu: 'gp' is none of on, off, version, counters"},
+      {"--smp 9", "1 to 8"},
+      {"--pmu off --filter none", "--filter: the guest has no PMU (--pmu off)"},
+  };
+  for (const Case& each : cases) expect_bad_input("run " + kGuest + " " + each.options, each.says);
+}
+
+TEST_F(Arm64CommandTest, OtherCommandsRefuseTheSame) {
+  for (const char* command : {"stat ", "record "}) {
+    expect_bad_input(command + kGuest + " --filter-at 5=none", "keeps the event filter");
+    expect_bad_input(command + kGuest + " --filter '" + path("missing") + "'", "No such file");
+  }
+}
+
+TEST_F(Arm64CommandTest, FilterSaysWhatItDeniedAndWhy) {
+  const std::string filter = policy("neoverse-n1", R"("deny BR_RETIRED", "deny 0x10-0x12",
+                                                      "allow CPU_CYCLES")");
+  const Result result =
+      vpmu("run " + kFiltered + " --filter '" + filter + "' --json '" + path("report") + "'");
+  EXPECT_EQ(result.status, 1) << result.output << result.errors;
+  EXPECT_NE(result.errors.find("vpmu: vCPU 0: event 0x0012 is denied by range 1 of filter '" +
+                               filter + "': the counter stands still\n"),
+            std::string::npos)
+      << result.errors;
+  const auto json = report();
+  ASSERT_FALSE(json.is_discarded());
+  const auto& still = json["vcpus"][0]["counters_not_counting"];
+  ASSERT_EQ(still.size(), 1u);
+  EXPECT_EQ(still[0]["counter"], "event0");
+  EXPECT_EQ(still[0]["status"], "denied");
+  EXPECT_EQ(still[0]["filter"], filter);
+  EXPECT_EQ(still[0]["range"], 0);
+  EXPECT_EQ(still[0]["reason"], "range");
+  ASSERT_EQ(json["event_filter"].size(), 1u);
+  const auto& reported = json["event_filter"][0];
+  EXPECT_EQ(reported["file"], filter);
+  EXPECT_EQ(reported["since_instruction"], 0);
+  EXPECT_EQ(reported["default"], "allow");
+  EXPECT_EQ(reported["ranges"], 3);
+  // BR_RETIRED is enabled three times, the last time to the end, BR_PRED twice.
+  EXPECT_EQ(reported["denied"], 5);
+  ASSERT_EQ(reported["denied_by"].size(), 2u);
+  EXPECT_EQ(reported["denied_by"][0]["value"], "deny 0x0021");
+  EXPECT_EQ(reported["denied_by"][0]["count"], 3);
+  EXPECT_EQ(reported["denied_by"][1]["range"], 1);
+  EXPECT_EQ(reported["denied_by"][1]["count"], 2);
+  ASSERT_EQ(reported["denials"].size(), 2u);
+  EXPECT_EQ(reported["denials"][0]["name"], "BR_RETIRED");
+  EXPECT_EQ(reported["denials"][1]["event"], "0x0012");
+}
+
+TEST_F(Arm64CommandTest, WhatNoRangeCoversIsDeniedByDefault) {
+  const std::string filter = policy("neoverse-n1", R"("allow INST_RETIRED")");
+  const Result result =
+      vpmu("run " VPMU_ARM64_GUESTS "/pmu_filtered.elf --append 'events=8 allow=1' --filter '" +
+           filter + "' --json '" + path("report") + "'");
+  EXPECT_EQ(result.status, 1) << result.output << result.errors;
+  EXPECT_NE(result.errors.find("event 0x0011 is in no range of filter '" + filter + "'"),
+            std::string::npos)
+      << result.errors;
+  const auto json = report();
+  ASSERT_FALSE(json.is_discarded());
+  const auto& reported = json["event_filter"][0];
+  EXPECT_EQ(reported["default"], "deny");
+  ASSERT_EQ(reported["denied_by"].size(), 1u);
+  EXPECT_TRUE(reported["denied_by"][0]["range"].is_null());
+  EXPECT_EQ(reported["denied_by"][0]["reason"], "default");
+  EXPECT_EQ(reported["denied_by"][0]["count"], reported["denied"]);
+}
+
+TEST_F(Arm64CommandTest, NoFilterDeniesNothing) {
+  ASSERT_EQ(vpmu("run " + kGuest + " --json '" + path("report") + "'").status, 1);
+  EXPECT_EQ(report()["event_filter"], nlohmann::json::array());
+  ASSERT_EQ(vpmu("run " + kGuest + " --filter none --json '" + path("report") + "'").status, 1);
+  EXPECT_EQ(
+      report()["event_filter"],
+      nlohmann::json::parse(R"([{"file": "none", "since_instruction": 0, "default": null}])"));
+}
+
+TEST_F(Arm64CommandTest, FilterOfAnotherKindIsOneLineAndStatus2) {
+  const std::string run = "run " + kGuest + " --filter '";
+  const std::string x86 = "is for x86 guests, and this one is for arm64; give a filter of ranges";
+  const std::string image = write("image", FileBytes(32, 0));
+  const std::string json = write_text("json", R"({"action": "deny", "flags": 0,
+                                       "fixed_counter_bitmap": 0, "events": ["0xc4"]})");
+  const std::string x86_policy =
+      write_text("x86.toml", "cpu = \"icelake-server\"\nallow = [\"INST_RETIRED.ANY\"]\n");
+  for (const std::string& file : {image, json, x86_policy}) expect_bad_input(run + file + "'", x86);
+
+  const std::string ranges = policy("cortex-a72", R"("deny BR_PRED")");
+  expect_bad_input(run + ranges + "'", "is for cortex-a72, and this guest's CPU is neoverse-n1");
+  EXPECT_EQ(vpmu(run + ranges + "' --cpu cortex-a72").status, 1);
+  expect_bad_input("run '" + guest(forever()) + "' --filter '" + ranges + "'",
+                   "is a filter of ranges, for AArch64 guests; give one for x86's");
+}
+
+TEST_F(Arm64CommandTest, BadFiltersAreOneLineAndStatus2) {
+  const std::string run = "run " + kGuest + " --filter '";
+  expect_bad_input(run + path("missing") + "'", "missing': No such file");
+  expect_bad_input(run + write("empty", {}) + "'", "is empty");
+  expect_bad_input(run + write("short", FileBytes(9, 0)) + "'",
+                   "it has 9 bytes, and a range has 8");
+  expect_bad_input(run + write("action", {8, 0, 1, 0, 2, 0, 0, 0}) + "'", "EINVAL");
+  expect_bad_input(run + policy("neoverse-n1", R"("deny NO_SUCH")") + "'", "NO_SUCH");
+  const std::string beyond = write("beyond", {0, 4, 1, 0, 1, 0, 0, 0});  // 0x400 of 10 bits
+  expect_bad_input(run + beyond + "' --cpu cortex-a72", "goes beyond the last event of cortex-a72");
+  EXPECT_EQ(vpmu(run + beyond + "'").status, 1);
+}
+
+}  // namespace
+}  // namespace vpmu::test
