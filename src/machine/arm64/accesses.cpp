@@ -170,7 +170,7 @@ bool Accesses::fails(const Fault& fault) {
 }
 
 bool Accesses::wants_to_be_alone() {
-  fault_.reset();
+  defer();
   return false;
 }
 
@@ -215,6 +215,10 @@ bool Accesses::write(std::uint64_t address, unsigned bytes, const void* from, bo
   if (!alone && !plain) return wants_to_be_alone();
   write_place(wanted, *place, static_cast<const std::uint8_t*>(from));
   return true;
+}
+
+void Accesses::misaligned(std::uint64_t address, bool write) {
+  fails(alignment_fault(address, write ? MemoryUse::kWrite : MemoryUse::kRead));
 }
 
 std::uint8_t* Accesses::exclusive(std::uint64_t address, unsigned bytes, bool alone) {

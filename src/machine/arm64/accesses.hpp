@@ -63,6 +63,8 @@ class Accesses final : public JitClient, public DataPort {
   void compiles(const CodeMapping& mapping, std::uint64_t address) override;
   bool read(std::uint64_t address, unsigned bytes, void* to, bool alone) override;
   bool write(std::uint64_t address, unsigned bytes, const void* from, bool alone) override;
+  void misaligned(std::uint64_t address, bool write) override;
+  void defer() override { fault_.reset(); }
   std::uint8_t* exclusive(std::uint64_t address, unsigned bytes, bool alone) override;
 
   tl::expected<std::uint64_t, Fault> read(std::uint64_t address, unsigned bytes,

@@ -2,7 +2,7 @@
 //
 // Where the host has the RAM pages that a guest accesses as data: what every load and store of
 // compiled code looks at first. Whatever it does not have, or may not be done without a second look
-// (devices, code that is written to, accesses across pages), goes the long way.
+// (devices, code that is written to, what is not aligned), goes the long way.
 #pragma once
 
 #include <array>
@@ -18,18 +18,29 @@ class DataTlb {
  public:
   DataTlb() { filled_.reserve(kEntries); }
 
-  /// The host address of `bytes` (a power of two) at `address`, if they may be read; otherwise
-  /// null.
+  /// The host address of `bytes` (a power of two) at `address`, if they are aligned and may be
+  /// read; otherwise null.
   [[nodiscard]] const std::uint8_t* readable(std::uint64_t address, unsigned bytes) const {
     const Entry& entry = entries_[slot(address)];
-    if (key(entry, address, bytes) != entry.read_tag) [[unlikely]]
+    if (key(address, bytes) != entry.read_tag) [[unlikely]]
       return nullptr;
     return reinterpret_cast<const std::uint8_t*>(address + entry.addend);
   }
   [[nodiscard]] std::uint8_t* writable(std::uint64_t address, unsigned bytes) const {
     const Entry& entry = entries_[slot(address)];
-    if (key(entry, address, bytes) != entry.write_tag) [[unlikely]]
+    if (key(address, bytes) != entry.write_tag) [[unlikely]]
       return nullptr;
+    return reinterpret_cast<std::uint8_t*>(address + entry.addend);
+  }
+  // The same for accesses that need not be aligned.
+  [[nodiscard]] const std::uint8_t* readable_anyhow(std::uint64_t address, unsigned bytes) const {
+    const Entry& entry = entries_[slot(address)];
+    if (entry.aligned || page_of_last(address, bytes) != entry.read_tag) return nullptr;
+    return reinterpret_cast<const std::uint8_t*>(address + entry.addend);
+  }
+  [[nodiscard]] std::uint8_t* writable_anyhow(std::uint64_t address, unsigned bytes) const {
+    const Entry& entry = entries_[slot(address)];
+    if (entry.aligned || page_of_last(address, bytes) != entry.write_tag) return nullptr;
     return reinterpret_cast<std::uint8_t*>(address + entry.addend);
   }
 
@@ -49,7 +60,7 @@ class DataTlb {
     entry.read_tag = rights.read ? page : kNoTag;
     entry.write_tag = rights.write ? page : kNoTag;
     entry.addend = reinterpret_cast<std::uintptr_t>(host) - page;
-    entry.alignment = rights.aligned ? kPageMask : 0;
+    entry.aligned = rights.aligned;
   }
 
   /// Forgets everything. Costs what has been filled since.
@@ -65,15 +76,18 @@ class DataTlb {
   struct Entry {
     std::uint64_t read_tag = kNoTag;
     std::uint64_t write_tag = kNoTag;
-    std::uint64_t addend = 0;     ///< address + addend is where the host has it
-    std::uint64_t alignment = 0;  ///< mask of the address bits that matter for alignment
+    std::uint64_t addend = 0;  ///< address + addend is where the host has it
+    bool aligned = false;
   };
 
   static std::size_t slot(std::uint64_t address) { return address / kPageBytes % kEntries; }
-  /// The page of the last byte, so that accesses across pages match nothing, and what is
-  /// misaligned where that matters.
-  static std::uint64_t key(const Entry& entry, std::uint64_t address, unsigned bytes) {
-    return ((address + bytes - 1) & ~kPageMask) | (address & (bytes - 1) & entry.alignment);
+  /// The page, and what is misaligned, so that it matches nothing. What is aligned is in one page.
+  static std::uint64_t key(std::uint64_t address, unsigned bytes) {
+    return address & (~kPageMask | (bytes - 1));
+  }
+  /// Accesses across pages match nothing: the slot is that of the first byte.
+  static std::uint64_t page_of_last(std::uint64_t address, unsigned bytes) {
+    return (address + bytes - 1) & ~kPageMask;
   }
 
   std::array<Entry, kEntries> entries_{};

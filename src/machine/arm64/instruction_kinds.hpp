@@ -38,6 +38,11 @@ struct MemoryKind {
 };
 [[nodiscard]] MemoryKind memory_kind(std::uint32_t word);
 
+/// Exclusive, acquire and release accesses: alignment faults whatever SCTLR says.
+[[nodiscard]] constexpr bool must_be_aligned(std::uint32_t word) {
+  return (word & 0x3f00'0000) == 0x0800'0000;
+}
+
 /// What the code generator is told about an instruction.
 enum class Handling : std::uint8_t {
   kPlain,    ///< it runs it, and goes on with what is behind it

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "machine/arm64/access_sites.hpp"
 #include "machine/arm64/dynarmic_config.hpp"
 #include "machine/arm64/emulate.hpp"
 #include "machine/arm64/exclusive_monitor.hpp"
@@ -85,27 +86,39 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
 
   // ---- Data -------------------------------------------------------------------------------------
 
+  struct Access {
+    std::uint64_t address;
+    unsigned bytes;
+    bool write;
+    AccessSites::Site site;
+  };
   void stop_at_access() {
     stop = Stop::kAccess;
     jit.HaltExecution(HaltReason::MemoryAbort);
   }
+  /// Of the callback that it is called by.
+  [[gnu::always_inline]] static AccessSites::Site site() {
+    return reinterpret_cast<AccessSites::Site>(__builtin_return_address(0));
+  }
+  /// An access that is not aligned goes on; otherwise the client has been told why not.
+  bool goes_on(const Access& access);
+  bool read_elsewhere(const Access& access, void* to);
+  bool write_elsewhere(const Access& access, const void* from);
   template <class T>
-  T read(VAddr address) {
+  T read(VAddr address, AccessSites::Site site) {
     T value{};
     if (const std::uint8_t* host = tlb->readable(address, sizeof(T))) [[likely]] {
       std::memcpy(&value, host, sizeof(T));
-    } else if (restoring != nullptr) {
-      std::memcpy(&value, restoring, sizeof(T));
-    } else if (!client.read(address, sizeof(T), &value, alone)) {
+    } else if (!read_elsewhere({address, sizeof(T), false, site}, &value)) {
       stop_at_access();
     }
     return value;
   }
   template <class T>
-  void write(VAddr address, T value) {
+  void write(VAddr address, T value, AccessSites::Site site) {
     if (std::uint8_t* host = tlb->writable(address, sizeof(T))) [[likely]] {
       std::memcpy(host, &value, sizeof(T));
-    } else if (!client.write(address, sizeof(T), &value, alone)) {
+    } else if (!write_elsewhere({address, sizeof(T), true, site}, &value)) {
       stop_at_access();
     }
   }
@@ -124,16 +137,16 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
     return true;
   }
 
-  std::uint8_t MemoryRead8(VAddr a) override { return read<std::uint8_t>(a); }
-  std::uint16_t MemoryRead16(VAddr a) override { return read<std::uint16_t>(a); }
-  std::uint32_t MemoryRead32(VAddr a) override { return read<std::uint32_t>(a); }
-  std::uint64_t MemoryRead64(VAddr a) override { return read<std::uint64_t>(a); }
-  Vector MemoryRead128(VAddr a) override { return read<Vector>(a); }
-  void MemoryWrite8(VAddr a, std::uint8_t v) override { write(a, v); }
-  void MemoryWrite16(VAddr a, std::uint16_t v) override { write(a, v); }
-  void MemoryWrite32(VAddr a, std::uint32_t v) override { write(a, v); }
-  void MemoryWrite64(VAddr a, std::uint64_t v) override { write(a, v); }
-  void MemoryWrite128(VAddr a, Vector v) override { write(a, v); }
+  std::uint8_t MemoryRead8(VAddr a) override { return read<std::uint8_t>(a, site()); }
+  std::uint16_t MemoryRead16(VAddr a) override { return read<std::uint16_t>(a, site()); }
+  std::uint32_t MemoryRead32(VAddr a) override { return read<std::uint32_t>(a, site()); }
+  std::uint64_t MemoryRead64(VAddr a) override { return read<std::uint64_t>(a, site()); }
+  Vector MemoryRead128(VAddr a) override { return read<Vector>(a, site()); }
+  void MemoryWrite8(VAddr a, std::uint8_t v) override { write(a, v, site()); }
+  void MemoryWrite16(VAddr a, std::uint16_t v) override { write(a, v, site()); }
+  void MemoryWrite32(VAddr a, std::uint32_t v) override { write(a, v, site()); }
+  void MemoryWrite64(VAddr a, std::uint64_t v) override { write(a, v, site()); }
+  void MemoryWrite128(VAddr a, Vector v) override { write(a, v, site()); }
   bool MemoryWriteExclusive8(VAddr a, std::uint8_t v, std::uint8_t e) override {
     return write_exclusive(a, v, e);
   }
@@ -183,6 +196,7 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
   JitClient& client;
   Dynarmic::ExclusiveMonitor& monitor;
   InstructionProbe& probe;
+  AccessSites sites;
   const DataTlb* tlb = nullptr;
   CodeMap map;
   std::uint64_t ticks_left = 0, ticks_done = 0;
@@ -269,6 +283,7 @@ std::optional<std::uint32_t> Jit::Private::MemoryReadCode(VAddr address) {
     }
     map.begin(*page, address);
   }
+  if (must_be_aligned(page->word(address))) sites.forget();
   client.compiles(page->mapping(), address);
   Compiled code = compiled(page->word(address));
   if (alone) return code.word;
@@ -276,6 +291,47 @@ std::optional<std::uint32_t> Jit::Private::MemoryReadCode(VAddr address) {
   map.append(code.word);
   if (!code.ends) continues_at = address + kInstructionBytes;
   return code.word;
+}
+
+// ---- Data ---------------------------------------------------------------------------------------
+
+bool Jit::Private::goes_on(const Access& access) {
+  if (access.address % access.bytes == 0) return true;
+  if (!alone) {
+    if (sites.knows(access.site)) return true;
+    sites.suspect(access.site);
+    client.defer();
+    return false;
+  }
+  const CodePage* page = map.find(jit.GetPC());
+  if (page == nullptr || !must_be_aligned(page->word(jit.GetPC()))) {
+    sites.acquit();
+    return true;
+  }
+  client.misaligned(access.address, access.write);
+  return false;
+}
+
+bool Jit::Private::read_elsewhere(const Access& access, void* to) {
+  if (restoring != nullptr) {
+    std::memcpy(to, restoring, access.bytes);
+    return true;
+  }
+  if (!goes_on(access)) return false;
+  if (const std::uint8_t* host = tlb->readable_anyhow(access.address, access.bytes)) {
+    std::memcpy(to, host, access.bytes);
+    return true;
+  }
+  return client.read(access.address, access.bytes, to, alone);
+}
+
+bool Jit::Private::write_elsewhere(const Access& access, const void* from) {
+  if (!goes_on(access)) return false;
+  if (std::uint8_t* host = tlb->writable_anyhow(access.address, access.bytes)) {
+    std::memcpy(host, from, access.bytes);
+    return true;
+  }
+  return client.write(access.address, access.bytes, from, alone);
 }
 
 void Jit::Private::after_refusal() {
@@ -305,6 +361,7 @@ Jit::Ran Jit::run(std::uint64_t ticks) {
   Private& p = *private_;
   p.begin(ticks);
   p.lost = {};
+  p.sites.drop_suspicion();
   p.jit.Run();
   std::uint64_t retired = p.ticks_done;
   switch (p.stop) {

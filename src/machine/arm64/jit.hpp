@@ -34,6 +34,10 @@ class JitClient {
   /// boundary with everything before it retired.
   virtual bool read(std::uint64_t address, unsigned bytes, void* to, bool alone) = 0;
   virtual bool write(std::uint64_t address, unsigned bytes, const void* from, bool alone) = 0;
+  /// An access is not done because it is not aligned, and has to be.
+  virtual void misaligned(std::uint64_t address, bool write) = 0;
+  /// An access is not done: its instruction has to be run by itself.
+  virtual void defer() = 0;
   /// For a store-exclusive: the host address of what may be written; null: not done.
   virtual std::uint8_t* exclusive(std::uint64_t address, unsigned bytes, bool alone) = 0;
 

@@ -53,6 +53,15 @@ constexpr std::uint32_t ldxr(unsigned rt, unsigned rn) {
 constexpr std::uint32_t stxr(unsigned rs, unsigned rt, unsigned rn) {
   return 0xc800'7c00 | rs << 16 | rn << 5 | rt;
 }
+constexpr std::uint32_t ldxp(unsigned rt, unsigned rt2, unsigned rn) {
+  return 0xc87f'0000 | rt2 << 10 | rn << 5 | rt;
+}
+constexpr std::uint32_t ldar(unsigned rt, unsigned rn) {
+  return 0xc8df'fc00 | rn << 5 | rt;
+}
+constexpr std::uint32_t stlr(unsigned rt, unsigned rn) {
+  return 0xc89f'fc00 | rn << 5 | rt;
+}
 /// Branches by instructions, forwards or backwards.
 constexpr std::uint32_t b(std::int32_t by) {
   return 0x1400'0000 | (static_cast<std::uint32_t>(by) & 0x3ff'ffff);
