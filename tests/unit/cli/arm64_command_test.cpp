@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "unit/cli/command_fixture.hpp"
@@ -113,6 +114,34 @@ TEST_F(Arm64CommandTest, WhatNoRangeCoversIsDeniedByDefault) {
   EXPECT_TRUE(reported["denied_by"][0]["range"].is_null());
   EXPECT_EQ(reported["denied_by"][0]["reason"], "default");
   EXPECT_EQ(reported["denied_by"][0]["count"], reported["denied"]);
+}
+
+TEST_F(Arm64CommandTest, FilterIsEveryVcpus) {
+  const std::string filter = policy("neoverse-n1", R"("deny INST_RETIRED")");
+  // The guest finds that its counters stand still, and says so.
+  const Result result = vpmu("run " VPMU_ARM64_GUESTS "/pmu_smp.elf --smp 3 --filter '" + filter +
+                             "' --json '" + path("report") + "'");
+  EXPECT_EQ(result.status, 3) << result.output << result.errors;
+  const auto json = report();
+  ASSERT_FALSE(json.is_discarded());
+  std::set<unsigned> vcpus;
+  for (const auto& denial : json["event_filter"][0]["denials"]) {
+    EXPECT_EQ(denial["name"], "INST_RETIRED");
+    vcpus.insert(denial["vcpu"].get<unsigned>());
+  }
+  EXPECT_EQ(vcpus, (std::set<unsigned>{0, 1, 2}));
+}
+
+TEST_F(Arm64CommandTest, TheSameRunIsTheSameReportByteForByte) {
+  const std::string run = "run " VPMU_ARM64_GUESTS "/pmu_smp.elf --smp 2 --quantum 13 --filter '" +
+                          policy("neoverse-n1", R"("deny BR_PRED")") + "' --json '";
+  const Result first = vpmu(run + path("one") + "'");
+  const Result second = vpmu(run + path("two") + "'");
+  EXPECT_EQ(first.status, 3) << first.output << first.errors;  // which the guest notices
+  EXPECT_EQ(second.status, first.status);
+  EXPECT_EQ(second.output, first.output);
+  EXPECT_NE(content(path("one")), "");
+  EXPECT_EQ(content(path("two")), content(path("one")));
 }
 
 TEST_F(Arm64CommandTest, NoFilterDeniesNothing) {
