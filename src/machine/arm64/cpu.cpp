@@ -242,15 +242,20 @@ void Cpu::Private::on_tlb_invalidation(const TlbInvalidation& invalidation) {
   }
 }
 
+void Cpu::Private::catch_by_level() {
+  constexpr std::uint64_t kMisaligned = 8;
+  for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
+    Core at = core;
+    at.el = of;
+    Jit& concerned = *jits[static_cast<std::size_t>(of)];
+    concerned.catch_fp(fp_trapped(at));
+    concerned.catch_stack(stack_misaligned(at, kMisaligned));
+  }
+}
+
 void Cpu::Private::on_context_change(ContextRegister changed) {
   switch (changed) {
-    case ContextRegister::kCpacr:
-      for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
-        Core at = core;
-        at.el = of;
-        jits[static_cast<std::size_t>(of)]->catch_fp(fp_trapped(at));
-      }
-      break;
+    case ContextRegister::kCpacr: catch_by_level(); break;
     case ContextRegister::kDebug: break;
     case ContextRegister::kMair: accesses.flush(); break;
     case ContextRegister::kTtbr0:
@@ -263,6 +268,7 @@ void Cpu::Private::on_context_change(ContextRegister changed) {
     case ContextRegister::kSctlr:
     case ContextRegister::kTcr:
       accesses.flush();
+      catch_by_level();
       forget_moved_code([](const CodePage&) { return true; });
       break;
   }
@@ -375,7 +381,7 @@ void Cpu::state_changed() {
   Private& p = *private_;
   p.accesses.flush();
   for (auto& jit : p.jits) jit->forget_all();
-  p.on_context_change(ContextRegister::kCpacr);
+  p.catch_by_level();
   p.follow_core();
 }
 

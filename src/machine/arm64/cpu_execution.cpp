@@ -140,7 +140,7 @@ void Cpu::Private::choose_mode() {
   counts_all = totals.demanded_among(kBlockEvents | kPredictorEvents) != 0;
   mode = fastest;
   if (counts_all && mode == Mode::kFast) mode = Mode::kBlocks;
-  if (models) mode = Mode::kSteps;
+  if (models || misaligned()) mode = Mode::kSteps;
   accesses.model(models);
   accesses.watch(debug_enabled() && watchpoints_armed(core));
   jit().use(accesses.tlb());
@@ -225,6 +225,11 @@ bool Cpu::Private::run_step(Limits& limits) {
   const std::uint64_t begin = registers.pc();
   // It may overwrite itself.
   const std::uint32_t word = next_word();
+  const bool was_misaligned = misaligned();
+  if (was_misaligned && accesses_stack(word) && jit().runs(word)) {
+    take_exception(exceptions::sp_alignment(begin));
+    return false;
+  }
   const Jit::Ran ran = jit().step();
   if (ran.retired == 0) return stopped(ran);
   retire(1, mode);
@@ -234,7 +239,8 @@ bool Cpu::Private::run_step(Limits& limits) {
   remember(begin, word);
   count(piece, begin);
   limits.take(1, piece.branch != BranchKind::kNone ? 1 : 0, piece.loads + piece.stores);
-  return !accesses.take_device_access();
+  const bool device = accesses.take_device_access();
+  return !device && was_misaligned == misaligned();
 }
 
 /// Deals with what compiled code has stopped at. True: go on.
@@ -266,7 +272,9 @@ void Cpu::Private::emulate_next() {
   const std::uint64_t pc = registers.pc();
   const std::uint32_t word = word_at(pc);
   if (hint(word)) return;
-  if (branch_kind(word) == BranchKind::kReturn) {
+  const bool runs_alone =
+      branch_kind(word) == BranchKind::kReturn || (may_misalign_stack(word) && jit().runs(word));
+  if (runs_alone) {
     Limits alone;
     run_step(alone);
     return;

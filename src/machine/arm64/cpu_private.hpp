@@ -89,10 +89,15 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   }
   /// After anything that may have changed Core: the Jit and TLB for its level.
   void follow_core();
+  /// What each level's Jit has to catch follows from CPACR_EL1 and SCTLR_EL1.
+  void catch_by_level();
 
   // ---- Running (cpu_execution.cpp) --------------------------------------------------------------
 
   void choose_mode();
+  /// Then code is run by single instructions: accesses with SP as base are faults. SP only becomes
+  /// misaligned by instructions that are caught.
+  [[nodiscard]] bool misaligned() const { return stack_misaligned(core, jit().sp()); }
   /// Runs within limits until something has to be looked at.
   void execute(Limits limits);
   [[nodiscard]] bool debug_enabled() const {

@@ -13,6 +13,10 @@ constexpr bool bit(std::uint32_t word, unsigned which) {
   return (word >> which & 1) != 0;
 }
 
+/// As a base register, and as the destination of some instructions.
+constexpr std::uint32_t kStackPointer = 31;
+constexpr std::uint32_t kStackAlignment = 16;
+
 // ---- Branches, exceptions, system instructions --------------------------------------------------
 
 /// HINT: those that do something.
@@ -196,6 +200,49 @@ MemoryKind memory_kind(std::uint32_t word) {
     }
     default: return bit(word, 22) ? kLoad : kStore;  // exclusive, ordered, structures, pairs
   }
+}
+
+bool accesses_stack(std::uint32_t word) {
+  if ((word & 0x0a00'0000) != 0x0800'0000 || bits(word, 9, 5) != kStackPointer) return false;
+  const bool literal = bits(word, 29, 27) == 3 && !bit(word, 24);
+  const bool prefetch = (word & 0xffc0'0000) == 0xf980'0000 || (word & 0xffc0'0000) == 0xf880'0000;
+  return !literal && !prefetch;
+}
+
+namespace {
+/// ADD and SUB to SP, of what is not SP or by what is not a multiple of 16; AND, ORR and EOR.
+bool arithmetic_may_misalign(std::uint32_t word) {
+  if (bits(word, 4, 0) != kStackPointer) return false;
+  switch (bits(word, 28, 23)) {
+    case 0x22: {  // ADD, SUB (immediate)
+      const bool shifted = bit(word, 22), multiple = bits(word, 13, 10) == 0;
+      return !bit(word, 29) && (bits(word, 9, 5) != kStackPointer || !(shifted || multiple));
+    }
+    case 0x24: return bits(word, 30, 29) != 3;          // AND, ORR, EOR (immediate)
+    case 0x16: return !bit(word, 29) && bit(word, 21);  // ADD, SUB (extended register)
+    default: return false;
+  }
+}
+
+/// Accesses with SP as base that write back something that is not a multiple of 16.
+bool access_may_misalign(std::uint32_t word) {
+  switch (bits(word, 29, 27)) {
+    case 1: return bit(word, 26) && bit(word, 23);  // structures
+    case 5: {  // pairs: the immediate is in units of the access
+      const unsigned opc = bits(word, 31, 30);
+      const unsigned bytes = bit(word, 26) ? 4U << opc : opc == 2 ? 8 : 4;
+      return bit(word, 23) && bits(word, 21, 15) * bytes % kStackAlignment != 0;
+    }
+    case 7:
+      return !bit(word, 24) && !bit(word, 21) && bit(word, 10) &&
+             bits(word, 20, 12) % kStackAlignment != 0;
+    default: return false;
+  }
+}
+}  // namespace
+
+bool may_misalign_stack(std::uint32_t word) {
+  return accesses_stack(word) ? access_may_misalign(word) : arithmetic_may_misalign(word);
 }
 
 namespace {

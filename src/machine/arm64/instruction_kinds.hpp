@@ -43,6 +43,11 @@ struct MemoryKind {
   return (word & 0x3f00'0000) == 0x0800'0000;
 }
 
+/// Loads and stores with SP as base. Prefetches do not care how it is aligned.
+[[nodiscard]] bool accesses_stack(std::uint32_t word);
+/// SP may be misaligned behind it (not a multiple of 16), though it was not before.
+[[nodiscard]] bool may_misalign_stack(std::uint32_t word);
+
 /// What the code generator is told about an instruction.
 enum class Handling : std::uint8_t {
   kPlain,    ///< it runs it, and goes on with what is behind it

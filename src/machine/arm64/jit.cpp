@@ -203,7 +203,7 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
   std::uint64_t continues_at = kNowhere;  ///< where the block that is being compiled goes on
   Stop stop = Stop::kTicks;
   bool alone = false;  ///< step()
-  bool fp_caught = false;
+  bool fp_caught = false, stack_caught = false;
   enum class Refused : std::uint8_t { kNot, kFetch, kOverlap, kFull };
   Refused refused = Refused::kNot;
   std::uint64_t refused_at = 0;
@@ -288,6 +288,7 @@ std::optional<std::uint32_t> Jit::Private::MemoryReadCode(VAddr address) {
   Compiled code = compiled(page->word(address));
   if (alone) return code.word;
   if (unchecked_return(*page, address)) code.word = kUndefinedWord;
+  if (stack_caught && may_misalign_stack(page->word(address))) code = {};
   map.append(code.word);
   if (!code.ends) continues_at = address + kInstructionBytes;
   return code.word;
@@ -408,6 +409,16 @@ void Jit::catch_fp(bool caught) {
   if (private_->fp_caught == caught) return;
   private_->fp_caught = caught;
   forget_all();
+}
+
+void Jit::catch_stack(bool caught) {
+  if (private_->stack_caught == caught) return;
+  private_->stack_caught = caught;
+  forget_all();
+}
+
+bool Jit::runs(std::uint32_t word) {
+  return private_->compiled(word).word != kUndefinedWord;
 }
 
 CodeMap& Jit::map() {

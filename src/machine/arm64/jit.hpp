@@ -82,6 +82,12 @@ class Jit {
   /// FP and SIMD instructions are caught. Forgets all code if that is new.
   void catch_fp(bool caught);
 
+  /// Instructions behind which the stack pointer may be misaligned are caught. Forgets all code if
+  /// that is new.
+  void catch_stack(bool caught);
+  /// The instruction is not one that is caught.
+  [[nodiscard]] bool runs(std::uint32_t word);
+
   [[nodiscard]] CodeMap& map();
   /// Code of that page of virtual addresses has changed, or is somewhere else.
   void forget_page(std::uint64_t address);

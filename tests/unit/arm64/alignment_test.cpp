@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Which accesses have to be aligned, in compiled code.
+#include <iterator>
+#include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "machine/arm64/instruction_kinds.hpp"
 #include "unit/arm64/code.hpp"
 #include "unit/arm64/cpu_fixture.hpp"
 
@@ -65,6 +68,82 @@ TEST_F(ArmAlignment, IsNotMissedAmongAccessesThatNeedNone) {
   cpu.registers().set_x(21, kData + 1);
   expect_fault(kDataAbort | kWrite | kAlignment, kCode + 12);
   EXPECT_EQ(machine.instructions(), 404U);
+}
+
+TEST_F(ArmAlignment, AccessesByAMisalignedStackPointerFault) {
+  constexpr std::uint64_t kSpAlignment = 0x9a000000;
+  constexpr unsigned kSp = 31;
+  // Each misaligns SP; what is behind it does not care, until SP is a base register.
+  for (const std::uint32_t word :
+       {code::add(kSp, kSp, 8), code::add(kSp, 19, 8), code::kLoadAndAdd8ToSp}) {
+    start({code::kNop, word, code::add(0, 0, 1), code::str(0, 19), code::ldr(1, kSp)});
+    cpu.core().sctlr |= 1U << 3;
+    cpu.registers().set_sp(kData);
+    cpu.registers().set_x(0, 0);
+    cpu.state_changed();
+
+    EXPECT_EQ(cpu.run(1000, kForEver), Cpu::Exit::kWaiting);
+    EXPECT_EQ(cpu.core().esr, kSpAlignment);
+    EXPECT_EQ(cpu.core().elr, kCode + 16);
+    EXPECT_EQ(machine.x(0), 1U);
+  }
+}
+
+TEST_F(ArmAlignment, OfTheStackPointerIsCheckedWhereSctlrSaysSo) {
+  constexpr unsigned kSp = 31;
+  start({code::add(kSp, kSp, 8), code::ldr(1, kSp), code::add(0, 0, 1)});
+  cpu.registers().set_sp(kData);
+
+  cpu.run(400, kForEver);
+
+  EXPECT_EQ(machine.x(0), 100U);
+  EXPECT_EQ(cpu.registers().sp(), kData + 800);
+}
+
+TEST_F(ArmAlignment, StackFramesRunAtFullSpeed) {
+  constexpr unsigned kSp = 31;
+  start(
+      {code::add(kSp, kSp, 48), code::ldr(1, kSp), code::ldp(2, 3, kSp), code::add(kSp, kSp, 16)});
+  cpu.core().sctlr |= 1U << 3;
+  cpu.registers().set_sp(kData);
+  cpu.state_changed();
+
+  cpu.run(10'000, kForEver);
+
+  EXPECT_GT(cpu.instructions_in(Cpu::Mode::kFast), 9'900U);
+}
+
+TEST_F(ArmAlignment, AnAlignedStackPointerIsNoLongerAFault) {
+  constexpr unsigned kSp = 31;
+  start({code::add(kSp, kSp, 8), code::add(kSp, kSp, 8), code::ldr(1, kSp), code::add(0, 0, 1)});
+  cpu.core().sctlr |= 1U << 3;
+  cpu.registers().set_sp(kData);
+  cpu.state_changed();
+
+  cpu.run(5 * 100, kForEver);
+
+  EXPECT_EQ(machine.x(0), 100U);
+}
+
+TEST_F(ArmAlignment, OnlyKnownInstructionsMisalignTheStackPointer) {
+  std::mt19937 random{1};
+  unsigned misaligned = 0;
+  for (unsigned n = 0; n < 3000; ++n) {
+    // Data processing, loads and stores, with SP where it may be a base or a destination.
+    constexpr std::uint32_t kGroups[] = {4, 5, 6, 7, 8, 9, 13};
+    const std::uint32_t group = kGroups[n % std::size(kGroups)] << 25;
+    const std::uint32_t registers = n % 2 != 0 ? 31U << 5 : n % 3 != 0 ? 31U : 31U << 5 | 31U;
+    const auto word = static_cast<std::uint32_t>((random() & ~0x1e00'0000U) | group | registers);
+    machine.start({word});
+    for (unsigned x = 0; x < 31; ++x) cpu.registers().set_x(x, kData + 0x100 + x * 0x42);
+    cpu.registers().set_sp(kData);
+    cpu.run(1, kForEver);
+
+    const bool is = cpu.registers().sp() % 16 != 0;
+    misaligned += is ? 1 : 0;
+    EXPECT_TRUE(!is || may_misalign_stack(word)) << std::hex << word;
+  }
+  EXPECT_GT(misaligned, 50U);
 }
 
 TEST_F(ArmAlignment, OfLoadsIsNotMissedEither) {

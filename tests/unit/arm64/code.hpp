@@ -56,6 +56,8 @@ constexpr std::uint32_t stxr(unsigned rs, unsigned rt, unsigned rn) {
 constexpr std::uint32_t ldxp(unsigned rt, unsigned rt2, unsigned rn) {
   return 0xc87f'0000 | rt2 << 10 | rn << 5 | rt;
 }
+/// LDR X1, [SP], #8
+inline constexpr std::uint32_t kLoadAndAdd8ToSp = 0xf840'87e1;
 constexpr std::uint32_t ldar(unsigned rt, unsigned rn) {
   return 0xc8df'fc00 | rn << 5 | rt;
 }

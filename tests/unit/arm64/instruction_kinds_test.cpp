@@ -39,6 +39,50 @@ TEST(InstructionKinds, AgreeWithTheCodeGenerator) {
   EXPECT_GT(compared, 1000U);
 }
 
+TEST(InstructionKinds, AccessesOfTheStack) {
+  // LDR X1, [SP]; STP X29, X30, [SP, #-16]!; LDXR X1, [SP]; LD1 {V0.16B}, [SP]
+  for (const std::uint32_t word : {0xf940'03e1U, 0xa9bf'7bfdU, 0xc85f'7fe1U, 0x4c40'73e0U}) {
+    EXPECT_TRUE(accesses_stack(word)) << std::hex << word;
+  }
+  // LDR X1, [X2]; a literal with 31 where a base would be; PRFM and PRFUM [SP]; ADD SP, SP, #16
+  for (const std::uint32_t word :
+       {0xf940'0041U, 0x5800'03e1U, 0xf980'03e0U, 0xf880'03e0U, 0x9100'43ffU}) {
+    EXPECT_FALSE(accesses_stack(word)) << std::hex << word;
+  }
+}
+
+TEST(InstructionKinds, WhatMayMisalignTheStackPointer) {
+  for (const std::uint32_t word : {
+           0x9100'23ffU,  // ADD SP, SP, #8
+           0xd100'13ffU,  // SUB SP, SP, #4
+           0x9100'03bfU,  // MOV SP, X29
+           0x8b21'63ffU,  // ADD SP, SP, X1
+           0xcb21'63ffU,  // SUB SP, SP, X1
+           0x927c'ec3fU,  // AND SP, X1, #~15
+           0xf840'87e1U,  // LDR X1, [SP], #8
+           0xf81f'8fe1U,  // STR X1, [SP, #-8]!
+           0x28c1'0be1U,  // LDP W1, W2, [SP], #8
+           0x4cdf'73e0U,  // LD1 {V0.16B}, [SP], #16
+       }) {
+    EXPECT_TRUE(may_misalign_stack(word)) << std::hex << word;
+  }
+  for (const std::uint32_t word : {
+           0x9100'43ffU,  // ADD SP, SP, #16
+           0xd140'07ffU,  // SUB SP, SP, #1, LSL #12
+           0xf100'23ffU,  // CMP SP, #8
+           0xeb21'63ffU,  // CMP SP, X1
+           0xf27c'ec3fU,  // TST X1, #~15
+           0x9100'23e1U,  // ADD X1, SP, #8
+           0xf841'07e1U,  // LDR X1, [SP], #16
+           0xa9bf'7bfdU,  // STP X29, X30, [SP, #-16]!
+           0xa940'fbfdU,  // LDP X29, X30, [SP, #8]
+           0xf840'8421U,  // LDR X1, [X1], #8
+           0xf940'07e1U,  // LDR X1, [SP, #8]
+       }) {
+    EXPECT_FALSE(may_misalign_stack(word)) << std::hex << word;
+  }
+}
+
 TEST(InstructionKinds, ConstantsForTheZeroRegisterDoNothing) {
   InstructionProbe probe;
   for (const std::uint32_t word : {code::movz(31, 5), 0x1000'001fU, 0x9000'001fU, 0x9280'001fU}) {
