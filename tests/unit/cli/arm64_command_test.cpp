@@ -12,9 +12,9 @@
 namespace vpmu::test {
 namespace {
 
-const std::string kGuest = VPMU_ARM64_GUESTS "/hello.elf";
+const std::string kGuest = "'" VPMU_ARM64_GUESTS "/hello.elf'";
 /// Reads what a filter denies of branches; see the guest for its options.
-const std::string kFiltered = VPMU_ARM64_GUESTS "/pmu_filtered.elf --append events=12,21";
+const std::string kFiltered = "'" VPMU_ARM64_GUESTS "/pmu_filtered.elf' --append events=12,21";
 
 class Arm64CommandTest : public CommandTest {
  protected:
@@ -100,7 +100,7 @@ TEST_F(Arm64CommandTest, FilterSaysWhatItDeniedAndWhy) {
 TEST_F(Arm64CommandTest, WhatNoRangeCoversIsDeniedByDefault) {
   const std::string filter = policy("neoverse-n1", R"("allow INST_RETIRED")");
   const Result result =
-      vpmu("run " VPMU_ARM64_GUESTS "/pmu_filtered.elf --append 'events=8 allow=1' --filter '" +
+      vpmu("run '" VPMU_ARM64_GUESTS "/pmu_filtered.elf' --append 'events=8 allow=1' --filter '" +
            filter + "' --json '" + path("report") + "'");
   EXPECT_EQ(result.status, 1) << result.output << result.errors;
   EXPECT_NE(result.errors.find("event 0x0011 is in no range of filter '" + filter + "'"),
@@ -119,7 +119,7 @@ TEST_F(Arm64CommandTest, WhatNoRangeCoversIsDeniedByDefault) {
 TEST_F(Arm64CommandTest, FilterIsEveryVcpus) {
   const std::string filter = policy("neoverse-n1", R"("deny INST_RETIRED")");
   // The guest finds that its counters stand still, and says so.
-  const Result result = vpmu("run " VPMU_ARM64_GUESTS "/pmu_smp.elf --smp 3 --filter '" + filter +
+  const Result result = vpmu("run '" VPMU_ARM64_GUESTS "/pmu_smp.elf' --smp 3 --filter '" + filter +
                              "' --json '" + path("report") + "'");
   EXPECT_EQ(result.status, 3) << result.output << result.errors;
   const auto json = report();
@@ -133,7 +133,8 @@ TEST_F(Arm64CommandTest, FilterIsEveryVcpus) {
 }
 
 TEST_F(Arm64CommandTest, TheSameRunIsTheSameReportByteForByte) {
-  const std::string run = "run " VPMU_ARM64_GUESTS "/pmu_smp.elf --smp 2 --quantum 13 --filter '" +
+  const std::string run = "run '" VPMU_ARM64_GUESTS
+                          "/pmu_smp.elf' --smp 2 --quantum 13 --filter '" +
                           policy("neoverse-n1", R"("deny BR_PRED")") + "' --json '";
   const Result first = vpmu(run + path("one") + "'");
   const Result second = vpmu(run + path("two") + "'");

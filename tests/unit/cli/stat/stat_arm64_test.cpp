@@ -14,7 +14,7 @@ namespace {
 class StatArm64Test : public CommandTest {
  protected:
   Result stat(const std::string& arguments) {
-    return vpmu("stat " VPMU_ARM64_GUESTS "/hello.elf " + arguments);
+    return vpmu("stat '" VPMU_ARM64_GUESTS "/hello.elf' " + arguments);
   }
 };
 
@@ -50,7 +50,7 @@ TEST_F(StatArm64Test, WhatProgramsReadHasNothingElseInIt) {
 }
 
 TEST_F(StatArm64Test, EventsOfOtherCpusAreErrors) {
-  const std::string guest = VPMU_ARM64_GUESTS "/hello.elf";
+  const std::string guest = "'" VPMU_ARM64_GUESTS "/hello.elf'";
   expect_bad_input("stat " + guest + " -e ref-cycles", "neoverse-n1 has none");
   expect_bad_input("stat " + guest + " -e BR_INST_RETIRED.COND", "is not known on neoverse-n1");
   expect_bad_input("stat " + guest + " --cpu cortex-a72 -e LLC-loads", "cortex-a72 has none");
