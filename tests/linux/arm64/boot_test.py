@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Boots Debian's arm64 kernel with an init of ours, which has Linux count and sample on every CPU.
+
+The kernel is fetched once; VPMU_LINUX_IMAGE names another one. Where none can be had the tests are
+skipped, and the program ends with status 77.
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import initrd
+import kernel
+
+HERE = pathlib.Path(__file__).resolve().parent
+SECONDS = 600
+CHECKS_PER_CPU = 7
+CHECKS_OF_ALL = 3
+
+arguments = None
+
+
+def image():
+    chosen = os.environ.get("VPMU_LINUX_IMAGE")
+    return pathlib.Path(chosen) if chosen else kernel.fetched_image(arguments.folder)
+
+
+def compile_init(folder):
+    program = folder / "init"
+    subprocess.run([arguments.compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(program),
+                    str(HERE / "init.c")], check=True)
+    return program
+
+
+class BootTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        try:
+            cls.image = image()
+        except kernel.Unavailable as reason:
+            print(f"SKIPPED: no arm64 kernel to boot: {reason}", file=sys.stderr)
+            raise unittest.SkipTest(str(reason)) from None
+        scratch = tempfile.TemporaryDirectory(prefix="vpmu linux.")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        cls.initrd = cls.folder / "initrd.cpio"
+        cls.initrd.write_bytes(initrd.archive(compile_init(cls.folder).read_bytes()))
+
+    def boot(self, *options, command="run"):
+        """What the guest has printed, and what vpmu has."""
+        line = [arguments.vpmu, command, str(self.image), "--initrd", str(self.initrd), "--mem", "512M",
+                "--append", "earlycon console=ttyAMA0", *options]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=SECONDS, cwd=self.folder)
+        self.assertEqual(done.returncode, 0, f"{done.stdout[-3000:]}\n{done.stderr[-1000:]}")
+        self.assertIn("power-off", done.stderr)
+        return done
+
+    def check_verdicts(self, console, cpus):
+        lines = console.replace("\r", "").splitlines()
+        passed = [line for line in lines if line.startswith("PASS: ")]
+        failed = [line for line in lines if line.startswith("FAIL: ")]
+        self.assertEqual(failed, [])
+        self.assertEqual(len(passed), CHECKS_OF_ALL + CHECKS_PER_CPU * cpus, "\n".join(passed))
+        self.assertIn(f"{cpus} CPUs", passed[0])
+
+    def test_kernel_counts_and_samples_on_one_cpu(self):
+        self.check_verdicts(self.boot().stdout, 1)
+
+    def test_kernel_counts_and_samples_on_four_cpus(self):
+        self.check_verdicts(self.boot("--smp", "4").stdout, 4)
+
+    def test_same_boot_twice_is_the_same_report(self):
+        reports = []
+        for name in ["first.json", "second.json"]:
+            self.boot("--smp", "2", "--json", name)
+            reports.append((self.folder / name).read_bytes())
+        self.assertEqual(*reports)
+
+
+def main():
+    global arguments
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vpmu", required=True)
+    parser.add_argument("--folder", required=True, help="where the kernel stays")
+    parser.add_argument("--compiler", default="aarch64-linux-gnu-gcc")
+    arguments, rest = parser.parse_known_args()
+    arguments.vpmu = os.path.abspath(arguments.vpmu)
+    program = unittest.main(argv=[sys.argv[0], *rest], exit=False)
+    skipped = program.result.skipped and program.result.wasSuccessful()
+    sys.exit(77 if skipped else not program.result.wasSuccessful())
+
+
+if __name__ == "__main__":
+    main()
