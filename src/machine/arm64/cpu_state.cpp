@@ -43,6 +43,7 @@ CpuState Cpu::save() const {
           .powered = p.powered,
           .sleep = p.sleep,
           .event = p.event_register,
+          .delivered = p.delivered,
           .exclusive = p.jit().exclusive(),
           .watched = p.watched,
           .predictor = p.predictor.save()};
@@ -61,7 +62,7 @@ Result<void> Cpu::restore(const CpuState& state) {
   p.event_register = state.event;
   p.watched = state.watched;
   p.exit_requested = false;
-  p.delivered = false;
+  p.delivered = state.delivered;
   return {};
 }
 

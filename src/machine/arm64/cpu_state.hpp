@@ -56,6 +56,8 @@ struct CpuState {
   bool powered = false;
   Sleep sleep = Sleep::kAwake;
   bool event = false;  ///< the event register
+  /// An exception has been taken, and nothing has retired since.
+  bool delivered = false;
   ExclusiveState exclusive;
   Watched watched;
   silicon::BranchPredictor::State predictor;

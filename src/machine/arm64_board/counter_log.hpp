@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "vpmu/base/result.hpp"
 #include "vpmu/virt/counter_status.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -26,16 +27,28 @@ class CounterLog final : public virt::CounterObserver {
   };
   static constexpr std::size_t kMaxTroubles = 64;
 
+  /// Plain data, for saving.
+  struct State {
+    std::array<Trouble, kMaxTroubles> troubles{};
+    std::uint32_t trouble_count = 0;
+
+    friend bool operator==(const State&, const State&) = default;
+  };
+
   /// Does not allocate.
   void counter_changed(virt::CounterIndex counter, virt::CounterStatus status,
                        std::uint64_t config) override;
 
   /// In the order in which they came first; after kMaxTroubles no new ones.
-  [[nodiscard]] std::span<const Trouble> troubles() const { return {troubles_.data(), used_}; }
+  [[nodiscard]] std::span<const Trouble> troubles() const {
+    return {state_.troubles.data(), state_.trouble_count};
+  }
+
+  [[nodiscard]] const State& save() const { return state_; }
+  Result<void> restore(const State& state);
 
  private:
-  std::array<Trouble, kMaxTroubles> troubles_{};
-  std::size_t used_ = 0;
+  State state_;
 };
 
 }  // namespace vpmu::machine::arm64

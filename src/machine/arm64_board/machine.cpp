@@ -138,6 +138,26 @@ void Machine::send_event() {
 
 // ---- State --------------------------------------------------------------------------------------
 
+std::optional<GuestFilterState> Machine::save_filter() const {
+  if (!filter_) return std::nullopt;
+  if (!filter_->filter) return GuestFilterState{filter_->name, std::nullopt};
+  const auto ranges = filter_->filter->ranges();
+  return GuestFilterState{filter_->name, std::vector(ranges.begin(), ranges.end())};
+}
+
+Result<void> Machine::restore_filter(const std::optional<GuestFilterState>& state) {
+  if (!state) return {};
+  GuestFilter filter{.name = state->name, .filter = {}};
+  if (state->ranges) {
+    filter.filter.emplace(config_.model->pmu.version);
+    for (const virt::arm64::FilterRange& range : *state->ranges) {
+      if (!filter.filter->set(range)) return fail("an event filter is not one");
+    }
+  }
+  set_event_filter(std::move(filter));
+  return {};
+}
+
 MachineState Machine::save() {
   MachineState state{.protocol = start_.protocol,
                      .schedule = turns_->save(),
@@ -145,7 +165,8 @@ MachineState Machine::save() {
                      .vcpus = {},
                      .host = {},
                      .caches = {},
-                     .last_level_cache = board_.last_level_cache.save()};
+                     .last_level_cache = board_.last_level_cache.save(),
+                     .filter = save_filter()};
   for (const auto& vcpu : vcpus_) {
     state.vcpus.push_back(vcpu->save());
     state.caches.push_back(vcpu->memory_model().save());
@@ -160,6 +181,8 @@ Result<void> Machine::restore(const MachineState& state) {
   if (auto turns = turns_->check(state.schedule); !turns) return turns;
   if (auto board = board_.restore(state.board); !board) return board;
   if (auto host = host_activity_->restore_schedule(state.host, vcpus_.size()); !host) return host;
+  // Before the PMUs, which ask it.
+  if (auto filter = restore_filter(state.filter); !filter) return filter;
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);

@@ -52,6 +52,13 @@ struct GuestFilter {
   std::optional<virt::arm64::EventFilter> filter;
 };
 
+/// The same as plain data, for saving.
+struct GuestFilterState {
+  std::string name;
+  std::optional<std::vector<virt::arm64::FilterRange>> ranges;
+  friend bool operator==(const GuestFilterState&, const GuestFilterState&) = default;
+};
+
 /// Everything of a machine but its memory and configuration.
 struct MachineState {
   boot::Protocol protocol{};
@@ -61,6 +68,7 @@ struct MachineState {
   HostActivityState host;
   std::vector<silicon::MemoryModel::State> caches;  ///< the vCPUs' own
   std::vector<std::uint64_t> last_level_cache;      ///< as LruSets::save()
+  std::optional<GuestFilterState> filter;           ///< none: it never had one
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 
@@ -80,7 +88,7 @@ class Machine final : public GuestMachine,
   /// The same for an image that is not a file.
   Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
 
-  /// What all vCPUs may count. Once, before run(): it stays, as KVM has it. Not part of save().
+  /// What all vCPUs may count. Once, before run(): it stays, as KVM has it.
   void set_event_filter(GuestFilter filter);
   /// None: it never had one.
   [[nodiscard]] const std::optional<GuestFilter>& event_filter() const { return filter_; }
@@ -125,6 +133,8 @@ class Machine final : public GuestMachine,
   // hostperf::HostClock
   [[nodiscard]] std::uint64_t machine_time() const override { return now(); }
 
+  [[nodiscard]] std::optional<GuestFilterState> save_filter() const;
+  Result<void> restore_filter(const std::optional<GuestFilterState>& state);
   [[nodiscard]] boot::DeviceTreeBoard tree_board() const;
   void start(const boot::Arm64Start& start);
 

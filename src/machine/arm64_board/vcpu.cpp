@@ -230,7 +230,8 @@ VcpuState Vcpu::save() {
           .redistributor = redistributor_.save(),
           .gic = gic_.save(),
           .timer = timer_.save(),
-          .pmu = pmu_->save()};
+          .pmu = pmu_->save(),
+          .counter_log = counter_log_.save()};
 }
 
 Result<void> Vcpu::restore(const VcpuState& state) {
@@ -247,7 +248,9 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (auto gic = part(gic_.restore(state.gic), "GIC CPU interface"); !gic) return gic;
   if (auto timer = part(timer_.restore(state.timer), "generic timer"); !timer) return timer;
   if (cpu_.waits_for_event()) timer_.wait_for_event();
-  return pmu_->restore(state.pmu);
+  if (auto pmu = part(pmu_->restore(state.pmu), "PMU"); !pmu) return pmu;
+  // Last: it has listened to the PMU.
+  return counter_log_.restore(state.counter_log);
 }
 
 }  // namespace vpmu::machine::arm64

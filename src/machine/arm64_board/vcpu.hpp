@@ -56,6 +56,7 @@ struct VcpuState {
   GicCpuInterface::State gic;
   GenericTimer::State timer;
   virt::arm64::PmuState pmu;
+  CounterLog::State counter_log;  ///< for the report only
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
 

@@ -47,5 +47,30 @@ TEST(Arm64CounterLog, ThereIsAnEndToNewOnesButNotToTheirCounts) {
   EXPECT_EQ(log.troubles().back().event, CounterLog::kMaxTroubles - 1);
 }
 
+TEST(Arm64CounterLog, GoesOnWhereItWasSaved) {
+  CounterLog log;
+  log.counter_changed(CounterIndex{1}, CounterStatus::kDenied, 0x12);
+  CounterLog moved;
+  ASSERT_TRUE(moved.restore(log.save()).has_value());
+  moved.counter_changed(CounterIndex{1}, CounterStatus::kDenied, 0x12);
+  moved.counter_changed(CounterIndex{2}, CounterStatus::kDenied, 0x12);
+  ASSERT_EQ(moved.troubles().size(), 2u);
+  EXPECT_EQ(moved.troubles().front().count, 2u);
+}
+
+TEST(Arm64CounterLog, RefusesWhatIsNoRecord) {
+  CounterLog log;
+  CounterLog::State state;
+  state.trouble_count = CounterLog::kMaxTroubles + 1;
+  EXPECT_FALSE(log.restore(state).has_value());
+  state.trouble_count = 1;
+  state.troubles[0].counter = CounterIndex{32};
+  EXPECT_FALSE(log.restore(state).has_value());
+  state.troubles[0].counter = CounterIndex{31};
+  EXPECT_TRUE(log.restore(state).has_value());
+  state.troubles[0].status = static_cast<CounterStatus>(200);
+  EXPECT_FALSE(log.restore(state).has_value());
+}
+
 }  // namespace
 }  // namespace vpmu::machine::arm64

@@ -58,6 +58,10 @@ class MovedMachineTest : public MachineFixture {
     EXPECT_TRUE(a == b) << at;
   }
 
+  static std::uint32_t msr(silicon::arm64::SystemRegister reg, unsigned rt) {
+    return 0xd500'0000U | std::uint32_t{raw(reg)} << 5 | rt;
+  }
+
   static void copy_memory(const Machine& from, const Machine& to) {
     std::memcpy(to.board().memory.host(kBase, kRamBytes),
                 from.board().memory.host(kBase, kRamBytes), kRamBytes);
@@ -110,6 +114,47 @@ TEST_F(MovedMachineTest, StatesThatDoNotFitAreRefused) {
   MachineState turn = state;
   turn.schedule.vcpu = 2;
   EXPECT_FALSE(create(config(2))->restore(turn).has_value());
+  MachineState filter = state;
+  filter.filter = GuestFilterState{"filter", {{{0x10, 1, 2}}}};
+  EXPECT_NE(create(config(2))->restore(filter).error().message.find("event filter"),
+            std::string::npos);
+}
+
+TEST_F(MovedMachineTest, TheFilterGoesWithTheGuestAndWhatItDeniedStays) {
+  // Counter 0 is for BR_PRED, then for instructions, then for BR_PRED again, and so on.
+  using namespace silicon::arm64::reg;
+  Code code;
+  set(code, 1, 1);
+  code.push_back(msr(PMCR_EL0, 1));
+  code.push_back(msr(PMCNTENSET_EL0, 1));
+  set(code, 2, 0x12);
+  set(code, 3, 0x08);
+  const std::size_t loop = code.size();
+  code.push_back(msr(PMEVTYPER_EL0(0), 2));
+  code.push_back(msr(PMEVTYPER_EL0(0), 3));
+  code.push_back(code::b(static_cast<std::int32_t>(loop) - static_cast<std::int32_t>(code.size())));
+  const auto filtered = [&](std::unique_ptr<Machine> machine) {
+    virt::arm64::EventFilter filter{config().model->pmu.version};
+    EXPECT_TRUE(filter.set({0x12, 1, virt::arm64::FilterRange::kDeny}).has_value());
+    machine->set_event_filter({"the filter", std::move(filter)});
+    return machine;
+  };
+  const auto whole = filtered(loaded(code));
+  whole->run({.pause_at = 3'000});
+  for (const std::uint64_t at : {0U, 8U, 9U, 10U, 1'000U, 2'999U}) {
+    const auto first = filtered(loaded(code));
+    if (at != 0) first->run({.pause_at = at});
+    const auto second = create(config());
+    copy_memory(*first, *second);
+    const auto restored = second->restore(first->save());
+    ASSERT_TRUE(restored.has_value()) << restored.error().message;
+    EXPECT_EQ(second->event_filter()->name, "the filter");
+    second->run({.pause_at = 3'000});
+    expect_same(second->save(), whole->save(), at);
+  }
+  const auto troubles = whole->vcpus()[0]->counter_log().troubles();
+  ASSERT_EQ(troubles.size(), 1u);
+  EXPECT_GT(troubles[0].count, 900u);
 }
 
 }  // namespace
