@@ -47,8 +47,8 @@ void arm64_qemu(benchmark::State& state, const char* guest, const std::string& a
     return state.SkipWithError("qemu-system-aarch64 is not installed; tools/install-deps bench");
   }
   report(state, time_child(state,
-                           {kQemu, "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-icount",
-                            "shift=0", "-semihosting", "-nographic", "-kernel",
+                           {kQemu, "-M", "virt,gic-version=3", "-nic", "none", "-cpu", "cortex-a72",
+                            "-icount", "shift=0", "-semihosting", "-nographic", "-kernel",
                             arm64_guest_path(guest), "-append", arguments},
                            0, computes ? right_checksum() : std::string{}));
 }

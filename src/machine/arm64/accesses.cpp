@@ -37,6 +37,17 @@ Accesses::Accesses(const Core& core, const Mmu& mmu, const GuestMemory& memory,
 
 void Accesses::flush_banks() {
   for (DataTlb& bank : banks_) bank.flush();
+  for (DirectPages& pages : direct_) pages.clear();
+}
+
+const DataTlb& Accesses::tlb() {
+  if (core_.el == ExceptionLevel::kEl1 && core_.pan != direct_pan_) {
+    direct(ExceptionLevel::kEl1).clear();
+    direct_pan_ = core_.pan;
+  }
+  if (!sees_all()) return bank();
+  direct(core_.el).clear();
+  return empty_;
 }
 
 void Accesses::flush() {
@@ -62,7 +73,11 @@ void Accesses::keep(const Wanted& wanted, const Piece& piece, const Translation&
       .write = written && !code_pages_.has_code(memory_.page_index(piece.physical)),
       .aligned = translation.type == MemoryType::kDevice || alignment_checked(core_)};
   const std::uint64_t page = piece.linear & ~kPageMask;
-  banks_[bank_number()].fill(page, piece.host - (piece.linear & kPageMask), rights);
+  const std::uint8_t* const host = piece.host - (piece.linear & kPageMask);
+  banks_[bank_number()].fill(page, host, rights);
+  if (rights.read && rights.write && !rights.aligned && !sees_all()) {
+    direct(core_.el).fill(page, host);
+  }
 }
 
 tl::expected<Accesses::Piece, Fault> Accesses::piece(const Wanted& wanted, std::uint64_t address,

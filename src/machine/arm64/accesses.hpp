@@ -19,6 +19,7 @@
 
 #include "machine/arm64/core.hpp"
 #include "machine/arm64/data_tlb.hpp"
+#include "machine/arm64/direct_pages.hpp"
 #include "machine/arm64/emulate.hpp"
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64/jit.hpp"
@@ -37,7 +38,9 @@ class Accesses final : public JitClient, public DataPort {
 
   /// The TLB for accesses of compiled code at the current level, or one without anything in it
   /// while they are modelled or watched.
-  [[nodiscard]] const DataTlb& tlb() const { return modelled_ || watched_ ? empty_ : bank(); }
+  const DataTlb& tlb();
+  /// What compiled code of that level accesses without asking.
+  [[nodiscard]] void** direct_pages(ExceptionLevel of) { return direct(of).table(); }
   void flush();
   /// What was writable may be code now.
   void forget_writable() { flush_banks(); }
@@ -101,6 +104,10 @@ class Accesses final : public JitClient, public DataPort {
     if (core_.el == ExceptionLevel::kEl0) return 0;
     return core_.pan ? 2 : 1;
   }
+  [[nodiscard]] DirectPages& direct(ExceptionLevel of) {
+    return direct_[static_cast<std::size_t>(of)];
+  }
+  [[nodiscard]] bool sees_all() const { return modelled_ || watched_; }
   void flush_banks();
   tl::expected<Piece, Fault> piece(const Wanted& wanted, std::uint64_t address, unsigned bytes);
   tl::expected<Place, Fault> locate(const Wanted& wanted);
@@ -126,6 +133,8 @@ class Accesses final : public JitClient, public DataPort {
   std::optional<Fault> fault_;
   std::array<DataTlb, 3> banks_;  ///< EL0's rights, EL1's, EL1's with PAN
   DataTlb empty_;
+  std::array<DirectPages, 2> direct_;               ///< by level, of the bank in use
+  bool direct_pan_ = false;                         ///< what is in EL1's holds with that PSTATE.PAN
   std::vector<silicon::MemoryModel::Access> seen_;  ///< of the current instruction
 };
 

@@ -138,13 +138,19 @@ bool Cpu::Private::wakes() const {
 }
 
 void Cpu::Private::follow_core() {
-  if (core.el != level) {
-    const RegisterState moved = jit().registers();
-    level = core.el;
-    jit().set_registers(moved);
-    registers.use(jit());
-  }
+  if (core.el != level) change_level();
   jit().use(accesses.tlb());
+}
+
+void Cpu::Private::change_level() {
+  const RegisterState moved = jit().registers();
+  if (jits[static_cast<std::size_t>(core.el)] == nullptr) {
+    make_jit(core.el);
+    catch_by_level();
+  }
+  level = core.el;
+  jit().set_registers(moved);
+  registers.use(jit());
 }
 
 Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
@@ -193,10 +199,10 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
 // ---- Caches that follow what the guest does -----------------------------------------------------
 
 void Cpu::Private::on_code_written(std::size_t page) {
-  for (auto& each : jits) {
-    each->forget_if(
+  for_each_jit([&](Jit& each, ExceptionLevel) {
+    each.forget_if(
         [&](const CodePage& code) { return memory.page_index(code.mapping().physical) == page; });
-  }
+  });
 }
 
 namespace {
@@ -220,15 +226,15 @@ bool may_concern(const TlbInvalidation& invalidation, const CodePage& code) {
 
 template <class Concerns>
 void Cpu::Private::forget_moved_code(Concerns concerns) {
-  for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
-    jits[static_cast<std::size_t>(of)]->forget_if([&](const CodePage& code) {
+  for_each_jit([&](Jit& each, ExceptionLevel of) {
+    each.forget_if([&](const CodePage& code) {
       if (!concerns(code)) return false;
       const auto now = mmu.probe(code.address(), MemoryUse::kFetch, of, core.pan);
       const CodeMapping& was = code.mapping();
       return !now || (now->physical & ~kPageMask) != was.physical ||
              now->size_bits != was.size_bits || now->global != was.global;
     });
-  }
+  });
 }
 
 void Cpu::Private::on_tlb_invalidation(const TlbInvalidation& invalidation) {
@@ -244,13 +250,12 @@ void Cpu::Private::on_tlb_invalidation(const TlbInvalidation& invalidation) {
 
 void Cpu::Private::catch_by_level() {
   constexpr std::uint64_t kMisaligned = 8;
-  for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
+  for_each_jit([&](Jit& each, ExceptionLevel of) {
     Core at = core;
     at.el = of;
-    Jit& concerned = *jits[static_cast<std::size_t>(of)];
-    concerned.catch_fp(fp_trapped(at));
-    concerned.catch_stack(stack_misaligned(at, kMisaligned));
-  }
+    each.catch_fp(fp_trapped(at));
+    each.catch_stack(stack_misaligned(at, kMisaligned));
+  });
 }
 
 void Cpu::Private::on_context_change(ContextRegister changed) {
@@ -288,14 +293,21 @@ Cpu::Private::Private(Cpu& self, GuestMemory& memory_in, Environment& environmen
       accesses{core, mmu, memory, environment, cluster.code_pages(), setup.memory},
       memory_model{setup.memory} {
   core.identity = identity_of(setup);
-  for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
-    jits[static_cast<std::size_t>(of)] = std::make_unique<Jit>(
-        Jit::Setup{of, setup.index, &core.tpidr_el0, &core.tpidrro_el0}, cluster, accesses);
-  }
+  make_jit(level);
   registers.use(jit());
   cluster.code_pages().add_listener(*this);
   cluster.add_listener(*this);
   totals.set_source(&self);
+}
+
+void Cpu::Private::make_jit(ExceptionLevel of) {
+  jits[static_cast<std::size_t>(of)] =
+      std::make_unique<Jit>(Jit::Setup{.level = of,
+                                       .index = core.identity.index,
+                                       .tpidr_el0 = &core.tpidr_el0,
+                                       .tpidrro_el0 = &core.tpidrro_el0,
+                                       .direct_pages = accesses.direct_pages(of)},
+                            cluster, accesses);
 }
 
 Cpu::Private::~Private() {
@@ -342,7 +354,7 @@ bool Cpu::powered() const {
 
 void Cpu::request_exit() {
   private_->exit_requested.store(true, std::memory_order_relaxed);
-  for (auto& jit : private_->jits) jit->halt();
+  private_->for_each_jit([](Jit& each, ExceptionLevel) { each.halt(); });
 }
 
 bool Cpu::runnable() {
@@ -380,7 +392,7 @@ std::uint64_t Cpu::instructions_in(Mode mode) const {
 void Cpu::state_changed() {
   Private& p = *private_;
   p.accesses.flush();
-  for (auto& jit : p.jits) jit->forget_all();
+  p.for_each_jit([](Jit& each, ExceptionLevel) { each.forget_all(); });
   p.catch_by_level();
   p.follow_core();
 }

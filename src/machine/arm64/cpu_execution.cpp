@@ -185,18 +185,28 @@ bool Cpu::Private::run_debugged() {
 /// True: go on. False: the outer loop has to look at something.
 bool Cpu::Private::run_fast(Limits& limits) {
   if (limits.instructions <= CodeMap::kLongestBlock) return run_block(limits);
+  if (inside_block()) return run_step(limits);
   const std::uint64_t ticks = std::min(limits.instructions - CodeMap::kLongestBlock, kStretch);
   const Jit::Ran ran = jit().run(ticks);
   retire(ran.retired, Mode::kFast);
   limits.take(ran.retired, 0, 0);
+  branched = false;
   return stopped(ran);
+}
+
+/// Code goes on where it was left in a block: the rest of it is run by single instructions, so that
+/// no block begins wherever a turn has ever ended. Where a branch leads is where one is to begin.
+bool Cpu::Private::inside_block() {
+  return !branched && jit().map().instructions_before(registers.pc()) != 0;
 }
 
 bool Cpu::Private::run_block(Limits& limits) {
   const std::uint64_t begin = registers.pc();
   const BlockProfile* known = jit().map().profile(begin);
   const bool fits = known != nullptr ? limits.admits(*known) : limits.admits_any_block();
-  if (!fits || branch_kind(next_word()) == BranchKind::kReturn) return run_step(limits);
+  if (!fits || inside_block() || branch_kind(next_word()) == BranchKind::kReturn) {
+    return run_step(limits);
+  }
   const Jit::Ran ran = jit().run(1);
   retire(ran.retired, mode);
   if (ran.retired != 0) {
@@ -206,6 +216,7 @@ bool Cpu::Private::run_block(Limits& limits) {
     const std::uint64_t end = begin + (ran.retired - 1) * kInstructionBytes;
     remember(end, word_at(end));
     count(piece, begin);
+    branched = piece.branch != BranchKind::kNone;
     limits.take(ran.retired, piece.branch != BranchKind::kNone ? 1 : 0, piece.loads + piece.stores);
   }
   return stopped(ran);
@@ -238,6 +249,7 @@ bool Cpu::Private::run_step(Limits& limits) {
   piece.add(word);
   remember(begin, word);
   count(piece, begin);
+  branched = piece.branch != BranchKind::kNone;
   limits.take(1, piece.branch != BranchKind::kNone ? 1 : 0, piece.loads + piece.stores);
   const bool device = accesses.take_device_access();
   return !device && was_misaligned == misaligned();

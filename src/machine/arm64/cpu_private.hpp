@@ -64,6 +64,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   Private(Cpu& self, GuestMemory& memory, Environment& environment, Cluster& cluster,
           silicon::RetireTotals& totals, silicon::Deadlines& deadlines, const CpuSetup& setup);
   ~Private();
+  void make_jit(ExceptionLevel of);
   Private(const Private&) = delete;
   Private& operator=(const Private&) = delete;
 
@@ -89,8 +90,16 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   }
   /// After anything that may have changed Core: the Jit and TLB for its level.
   void follow_core();
+  /// The Jit of the current level gets the registers.
+  void change_level();
   /// What each level's Jit has to catch follows from CPACR_EL1 and SCTLR_EL1.
   void catch_by_level();
+  template <class Function>
+  void for_each_jit(Function function) {
+    for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
+      if (Jit* each = jits[static_cast<std::size_t>(of)].get()) function(*each, of);
+    }
+  }
 
   // ---- Running (cpu_execution.cpp) --------------------------------------------------------------
 
@@ -106,6 +115,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   bool run_debugged();
   bool run_fast(Limits& limits);
   bool run_block(Limits& limits);
+  [[nodiscard]] bool inside_block();
   bool run_step(Limits& limits);
   bool stopped(const Jit::Ran& ran);
   void emulate_next();
@@ -148,7 +158,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   const unsigned slots_per_cycle;
   Mmu mmu{core, memory};
   Accesses accesses;
-  std::array<std::unique_ptr<Jit>, 2> jits;
+  std::array<std::unique_ptr<Jit>, 2> jits;     ///< by level; made when the CPU is there first
   ExceptionLevel level = ExceptionLevel::kEl1;  ///< whose Jit has the registers
   ActiveRegisters registers;
   CpuParts parts{core, registers, mmu, environment, accesses, *this};
@@ -168,6 +178,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   silicon::BranchPredictor predictor;
   std::array<std::uint64_t, kModes> ran_in{};
 
+  bool branched = false;   ///< the instruction that retired last is known to be a branch
   bool delivered = false;  ///< an exception has been taken since anything retired
   Retired last;
 };

@@ -35,7 +35,7 @@ Handling hint(std::uint32_t word) {
 Handling barrier(std::uint32_t word) {
   switch (bits(word, 7, 5)) {
     case 4:                             // DSB
-    case 5: return Handling::kUnsure;   // DMB
+    case 5: return Handling::kPlain;    // DMB
     case 6: return Handling::kNothing;  // ISB: whatever it waits for has taken effect
     default: return Handling::kCaught;  // CLREX, SB, ...
   }

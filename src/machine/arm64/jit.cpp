@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "machine/arm64/access_sites.hpp"
+#include "machine/arm64/direct_pages.hpp"
 #include "machine/arm64/dynarmic_config.hpp"
 #include "machine/arm64/emulate.hpp"
 #include "machine/arm64/exclusive_monitor.hpp"
@@ -69,6 +70,11 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
     config.processor_id = setup.index;
     config.tpidr_el0 = setup.tpidr_el0;
     config.tpidrro_el0 = setup.tpidrro_el0;
+    config.page_table = setup.direct_pages;
+    config.page_table_address_space_bits = DirectPages::kAddressBits;
+    config.silently_mirror_page_table = false;
+    config.absolute_offset_page_table = true;
+    config.detect_misaligned_access_via_page_table = 16 | 32 | 64 | 128;
     return config;
   }
 

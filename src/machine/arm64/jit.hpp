@@ -52,6 +52,8 @@ class Jit {
     unsigned index = 0;  ///< of the CPU
     std::uint64_t* tpidr_el0 = nullptr;
     const std::uint64_t* tpidrro_el0 = nullptr;
+    /// Looked at before any callback. Its entries may change whenever no code runs.
+    void** direct_pages = nullptr;
   };
   /// Everything passed must outlive it.
   Jit(const Setup& setup, Cluster& cluster, JitClient& client);

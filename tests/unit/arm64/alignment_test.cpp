@@ -156,5 +156,21 @@ TEST_F(ArmAlignment, OfLoadsIsNotMissedEither) {
   expect_fault(kDataAbort | kAlignment, kCode + 8);
 }
 
+TEST_F(ArmAlignment, IsNotMissedWhereCompiledCodeLooksTheSame) {
+  // Blocks of their own, so that both have the address and the value in the same host registers.
+  const std::uint32_t ordinary[] = {code::ldr(1, 20), code::str(1, 20)};
+  const std::uint32_t ordered[] = {code::ldar(1, 21), code::stlr(1, 21)};
+  for (unsigned n = 0; n < 2; ++n) {
+    start({ordinary[n], code::b(1), ordered[n]});
+    cpu.registers().set_x(21, kData + 64);
+    const std::uint64_t before = machine.instructions();
+    cpu.run(400, kForEver);
+    ASSERT_EQ(machine.instructions(), before + 400);
+
+    cpu.registers().set_x(21, kData + 1);
+    expect_fault(kDataAbort | kAlignment | n * kWrite, kCode + 8);
+  }
+}
+
 }  // namespace
 }  // namespace vpmu::machine::arm64

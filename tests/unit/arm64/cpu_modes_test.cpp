@@ -168,6 +168,19 @@ TEST(ArmCpuModes, BlocksCountAsSingleStepsDo) {
   }
 }
 
+TEST(ArmCpuModes, TheMemoryModelSeesWhatHasBeenAccessedDirectlyBefore) {
+  TestMachine machine;
+  machine.start({code::ldr(0, 19), code::str(0, 19), code::add(19, 19, 64), code::b(-3)});
+  machine.map();
+  machine.cpu.run(400, kForEver);
+  machine.cpu.registers().set_x(19, kData);
+  ASSERT_EQ(machine.total(RawEvent::kL1dMisses), 0U);
+
+  machine.totals.demand(RawEvent::kL1dMisses);
+  machine.cpu.run(400, kForEver);
+  EXPECT_EQ(machine.total(RawEvent::kL1dMisses), 100U);
+}
+
 TEST(ArmCpuModes, AMovedCpuGoesOnAsIfNothingHadHappened) {
   for (unsigned seed = 201; seed <= 200 + kSeeds; ++seed) {
     auto stays = machine_for(seed), moves = machine_for(seed);
