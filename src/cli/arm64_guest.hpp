@@ -15,6 +15,10 @@ namespace vpmu::cli {
 /// The CPU model of --cpu, or of arm64 guests if it was not given.
 Result<const silicon::arm64::CpuModel*> arm64_cpu_model(const GuestOptions& options);
 
+/// The CPU model of --host-cpu, or `otherwise`.
+Result<const silicon::arm64::CpuModel*> arm64_host_model(const GuestOptions& options,
+                                                         const silicon::arm64::CpuModel& otherwise);
+
 /// An error of the first option that only guests of x86 have.
 Result<void> check_arm64_options(const GuestOptions& options);
 

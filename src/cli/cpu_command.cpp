@@ -77,6 +77,19 @@ std::string architectural_events_text(const PmuModel& pmu) {
   return text;
 }
 
+/// With commas between them.
+std::string model_names(const auto& models) {
+  std::string names;
+  for (const auto* model : models) {
+    fmt::format_to(std::back_inserter(names), "{}{}", names.empty() ? "" : ", ", model->name);
+  }
+  return names;
+}
+
+Error not_known(std::string_view name, std::string_view known) {
+  return {fmt::format("CPU model '{}' is not known; give one of: {}", name, known)};
+}
+
 std::string branch_records_text(const LbrModel& lbr) {
   if (!lbr.exists()) return "none";
   std::string text;
@@ -98,11 +111,12 @@ std::string branch_records_text(const LbrModel& lbr) {
 
 Result<const CpuModel*> cpu_model(const std::string& name) {
   if (const CpuModel* model = silicon::x86::find_cpu_model(name)) return model;
-  std::string known;
-  for (const CpuModel* model : silicon::x86::cpu_models()) {
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", model->name);
-  }
-  return fail(fmt::format("CPU model '{}' is not known; give one of: {}", name, known));
+  return tl::unexpected(not_known(name, model_names(silicon::x86::cpu_models())));
+}
+
+Error no_cpu_model(std::string_view name) {
+  return not_known(name, fmt::format("{}, {}", model_names(silicon::x86::cpu_models()),
+                                     model_names(silicon::arm64::cpu_models())));
 }
 
 CpuLine list_line(const CpuModel& model) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/arm64/cpu_model.hpp"
@@ -13,8 +14,10 @@
 
 namespace vpmu::cli {
 
-/// The model of that name; the error lists those there are.
+/// The model of that name; the error lists those there are of x86.
 Result<const silicon::x86::CpuModel*> cpu_model(const std::string& name);
+/// There is no model of that name, of whatever architecture: lists all there are.
+Error no_cpu_model(std::string_view name);
 
 /// A line of `vpmu cpu list`.
 struct CpuLine {

@@ -44,6 +44,8 @@ struct GuestOptions {
   [[nodiscard]] bool given(std::string_view name) const {
     return std::find(names.begin(), names.end(), name) != names.end();
   }
+  /// Of --host-cpus: that the vCPUs share.
+  [[nodiscard]] unsigned shared_host_cpus() const { return host_cpus != 0 ? host_cpus : smp; }
 };
 
 /// Adds the options to a command, under a heading of their own behind the command's. A command line

@@ -63,8 +63,7 @@ Result<machine::MachineConfig> machine_config(const GuestOptions& options) {
   }
   config.quantum = options.quantum;
   config.host_cpus = options.host_cpus;
-  auto events =
-      host_events(options, {*host, options.host_cpus != 0 ? options.host_cpus : options.smp});
+  auto events = host_events(options, {**host, options.shared_host_cpus()});
   if (!events) return tl::unexpected(events.error());
   config.host_events = std::move(*events);
   return config;

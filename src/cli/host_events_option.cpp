@@ -14,7 +14,7 @@ Result<std::vector<machine::HostEvent>> host_events(const GuestOptions& options,
                                                     const HostScriptMachine& machine) {
   std::vector<machine::HostEvent> events;
   for (const std::string& text : options.host_events) {
-    auto event = parse_unsampled_event(text, *machine.model);
+    auto event = parse_unsampled_event(text, machine.model);
     if (!event) return fail("--host-event: " + event.error().message);
     events.push_back({std::move(event->name), event->attr});
   }

@@ -44,7 +44,7 @@ struct Entry {
 /// A host on which nothing runs: what it opens, a machine's opens.
 class TrialHost final : private hostperf::OverflowHandler {
  public:
-  explicit TrialHost(const silicon::x86::CpuModel& model) : perf_{model, {&vcpu_, 1}} {}
+  explicit TrialHost(const hostperf::HostCpuModel& model) : perf_{model, {&vcpu_, 1}} {}
 
   [[nodiscard]] bool opens(const hostperf::EventAttr& attr) {
     const auto id = perf_.open(attr, hostperf::Target::of(hostperf::HostCpu{0}), *this);
@@ -65,7 +65,7 @@ class TrialHost final : private hostperf::OverflowHandler {
 class ScriptReader {
  public:
   ScriptReader(std::string_view file, const HostScriptMachine& machine)
-      : file_{file}, machine_{machine}, host_{*machine.model} {}
+      : file_{file}, machine_{machine}, host_{machine.model} {}
 
   Result<std::vector<HostEvent>> read(const toml::table& script) {
     constexpr std::array<std::string_view, 2> kKeys{"event", "trace"};
@@ -109,6 +109,11 @@ class ScriptReader {
     entry.place = place_of(table.source());
     entry.event.trace = trace;
     if (trace) entry.event.name = "trace";
+    if (trace && machine_.model.arm64() != nullptr) {
+      return wrong(entry.place, fmt::format("{} has no last branch records that a trace could use; "
+                                            "leave [[trace]] out",
+                                            machine_.model.name()));
+    }
     // A key that is misspelled rather than one that is missing.
     for (const auto& [key, value] : table) {
       if (std::ranges::find(known_keys(trace), key.str()) == known_keys(trace).end())
@@ -207,7 +212,7 @@ class ScriptReader {
   Result<void> read_event(const toml::node& value, Entry& entry) {
     std::string text;
     if (auto done = read_text(value, R"(event = "cycles:D")", text); !done) return done;
-    auto spec = parse_unsampled_event(text, *machine_.model);
+    auto spec = parse_unsampled_event(text, machine_.model);
     if (!spec) return wrong(place_of(value.source()), spec.error().message);
     entry.event.name = std::move(spec->name);
     entry.event.attr = spec->attr;
@@ -215,7 +220,7 @@ class ScriptReader {
       return wrong(place_of(value.source()),
                    fmt::format("event '{}': {} cannot count it; `vpmu cpu show {} --events` lists "
                                "what it can",
-                               text, machine_.model->name, machine_.model->name));
+                               text, machine_.model.name(), machine_.model.name()));
     }
     return {};
   }
@@ -231,16 +236,16 @@ class ScriptReader {
     std::string text;
     if (auto done = read_text(value, R"(branches = "any,u")", text); !done) return done;
     const Place place = place_of(value.source());
-    if (!machine_.model->lbr.exists()) {
+    if (!machine_.model.lbr().exists()) {
       return wrong(place, fmt::format("{} has no last branch records; leave 'branches' out",
-                                      machine_.model->name));
+                                      machine_.model.name()));
     }
     const auto type = parse_branch_filter(text);
     if (!type) return wrong(place, type.error().message);
     event.attr.branch_type = *type;
     if (!host_.opens(event.attr)) {
       return wrong(place, fmt::format("branches '{}': {} cannot record these; write \"any\"", text,
-                                      machine_.model->name));
+                                      machine_.model.name()));
     }
     return {};
   }

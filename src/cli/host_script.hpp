@@ -20,13 +20,13 @@
 
 #include "machine/host_activity.hpp"
 #include "vpmu/base/result.hpp"
-#include "vpmu/silicon/x86/cpu_model.hpp"
+#include "vpmu/hostperf/host_cpu_model.hpp"
 
 namespace vpmu::cli {
 
 /// For whom a script is read.
 struct HostScriptMachine {
-  const silicon::x86::CpuModel* model;
+  hostperf::HostCpuModel model;
   unsigned host_cpus;
 };
 

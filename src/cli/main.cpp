@@ -30,9 +30,8 @@ int show_cpu_of_any_architecture(const std::string& name, bool events) {
   if (const auto* arm64 = vpmu::silicon::arm64::find_cpu_model(name)) {
     return show_cpu(*arm64, events);
   }
-  const auto model = vpmu::cli::cpu_model(name);
-  if (model) return show_cpu(**model, events);
-  return vpmu::cli::bad_input({model.error().message + ", or one of those of `vpmu cpu list`"});
+  if (const auto* x86 = vpmu::silicon::x86::find_cpu_model(name)) return show_cpu(*x86, events);
+  return vpmu::cli::bad_input(vpmu::cli::no_cpu_model(name));
 }
 
 /// Says what is wrong with the command line, and which help to look at.

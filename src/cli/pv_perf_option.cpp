@@ -46,7 +46,7 @@ const char* const kPvPerfRawOptionHelp =
     "in one of the forms of --filter; default: all that the CPU model has";
 const char* const kHostCpuOptionHelp =
     "CPU model of the host, whose counters count for the guest; default: the guest's. Another one "
-    "needs --pmu off: the guest then counts with --pv-perf";
+    "needs --pmu off: the guest then counts with --pv-perf, or is counted from outside";
 
 Result<PvPerfRequest> parse_pv_perf_request(std::string_view text) {
   return parse_request<PvPerfRequest>(text, {kNumbers, kSwitches, true});

@@ -114,7 +114,7 @@ Result<void> check_host_options(const GuestOptions& options, const snapshot::Hea
   if (!events && !script) return {};
   const auto* model = silicon::x86::find_cpu_model(header.host_cpu_model);
   if (model == nullptr) return {};  // which the reader says better
-  const auto given = host_events(options, {model, cpus});
+  const auto given = host_events(options, {*model, cpus});
   if (!given) return tl::unexpected(given.error());
   if (*given != header.host_events) {
     return fail(fmt::format("its host has other events; leave {}{}{} out",

@@ -11,6 +11,17 @@
 
 namespace vpmu::machine::arm64 {
 
+namespace {
+/// Whether the guest can be what it is on that host.
+Result<void> check_host(const MachineConfig& config) {
+  const auto pmu = config.pmu.value_or(virt::arm64::guest_pmu(*config.model));
+  if (&config.host() == config.model || pmu.version == 0) return {};
+  return fail("a guest of " + std::string{config.model->name} +
+              " with a PMU cannot run on a host of " + std::string{config.host().name} +
+              ": give --pmu off, and count from outside");
+}
+}  // namespace
+
 Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Console& console) {
   const auto shape = check({.vcpus = config.vcpus,
                             .most_vcpus = MachineConfig::kMaxVcpus,
@@ -20,6 +31,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
   if (config.pmu && !possible(*config.pmu)) {
     return fail("there is no such PMU on " + std::string{config.model->name} + ": see --pmu");
   }
+  if (auto host = check_host(config); !host) return tl::unexpected(host.error());
   auto memory = GuestMemory::create(config.memory_bytes, kArmMemory);
   if (!memory) return tl::unexpected(memory.error());
   std::unique_ptr<Machine> machine{new Machine{config, std::move(*memory), console}};
@@ -43,7 +55,7 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
   }
   const hostperf::ModelledHost host{
       .hz = config.model->hz, .cpus = config.host_cpus, .clock = this};
-  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(*config.model, modelled, host);
+  host_perf_ = std::make_unique<hostperf::ModelledHostPerf>(config.host(), modelled, host);
   host_activity_ = std::make_unique<HostActivity>(*host_perf_, board_.clock);
   for (const auto& vcpu : vcpus_) vcpu->attach_pmu(pmu_config_, *host_perf_);
   turns_ = std::make_unique<Turns>(Turns::Around{.vcpus = takers,
@@ -98,7 +110,7 @@ Outcome Machine::run(const RunLimits& limits) {
 GuestFacts Machine::facts() const {
   return {.architecture = Architecture::kArm64,
           .cpu_model = config_.model->name,
-          .host_cpu_model = config_.model->name,
+          .host_cpu_model = config_.host().name,
           .hz = config_.model->hz,
           .vcpus = config_.vcpus,
           .memory_bytes = config_.memory_bytes,

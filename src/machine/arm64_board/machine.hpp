@@ -34,6 +34,9 @@ namespace vpmu::machine::arm64 {
 
 struct MachineConfig {
   const silicon::arm64::CpuModel* model = nullptr;
+  /// Of the host: what its counters count. Null: `model`. Another one wants a guest without a PMU.
+  /// Clock, caches and issue slots are those of `model`.
+  const silicon::arm64::CpuModel* host_model = nullptr;
   unsigned vcpus = 1;
   std::uint64_t memory_bytes = std::uint64_t{128} << 20;
   /// Every vCPU's. Empty: what KVM would give a guest of the model.
@@ -41,6 +44,10 @@ struct MachineConfig {
   std::uint64_t quantum = 10'000;  ///< instructions; not 0
   unsigned host_cpus = 0;          ///< 0: as many as vCPUs
   std::vector<HostEvent> host_events;
+
+  [[nodiscard]] const silicon::arm64::CpuModel& host() const {
+    return host_model != nullptr ? *host_model : *model;
+  }
 
   static constexpr unsigned kMaxVcpus = 8;
 };

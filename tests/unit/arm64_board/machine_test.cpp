@@ -131,6 +131,19 @@ TEST_F(MachineTest, ShapesThatThereAreNotAreRefused) {
   EXPECT_NE(Machine::create(pmu, console).error().message.find("--pmu"), std::string::npos);
 }
 
+TEST_F(MachineTest, HostOfAnotherModelIsForGuestsWithoutAPmu) {
+  MachineConfig on_another = config();
+  on_another.host_model = silicon::arm64::find_cpu_model("cortex-a72");
+  EXPECT_EQ(Machine::create(on_another, console).error().message,
+            "a guest of neoverse-n1 with a PMU cannot run on a host of cortex-a72: give --pmu off, "
+            "and count from outside");
+  on_another.pmu = virt::arm64::PmuConfig{};
+  const auto machine = create(on_another);
+  EXPECT_EQ(machine->facts().cpu_model, "neoverse-n1");
+  EXPECT_EQ(machine->facts().host_cpu_model, "cortex-a72");
+  EXPECT_EQ(machine->host_perf().model().name(), "cortex-a72");
+}
+
 TEST_F(MachineTest, FactsAreThoseOfTheModel) {
   const auto machine = create(config(3));
   const GuestFacts facts = machine->facts();

@@ -32,9 +32,18 @@ TEST_F(Arm64CommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
   const Case cases[] = {
       {"--pv-perf on", "--pv-perf: is for x86 guests, and this one is for arm64; leave it out"},
       {"--pv-perf-raw any", "--pv-perf-raw: is for x86 guests"},
-      {"--host-cpu zen4", "--host-cpu: is for x86 guests"},
-      {"--host-script any", "--host-script: is for x86 guests"},
-      {"--host-event cycles", "--host-event: is for x86 guests"},
+      {"--host-cpu zen4",
+       "--host-cpu 'zen4': is none of the CPU models of an arm64 guest; give one of cortex-a72, "
+       "neoverse-n1, neoverse-v1"},
+      {"--host-cpu cortex-a72",
+       "a guest of neoverse-n1 with a PMU cannot run on a host of cortex-a72: give --pmu off, and "
+       "count from outside"},
+      {"--host-script any", "host script 'any': No such file or directory"},
+      {"--host-event cyclez",
+       "--host-event: event 'cyclez' is not known on neoverse-n1; names like it: cycles"},
+      {"--host-event ref-cycles", "--host-event: event 'ref-cycles': neoverse-n1 has none"},
+      {"--host-event cycles:p", "--host-event: event 'cycles:p': modifier 'p' is for samples"},
+      {"--host-event r0c", "host event 'r0c': the CPU model cannot count it"},
       {"--trace msr", "--trace: is for x86 guests, and this one is for arm64; leave it out"},
       {"--trace exit,irq", "--trace: is for x86 guests"},
       {"--filter-at 500=none",

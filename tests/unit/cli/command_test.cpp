@@ -113,7 +113,7 @@ TEST_F(CommandTest, BadUsageIsOneLineAndStatus2) {
   expect_bad_input(run + "--quantum 0", "--quantum");
   expect_bad_input(run + "--max-instructions x", "--max-instructions");
   expect_bad_input(run + "--trace everything", "--trace");
-  expect_bad_input("cpu show z80", "'z80'");
+  expect_bad_input("cpu show z80", "'z80' is not known; give one of: haswell-server, ");
 }
 
 TEST_F(CommandTest, BadImagesAreOneLineAndStatus2) {

@@ -190,5 +190,11 @@ TEST(CpuCommand, UnknownModelIsAnErrorThatListsTheKnown) {
     EXPECT_TRUE(has(model.error().message, std::string{known->name}));
 }
 
+TEST(CpuCommand, NameOfNoModelListsThoseOfBothArchitectures) {
+  EXPECT_EQ(no_cpu_model("z80").message,
+            "CPU model 'z80' is not known; give one of: haswell-server, icelake-server, "
+            "sapphire-rapids, skylake-server, zen2, zen4, cortex-a72, neoverse-n1, neoverse-v1");
+}
+
 }  // namespace
 }  // namespace vpmu::cli

@@ -18,7 +18,8 @@ using machine::HostEvent;
 constexpr std::uint64_t kCycles = 0x003c;
 
 HostScriptMachine on(const char* model = "icelake-server", unsigned host_cpus = 4) {
-  return {silicon::x86::find_cpu_model(model), host_cpus};
+  if (const auto* arm64 = silicon::arm64::find_cpu_model(model)) return {*arm64, host_cpus};
+  return {*silicon::x86::find_cpu_model(model), host_cpus};
 }
 
 std::vector<HostEvent> events(std::string_view text, const HostScriptMachine& machine = on()) {
