@@ -1,6 +1,7 @@
 # What guests of all architectures are built with. Who includes this sets, before it makes objects:
 #   guest_compiler   the freestanding C and C++ compiler
 #   guest_flags      of the architecture, with guest_common_flags
+# Images made are in the folder's property guest_images.
 set(guest_c_flags -std=gnu11)
 set(guest_cxx_flags -std=gnu++17 -fno-exceptions -fno-rtti -fno-threadsafe-statics)
 set(guest_common_flags -O2 -ffreestanding -fno-pic -fno-pie -fno-stack-protector
@@ -40,4 +41,40 @@ function(guest_object out source)
       -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
     DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source} DEPFILE ${object}.d VERBATIM
     COMMENT "Guest object ${source}")
+endfunction()
+
+# guest_objects(OUT SOURCES sources... [FLAGS flags...]): compiles several; OUT is the objects.
+function(guest_objects out)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "SOURCES;FLAGS")
+  set(objects)
+  foreach(source ${ARG_SOURCES})
+    guest_object(object ${source} ${ARG_FLAGS})
+    list(APPEND objects ${object})
+  endforeach()
+  set(${out} ${objects} PARENT_SCOPE)
+endfunction()
+
+# guest_image(NAME SCRIPT script SOURCES sources... [RUNTIME sources...] [ENTRY symbol] [FLAGS flags...]
+# [RUNTIME_FLAGS flags...] [LINK_FLAGS flags...] [PROFILED]): NAME.elf, linked by the script. FLAGS are
+# for the sources alone. PROFILED: all of it is compiled with guest_profiled_flags, too.
+function(guest_image name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "PROFILED" "SCRIPT;ENTRY"
+    "SOURCES;RUNTIME;FLAGS;RUNTIME_FLAGS;LINK_FLAGS")
+  if(NOT ARG_ENTRY)
+    set(ARG_ENTRY guest_entry)
+  endif()
+  if(ARG_PROFILED)
+    list(PREPEND ARG_FLAGS ${guest_profiled_flags})
+    list(PREPEND ARG_RUNTIME_FLAGS ${guest_profiled_flags})
+  endif()
+  guest_objects(objects SOURCES ${ARG_SOURCES} FLAGS ${ARG_FLAGS})
+  guest_objects(runtime SOURCES ${ARG_RUNTIME} FLAGS ${ARG_RUNTIME_FLAGS})
+  set(image ${CMAKE_CURRENT_BINARY_DIR}/${name}.elf)
+  set(script ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT})
+  add_custom_command(OUTPUT ${image}
+    COMMAND ${guest_compiler} ${ARG_LINK_FLAGS} -nostdlib -static -no-pie -Wl,-T,${script} -Wl,-e,${ARG_ENTRY}
+      -Wl,-z,max-page-size=4096 -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
+      ${objects} ${runtime} -o ${image}
+    DEPENDS ${objects} ${runtime} ${script} VERBATIM COMMENT "Guest ${name}")
+  set_property(DIRECTORY APPEND PROPERTY guest_images ${image})
 endfunction()

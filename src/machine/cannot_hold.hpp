@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "vpmu/base/result.hpp"
 
@@ -13,6 +14,12 @@ namespace vpmu::machine {
 
 inline tl::unexpected<Error> cannot_hold(const char* what, std::uint64_t value) {
   return fail(std::string{what} + " cannot be " + std::to_string(value));
+}
+
+/// The same error, with the part of the machine that it is about in front.
+inline Result<void> in_part(const std::string& name, Result<void> restored) {
+  return std::move(restored).map_error(
+      [&name](const Error& error) { return Error{name + ": " + error.message}; });
 }
 
 }  // namespace vpmu::machine

@@ -9,7 +9,6 @@
 #include "machine/cannot_hold.hpp"
 #include "machine/machine_shape.hpp"
 #include "vpmu/base/ensure.hpp"
-#include "vpmu/hostperf/guest_callbacks.hpp"
 
 namespace vpmu::machine {
 
@@ -101,11 +100,6 @@ void Machine::start(const boot::BootState& state) {
   cpu.state_changed();
 }
 
-Outcome Machine::run(const RunLimits& limits) {
-  const hostperf::GuestCallbackReader reader;  // profilers ask on this thread
-  return turns_->run(limits);
-}
-
 GuestFacts Machine::facts() const {
   return {.architecture = Architecture::kX86,
           .cpu_model = config_.model->name,
@@ -161,14 +155,14 @@ Result<void> Machine::restore(const MachineState& state) {
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (vcpu) vcpu = vcpus_[n]->cpu().restore_branches(state.branches[n]);
-    if (!vcpu) return fail("vCPU " + std::to_string(n) + ": " + vcpu.error().message);
+    if (!vcpu) return in_part("vCPU " + std::to_string(n), std::move(vcpu));
   }
   // After the vCPUs, whose counters say that they are denied as they take their places.
   if (auto filters = restore_filters(state); !filters) return filters;
   // After the CPUs, which have flushed their TLBs.
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto caches = vcpus_[n]->memory_model().restore(state.caches[n]);
-    if (!caches) return fail("caches of vCPU " + std::to_string(n) + ": " + caches.error().message);
+    if (!caches) return in_part("caches of vCPU " + std::to_string(n), std::move(caches));
   }
   if (auto cache = board_.last_level_cache.restore(state.last_level_cache); !cache) return cache;
   // The guests' counters take their place among the host's events, also those of vCPUs that do not

@@ -94,7 +94,7 @@ class Machine final : public GuestMachine, private MachineControl, private hostp
   /// The same for an image that is not a file.
   Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
 
-  Outcome run(const RunLimits& limits) override;
+  Outcome run(const RunLimits& limits) override { return turns_->run(limits); }
 
   /// What the guest may count from now on, before any vCPU executes another instruction; null:
   /// everything. For the host model's vendor. Before the first run, or between two, whose

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "machine/cannot_hold.hpp"
+#include "vpmu/hostperf/guest_callbacks.hpp"
 
 namespace vpmu::machine {
 
@@ -32,6 +33,7 @@ std::uint64_t Turns::instructions() const {
 }
 
 Outcome Turns::run(const RunLimits& limits) {
+  const hostperf::GuestCallbackReader reader;  // profilers ask on this thread
   outcome_.reset();
   while (!outcome_) run_round(limits);
   around_.console->flush();

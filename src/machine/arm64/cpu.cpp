@@ -9,14 +9,11 @@
 #include <initializer_list>
 
 #include "machine/arm64/cpu_private.hpp"
+#include "vpmu/silicon/derived_totals.hpp"
 
 namespace vpmu::machine::arm64 {
 
 namespace {
-
-constexpr std::size_t index(RawEvent event) {
-  return static_cast<std::size_t>(event);
-}
 
 constexpr std::uint64_t divide_up(std::uint64_t count, std::uint64_t by) {
   return count / by + (count % by != 0 ? 1 : 0);
@@ -75,20 +72,8 @@ Limits Cpu::Private::limits() const {
   return limits;
 }
 
-/// Brings totals that follow from others up to date: before anybody looks at them.
 void Cpu::Private::derive() {
-  for (const Privilege of : {Privilege::kUser, Privilege::kKernel}) {
-    auto& all = totals.of(of);
-    const std::uint64_t cycles = all[index(RawEvent::kCycles)];
-    // Nothing retires without a cycle.
-    if (all[index(RawEvent::kReferenceCycles)] == cycles) continue;
-    all[index(RawEvent::kReferenceCycles)] = cycles;
-    all[index(RawEvent::kMemoryAccesses)] =
-        all[index(RawEvent::kLoads)] + all[index(RawEvent::kStores)];
-    all[index(RawEvent::kSlots)] = cycles * slots_per_cycle;
-    all[index(RawEvent::kBackendBoundSlots)] =
-        cycles * slots_per_cycle - all[index(RawEvent::kInstructions)];
-  }
+  silicon::derive_totals(totals, slots_per_cycle);
 }
 
 // ---- Between instructions -----------------------------------------------------------------------

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "machine/arm64_board/board.hpp"
 
-#include <string>
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
@@ -31,12 +30,8 @@ Result<void> Board::restore(const BoardState& state) {
   // Time and its sums and products with rates must stay within 64 bits.
   if (state.now >> 63 != 0) return cannot_hold("machine time", state.now);
   clock.set_now(state.now);
-  const auto part = [](Result<void> restored, const char* name) {
-    return restored.map_error(
-        [name](const Error& error) { return Error{std::string{name} + ": " + error.message}; });
-  };
-  return part(distributor.restore(state.distributor), "GIC distributor").and_then([&] {
-    return part(pl011.restore(state.pl011), "PL011");
+  return in_part("GIC distributor", distributor.restore(state.distributor)).and_then([&] {
+    return in_part("PL011", pl011.restore(state.pl011));
   });
 }
 

@@ -100,7 +100,7 @@ class Machine final : public GuestMachine,
   /// None: it never had one.
   [[nodiscard]] const std::optional<GuestFilter>& event_filter() const { return filter_; }
 
-  Outcome run(const RunLimits& limits) override;
+  Outcome run(const RunLimits& limits) override { return turns_->run(limits); }
   void stop() override { turns_->stop(); }
 
   /// Between two runs, whose course it does not change. Memory is the caller's part: see

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cassert>
-#include <string>
 
 #include "machine/arm64/cpu_stack.hpp"
+#include "machine/cannot_hold.hpp"
 
 namespace vpmu::machine::arm64 {
 
@@ -99,30 +99,17 @@ bool Vcpu::runnable() {
 
 CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool /*resumes*/) {
   enter();
-  time_offset_ = board_.clock.now() - cpu_.cycles();
-  until_ = until;
-  board_.clock.set_source(this);
-  running_ = true;
+  time_.begin(until);
   const CpuExit exit = [&] {
     const virt::RunningVcpu running{*this};
     const virt::PhaseScope guest{virt::Phase::kInGuest};
     return cpu_.run(instructions, until);
   }();
-  board_.clock.set_now(Vcpu::now());
-  board_.clock.set_source(nullptr);
-  running_ = false;
+  time_.end();
   if (exit == CpuExit::kHalted) exits_.record(ExitReason::kWait);
   if (cpu_.waits_for_event()) timer_.wait_for_event();
   if (exit == CpuExit::kShutdown) exits_.record(ExitReason::kException);
   return exit;
-}
-
-std::uint64_t Vcpu::now() {
-  return running_ ? time_offset_ + cpu_.cycles() : board_.clock.now();
-}
-
-void Vcpu::after_device_access() {
-  if (running_ && board_.clock.next_due() < until_) cpu_.request_exit();
 }
 
 // ---- Accesses -----------------------------------------------------------------------------------
@@ -235,20 +222,16 @@ VcpuState Vcpu::save() {
 }
 
 Result<void> Vcpu::restore(const VcpuState& state) {
-  const auto part = [](Result<void> restored, const char* name) {
-    return restored.map_error(
-        [name](const Error& error) { return Error{std::string{name} + ": " + error.message}; });
-  };
   // First: everything else is as of these totals.
   totals_.restore(state.retired);
   exits_.restore(state.exits);
-  if (auto cpu = part(cpu_.restore(state.cpu), "CPU"); !cpu) return cpu;
-  auto redistributor = part(redistributor_.restore(state.redistributor), "GIC redistributor");
+  if (auto cpu = in_part("CPU", cpu_.restore(state.cpu)); !cpu) return cpu;
+  auto redistributor = in_part("GIC redistributor", redistributor_.restore(state.redistributor));
   if (!redistributor) return redistributor;
-  if (auto gic = part(gic_.restore(state.gic), "GIC CPU interface"); !gic) return gic;
-  if (auto timer = part(timer_.restore(state.timer), "generic timer"); !timer) return timer;
+  if (auto gic = in_part("GIC CPU interface", gic_.restore(state.gic)); !gic) return gic;
+  if (auto timer = in_part("generic timer", timer_.restore(state.timer)); !timer) return timer;
   if (cpu_.waits_for_event()) timer_.wait_for_event();
-  if (auto pmu = part(pmu_->restore(state.pmu), "PMU"); !pmu) return pmu;
+  if (auto pmu = in_part("PMU", pmu_->restore(state.pmu)); !pmu) return pmu;
   // Last: it has listened to the PMU.
   return counter_log_.restore(state.counter_log);
 }

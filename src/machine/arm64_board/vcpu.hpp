@@ -17,13 +17,13 @@
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64_board/board.hpp"
 #include "machine/arm64_board/counter_log.hpp"
-#include "machine/clock.hpp"
 #include "machine/devices/event_stream.hpp"
 #include "machine/devices/generic_timer.hpp"
 #include "machine/devices/gic_cpu_interface.hpp"
 #include "machine/devices/gic_redistributor.hpp"
 #include "machine/devices/semihosting.hpp"
 #include "machine/guest_machine.hpp"
+#include "machine/turn_time.hpp"
 #include "machine/turns.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/silicon/arm64/cpu_model.hpp"
@@ -64,7 +64,6 @@ class Vcpu final : public TurnTaker,
                    public ObservedVcpu,
                    private Environment,
                    private SemihostingMemory,
-                   private TimeSource,
                    private GicCpuSignals,
                    private EventStreamListener,
                    private virt::arm64::OverflowSink,
@@ -137,7 +136,7 @@ class Vcpu final : public TurnTaker,
   bool semihost(std::uint32_t operation, std::uint64_t parameter, std::uint64_t& result) override;
   bool irq_waiting() override;
   bool fiq_waiting() override;
-  std::uint64_t now() override;
+  std::uint64_t now() override { return time_.now(); }
   void before_entry() override { enter(); }
   void send_event() override { config_.events->send_event(); }
 
@@ -167,7 +166,7 @@ class Vcpu final : public TurnTaker,
   Access dispatch_read(SystemRegister reg, bool el0);
   Access dispatch_write(SystemRegister reg, std::uint64_t value, bool el0);
   /// A device may have armed a timer earlier than this turn's end.
-  void after_device_access();
+  void after_device_access() { time_.look_at_timers(); }
   void enter();
 
   const Config config_;
@@ -177,15 +176,12 @@ class Vcpu final : public TurnTaker,
   silicon::MemoryModel memory_model_;
   virt::ExitStats exits_;
   Cpu cpu_;
+  TurnTime<Cpu> time_{board_.clock, cpu_};
   GicRedistributor redistributor_;
   GicCpuInterface gic_;
   GenericTimer timer_;
   CounterLog counter_log_;
   std::optional<virt::arm64::Pmu> pmu_;
-
-  bool running_ = false;
-  std::uint64_t until_ = Timer::kNever;  ///< of the run that is going on
-  std::uint64_t time_offset_ = 0;        ///< machine time - CPU cycles, modulo 2^64
 };
 
 }  // namespace vpmu::machine::arm64

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "machine/pc/board.hpp"
 
-#include <string>
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
@@ -58,8 +57,7 @@ Result<void> Board::restore(const BoardState& state) {
   Result<void> restored;
   const auto restore = [&restored](const char* name, auto& device, const auto& from) {
     if (!restored) return;
-    restored = device.restore(from).map_error(
-        [name](Error error) { return Error{std::string{name} + ": " + error.message}; });
+    restored = in_part(name, device.restore(from));
   };
   restore("APIC bus", apic_bus, state.apic_bus);
   restore("8259", pic, state.pic);

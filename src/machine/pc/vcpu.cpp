@@ -2,7 +2,6 @@
 #include "machine/pc/vcpu.hpp"
 
 #include <cassert>
-#include <string>
 #include <utility>
 
 #include "machine/cannot_hold.hpp"
@@ -150,15 +149,10 @@ x86::Cpu::Exit Vcpu::run_cpu(std::uint64_t instructions, std::uint64_t until) {
 
 CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool resumes) {
   enter(resumes);
-  time_offset_ = board_.clock.now() - cpu_.cycles();
-  until_ = until;
-  if (pv_perf_ && board_.clock.next_due() < until) cpu_.request_exit();  // entering has armed it
-  board_.clock.set_source(this);
-  running_ = true;
+  time_.begin(until);
+  if (pv_perf_) time_.look_at_timers();  // entering may have armed one
   const x86::Cpu::Exit exit = run_cpu(instructions, until);
-  board_.clock.set_now(Vcpu::now());
-  board_.clock.set_source(nullptr);
-  running_ = false;
+  time_.end();
   if (exit == x86::Cpu::Exit::kHalted) record(ExitReason::kHlt);
   if (exit == x86::Cpu::Exit::kShutdown) record(ExitReason::kException);
   apply_signals();
@@ -180,10 +174,6 @@ std::size_t Vcpu::call_chain(std::span<std::uint64_t> chain) const {
 
 std::size_t Vcpu::call_chain_of_last(std::span<std::uint64_t> chain) const {
   return machine::call_chain(cpu_, cpu_.last_retired(), chain);
-}
-
-std::uint64_t Vcpu::now() {
-  return running_ ? time_offset_ + cpu_.cycles() : board_.clock.now();
 }
 
 // ---- Accesses -----------------------------------------------------------------------------------
@@ -372,10 +362,6 @@ void Vcpu::set_task_priority(std::uint8_t priority_class) {
   apic_.set_task_priority(priority_class);
 }
 
-void Vcpu::after_device_access() {
-  if (running_ && board_.clock.next_due() < until_) cpu_.request_exit();
-}
-
 void Vcpu::record(ExitReason reason) {
   exits_.record(reason);
   if (pv_perf_) pv_perf_->exited();
@@ -409,23 +395,19 @@ VcpuState Vcpu::save() {
 }
 
 Result<void> Vcpu::restore(const VcpuState& state) {
-  const auto part = [](Result<void> restored, const char* name) {
-    return restored.map_error(
-        [name](const Error& error) { return Error{std::string{name} + ": " + error.message}; });
-  };
   // First: everything else is as of these totals.
   totals_.restore(state.retired);
   exits_.restore(state.exits);
-  if (auto cpu = part(cpu_.restore(state.cpu), "CPU"); !cpu) return cpu;
-  if (auto apic = part(apic_.restore(state.apic), "local APIC"); !apic) return apic;
-  if (auto msrs = part(plain_msrs_.restore(state.plain_msrs), "MSRs"); !msrs) return msrs;
+  if (auto cpu = in_part("CPU", cpu_.restore(state.cpu)); !cpu) return cpu;
+  if (auto apic = in_part("local APIC", apic_.restore(state.apic)); !apic) return apic;
+  if (auto msrs = in_part("MSRs", plain_msrs_.restore(state.plain_msrs)); !msrs) return msrs;
   if (auto pmu = pmu_->restore(state.pmu); !pmu) return pmu;
   if (auto lbr = lbr_->restore(state.lbr); !lbr) return lbr;
   if (state.pv_perf.has_value() != pv_perf_.has_value()) {
     return cannot_hold("PV perf", state.pv_perf.has_value() ? 1 : 0);
   }
   if (pv_perf_) {
-    if (auto pv = part(pv_perf_->restore(*state.pv_perf), "PV perf"); !pv) return pv;
+    if (auto pv = in_part("PV perf", pv_perf_->restore(*state.pv_perf)); !pv) return pv;
   }
   direct_lbr_ = state.direct_lbr;
   return counter_log_.restore(state.counter_log);  // which restoring the PMU has written to
@@ -464,7 +446,7 @@ void Vcpu::init() {
   record(ExitReason::kInit);
   init_pending_ = true;
   sipi_pending_.reset();
-  if (running_) {
+  if (time_.running()) {
     cpu_.request_exit();
   } else {
     apply_signals();
@@ -474,7 +456,7 @@ void Vcpu::init() {
 void Vcpu::sipi(std::uint8_t vector) {
   record(ExitReason::kSipi);
   sipi_pending_ = vector;
-  if (running_) {
+  if (time_.running()) {
     cpu_.request_exit();
   } else {
     apply_signals();

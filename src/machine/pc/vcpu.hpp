@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "machine/clock.hpp"
 #include "machine/devices/cpu_signals.hpp"
 #include "machine/devices/local_apic.hpp"
 #include "machine/guest_machine.hpp"
@@ -20,6 +19,7 @@
 #include "machine/pc/plain_msrs.hpp"
 #include "machine/pc/trace_sink.hpp"
 #include "machine/pc/vcpu_pv_perf.hpp"
+#include "machine/turn_time.hpp"
 #include "machine/turns.hpp"
 #include "machine/x86/cpu.hpp"
 #include "machine/x86/environment.hpp"
@@ -64,7 +64,6 @@ class Vcpu final : public TurnTaker,
                    public ObservedVcpu,
                    private x86::Environment,
                    private CpuSignals,
-                   private TimeSource,
                    private virt::x86::PmiSink,
                    private virt::GuestContext {
  public:
@@ -152,7 +151,7 @@ class Vcpu final : public TurnTaker,
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) override;
   std::uint64_t read_mmio(std::uint64_t address, unsigned bytes) override;
   void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value) override;
-  std::uint64_t now() override;
+  std::uint64_t now() override { return time_.now(); }
   void before_entry() override { enter(false); }
   void tsc_moved(std::uint64_t offset) override { apic_.set_tsc_offset(offset); }
   Access hypercall(const x86::Hypercall& call) override;
@@ -189,7 +188,7 @@ class Vcpu final : public TurnTaker,
   void record(virt::ExitReason reason);
   [[nodiscard]] TraceSink::Where where();
   /// A device may have armed a timer earlier than this turn's end.
-  void after_device_access();
+  void after_device_access() { time_.look_at_timers(); }
   void apply_signals();
   x86::Cpu::Exit run_cpu(std::uint64_t instructions, std::uint64_t until);
   void enter_pmu();
@@ -210,6 +209,7 @@ class Vcpu final : public TurnTaker,
   PlainMsrs plain_msrs_;
   virt::ExitStats exits_;
   x86::Cpu cpu_;
+  TurnTime<x86::Cpu> time_{board_.clock, cpu_};
   CounterLog counter_log_;
   LocalApic apic_;
   hostperf::ModelledHostPerf* perf_ = nullptr;
@@ -219,9 +219,6 @@ class Vcpu final : public TurnTaker,
   std::optional<VcpuPvPerf> pv_perf_;
   DirectLbrAccesses direct_lbr_;
 
-  bool running_ = false;
-  std::uint64_t until_ = Timer::kNever;  ///< of the run that is going on
-  std::uint64_t time_offset_ = 0;        ///< machine time - CPU cycles, modulo 2^64
   bool init_pending_ = false;
   std::optional<std::uint8_t> sipi_pending_;
 };

@@ -4,7 +4,6 @@
 // instructions.
 #include <algorithm>
 #include <atomic>
-#include <initializer_list>
 
 #include "machine/x86/block_cache.hpp"
 #include "machine/x86/branch_log.hpp"
@@ -16,6 +15,7 @@
 #include "machine/x86/observer.hpp"
 #include "machine/x86/segments.hpp"
 #include "vpmu/silicon/branch_predictor.hpp"
+#include "vpmu/silicon/derived_totals.hpp"
 #include "vpmu/silicon/x86/cycle_model.hpp"
 
 namespace vpmu::machine::x86 {
@@ -49,22 +49,6 @@ constexpr std::uint64_t kMemoryEvents =
 constexpr std::uint64_t kRecords = std::uint64_t{1} << 63;  // branch records: no event
 constexpr std::uint64_t kConditionEvents = silicon::RetireTotals::events(
     RawEvent::kCondition0, silicon::condition_event(silicon::kConditionSlots - 1));
-
-/// Brings totals that follow from others up to date: before anybody looks at them.
-void derive(silicon::RetireTotals& all, std::uint32_t slots_per_cycle) {
-  for (const Privilege privilege : {Privilege::kUser, Privilege::kKernel}) {
-    auto& totals = all.of(privilege);
-    const std::uint64_t cycles = totals[index(RawEvent::kCycles)];
-    // Nothing retires without a cycle.
-    if (totals[index(RawEvent::kReferenceCycles)] == cycles) continue;
-    totals[index(RawEvent::kReferenceCycles)] = cycles;
-    totals[index(RawEvent::kMemoryAccesses)] =
-        totals[index(RawEvent::kLoads)] + totals[index(RawEvent::kStores)];
-    totals[index(RawEvent::kSlots)] = cycles * slots_per_cycle;
-    totals[index(RawEvent::kBackendBoundSlots)] =
-        cycles * slots_per_cycle - totals[index(RawEvent::kInstructions)];
-  }
-}
 
 constexpr std::uint64_t kMostMisses = silicon::MemoryModel::kMostPerAccess;
 
@@ -551,7 +535,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     p.branch_log.make_room();
     Limits limits;
     if (p.deadlines.any()) {
-      derive(*core.totals, core.slots_per_cycle);
+      silicon::derive_totals(*core.totals, core.slots_per_cycle);
       limits = p.limits();
       if (limits.due) {
         p.deadlines.fire_due();
@@ -654,7 +638,7 @@ Cpu::~Cpu() {
 
 void Cpu::hand_over() {
   hand_over_edges(core_);
-  derive(*core_.totals, core_.slots_per_cycle);
+  silicon::derive_totals(*core_.totals, core_.slots_per_cycle);
 }
 
 void Cpu::record_branches(silicon::x86::LbrStack* unit) {
