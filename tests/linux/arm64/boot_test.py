@@ -19,7 +19,8 @@ import kernel
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = 600
 CHECKS_PER_CPU = 7
-CHECKS_OF_ALL = 3
+CHECKS_OF_COUNTING = 3
+CHECKS_OF_PROCESSES = 15
 
 arguments = None
 
@@ -31,8 +32,9 @@ def image():
 
 def compile_init(folder):
     program = folder / "init"
+    sources = [str(source) for source in sorted(HERE.glob("*.c"))]
     subprocess.run([arguments.compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(program),
-                    str(HERE / "init.c")], check=True)
+                    *sources], check=True)
     return program
 
 
@@ -50,28 +52,38 @@ class BootTest(unittest.TestCase):
         cls.initrd = cls.folder / "initrd.cpio"
         cls.initrd.write_bytes(initrd.archive(compile_init(cls.folder).read_bytes()))
 
-    def boot(self, *options, command="run"):
+    def boot(self, *options, command="run", init="counting"):
         """What the guest has printed, and what vpmu has."""
         line = [arguments.vpmu, command, str(self.image), "--initrd", str(self.initrd), "--mem", "512M",
-                "--append", "earlycon console=ttyAMA0", *options]
+                "--append", f"earlycon console=ttyAMA0 -- {init}", *options]
         done = subprocess.run(line, capture_output=True, text=True, timeout=SECONDS, cwd=self.folder)
         self.assertEqual(done.returncode, 0, f"{done.stdout[-3000:]}\n{done.stderr[-1000:]}")
         self.assertIn("power-off", done.stderr)
         return done
 
-    def check_verdicts(self, console, cpus):
+    def check_verdicts(self, console, cpus, checks):
         lines = console.replace("\r", "").splitlines()
         passed = [line for line in lines if line.startswith("PASS: ")]
         failed = [line for line in lines if line.startswith("FAIL: ")]
         self.assertEqual(failed, [])
-        self.assertEqual(len(passed), CHECKS_OF_ALL + CHECKS_PER_CPU * cpus, "\n".join(passed))
+        self.assertEqual(len(passed), checks, "\n".join(passed))
         self.assertIn(f"{cpus} CPUs", passed[0])
 
+    def check_counting(self, cpus):
+        done = self.boot("--smp", str(cpus))
+        self.check_verdicts(done.stdout, cpus, CHECKS_OF_COUNTING + CHECKS_PER_CPU * cpus)
+
     def test_kernel_counts_and_samples_on_one_cpu(self):
-        self.check_verdicts(self.boot().stdout, 1)
+        self.check_counting(1)
 
     def test_kernel_counts_and_samples_on_four_cpus(self):
-        self.check_verdicts(self.boot("--smp", "4").stdout, 4)
+        self.check_counting(4)
+
+    def test_processes_threads_signals_and_debuggers_work(self):
+        for cpus in [1, 3]:
+            with self.subTest(cpus=cpus):
+                done = self.boot("--smp", str(cpus), init="processes")
+                self.check_verdicts(done.stdout, cpus, CHECKS_OF_PROCESSES)
 
     def test_same_boot_twice_is_the_same_report(self):
         reports = []

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+//
+// What the parts of the guest's init share.
+#pragma once
+
+#include <stdbool.h>
+
+/// Prints a line that begins with PASS or FAIL.
+__attribute__((format(printf, 2, 3))) void report(bool passed, const char* format, ...);
+
+/// The kernel's perf events on one CPU, where this process moves to.
+void check_counting(int cpu);
+
+/// Processes, threads, signals, faults, code that changes, debuggers.
+void check_processes(void);
