@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
+#include <utility>
 
 #include "machine/arm64/cpu_private.hpp"
 #include "vpmu/silicon/derived_totals.hpp"
@@ -175,6 +176,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     limits.instructions = std::max<std::uint64_t>(1, std::min(limits.instructions, most));
     limits.branches = std::max<std::uint64_t>(1, limits.branches);
     limits.memory = std::max<std::uint64_t>(1, limits.memory);
+    p.check_user_code();
     p.choose_mode();
     if (p.debug_enabled() && p.run_debugged()) continue;
     p.execute(limits);
@@ -210,21 +212,29 @@ bool may_concern(const TlbInvalidation& invalidation, const CodePage& code) {
 }  // namespace
 
 template <class Concerns>
-void Cpu::Private::forget_moved_code(Concerns concerns) {
-  for_each_jit([&](Jit& each, ExceptionLevel of) {
-    each.forget_if([&](const CodePage& code) {
-      if (!concerns(code)) return false;
-      const auto now = mmu.probe(code.address(), MemoryUse::kFetch, of, core.pan);
-      const CodeMapping& was = code.mapping();
-      return !now || (now->physical & ~kPageMask) != was.physical ||
-             now->size_bits != was.size_bits || now->global != was.global;
-    });
+void Cpu::Private::forget_moved_code(ExceptionLevel of, Concerns concerns) {
+  Jit* const concerned = jits[static_cast<std::size_t>(of)].get();
+  if (concerned == nullptr) return;
+  concerned->forget_if([&](const CodePage& code) {
+    if (!concerns(code)) return false;
+    const auto now = mmu.probe(code.address(), MemoryUse::kFetch, of, core.pan);
+    const CodeMapping& was = code.mapping();
+    return !now || (now->physical & ~kPageMask) != was.physical ||
+           now->size_bits != was.size_bits || now->global != was.global;
   });
+}
+
+void Cpu::Private::check_user_code() {
+  if (!user_code_unchecked || level != ExceptionLevel::kEl0) return;
+  user_code_unchecked = false;
+  forget_moved_code(ExceptionLevel::kEl0, [](const CodePage&) { return true; });
 }
 
 void Cpu::Private::on_tlb_invalidation(const TlbInvalidation& invalidation) {
   accesses.flush();
-  forget_moved_code([&](const CodePage& code) { return may_concern(invalidation, code); });
+  const auto concerns = [&](const CodePage& code) { return may_concern(invalidation, code); };
+  forget_moved_code(ExceptionLevel::kEl1, concerns);
+  if (!user_code_unchecked) forget_moved_code(ExceptionLevel::kEl0, concerns);
   if (!invalidation.broadcast) return;
   TlbInvalidation here = invalidation;
   here.broadcast = false;
@@ -249,19 +259,32 @@ void Cpu::Private::on_context_change(ContextRegister changed) {
     case ContextRegister::kDebug: break;
     case ContextRegister::kMair: accesses.flush(); break;
     case ContextRegister::kTtbr0:
-    case ContextRegister::kTtbr1:
+    case ContextRegister::kTtbr1: {
       accesses.flush();
-      forget_moved_code([&](const CodePage& code) {
-        return in_upper_half(code.address()) == (changed == ContextRegister::kTtbr1);
+      user_code_unchecked = true;
+      const AddressSpace was = std::exchange(space, address_space());
+      forget_moved_code(ExceptionLevel::kEl1, [&](const CodePage& code) {
+        const bool moved = in_upper_half(code.address()) ? was.upper_table != space.upper_table
+                                                         : was.lower_table != space.lower_table;
+        return moved || (was.asid != space.asid && !code.mapping().global);
       });
       break;
+    }
     case ContextRegister::kSctlr:
     case ContextRegister::kTcr:
       accesses.flush();
       catch_by_level();
-      forget_moved_code([](const CodePage&) { return true; });
+      user_code_unchecked = true;
+      space = address_space();
+      forget_moved_code(ExceptionLevel::kEl1, [](const CodePage&) { return true; });
       break;
   }
+}
+
+Cpu::Private::AddressSpace Cpu::Private::address_space() const {
+  // BADDR; below it is CnP, above it the ASID.
+  constexpr std::uint64_t kTable = mask_of(Field<47, 1>{});
+  return {core.ttbr0 & kTable, core.ttbr1 & kTable, mmu.asid()};
 }
 
 // ---- The public face ----------------------------------------------------------------------------
@@ -378,6 +401,7 @@ void Cpu::state_changed() {
   Private& p = *private_;
   p.accesses.flush();
   p.for_each_jit([](Jit& each, ExceptionLevel) { each.forget_all(); });
+  p.space = p.address_space();
   p.catch_by_level();
   p.follow_core();
 }

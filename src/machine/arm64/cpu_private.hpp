@@ -76,10 +76,20 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   /// Compiled code is never out of date.
   void on_code_invalidation(const CodeInvalidation&) override {}
   void on_context_change(ContextRegister changed) override;
-  /// Code that has been compiled from elsewhere than it is now, or may not be executed any more,
-  /// among the pages for which `concerns(page)` is true.
+  /// Code of a level that has been compiled from elsewhere than it is now, or may not be executed
+  /// any more, among the pages for which `concerns(page)` is true.
   template <class Concerns>
-  void forget_moved_code(Concerns concerns);
+  void forget_moved_code(ExceptionLevel of, Concerns concerns);
+  /// EL0's code is looked at when it is about to run: kernels change TTBR0_EL1 several times on
+  /// their way from one process to the next, and the next one is often the same, or has the same
+  /// code.
+  void check_user_code();
+  /// Which tables translate, for whom.
+  struct AddressSpace {
+    std::uint64_t lower_table = 0, upper_table = 0;
+    std::uint16_t asid = 0;
+  };
+  [[nodiscard]] AddressSpace address_space() const;
 
   // ---- Levels -----------------------------------------------------------------------------------
 
@@ -159,6 +169,8 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   Mmu mmu{core, memory};
   Accesses accesses;
   std::array<std::unique_ptr<Jit>, 2> jits;     ///< by level; made when the CPU is there first
+  AddressSpace space;                           ///< that EL1's code has been checked in
+  bool user_code_unchecked = false;             ///< since translation has changed
   ExceptionLevel level = ExceptionLevel::kEl1;  ///< whose Jit has the registers
   ActiveRegisters registers;
   CpuParts parts{core, registers, mmu, environment, accesses, *this};

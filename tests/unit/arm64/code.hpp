@@ -96,5 +96,14 @@ constexpr std::uint32_t read_tpidr_el1(unsigned rt) {
 constexpr std::uint32_t write_tpidr_el1(unsigned rt) {
   return 0xd518'd080 | rt;
 }
+constexpr std::uint32_t write_ttbr0(unsigned rt) {
+  return 0xd518'2000 | rt;
+}
+constexpr std::uint32_t write_spsr(unsigned rt) {
+  return 0xd518'4000 | rt;
+}
+constexpr std::uint32_t write_elr(unsigned rt) {
+  return 0xd518'4020 | rt;
+}
 
 }  // namespace vpmu::machine::arm64::code

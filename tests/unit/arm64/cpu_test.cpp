@@ -261,6 +261,41 @@ TEST_F(ArmCpu, RegistersMoveBetweenLevelsAndEachCountsItsOwn) {
   EXPECT_EQ(cpu.cycles(), 9 + 2 * 16U);
 }
 
+/// Two processes with other code at the same address; on its way from one to the other the kernel
+/// (at EL1, in both) goes by a table that has neither.
+TEST_F(ArmCpu, EachProcessRunsItsOwnCode) {
+  constexpr std::uint64_t kBlock = 1, kTableEntry = 3, kUser = 1U << 6 | 1U << 10 | 1U << 11;
+  constexpr std::uint64_t kGigabyte = 1U << 30, kUserOffset = 0x5'0000, kHalfOfRam = kRam / 2;
+  machine.start({code::write_ttbr0(20), code::write_ttbr0(21), code::write_elr(22),
+                 code::write_spsr(code::kZr), code::kEret});
+  machine.map();
+  const auto entry = [&](std::uint64_t table, unsigned index, std::uint64_t value) {
+    machine.memory.write(table + 8 * index,
+                         {reinterpret_cast<const std::uint8_t*>(&value), sizeof value});
+  };
+  const std::uint64_t kernel = kCode | kBlock | 1U << 10;
+  for (const std::uint32_t process : {0U, 1U}) {
+    const std::uint64_t table = kTable + 0x2000 * (1 + process), second = table + 0x1000;
+    const std::uint64_t half = kCode + process * kHalfOfRam;
+    entry(table, 1, kernel);
+    entry(table, 2, second | kTableEntry);
+    entry(second, 0, half | kBlock | kUser);
+    machine.load(half + kUserOffset, {code::movz(0, process + 1), code::svc(0)});
+    cpu.registers().set_x(21 + 4 * process, table);
+  }
+  // Digits of X24: what each turn has given. Then it is the other one's.
+  machine.load(kVectors + 0x400,
+               {code::madd(24, 24, 27, 0), code::eor_register(21, 21, 25),
+                code::eor_register(25, 21, 25), code::eor_register(21, 21, 25),
+                code::subs(26, 26, 1), code::b_ne(-(0x8400 / 4 + 5)), code::hvc(0)});
+  cpu.registers().set_x(20, kTable);
+  cpu.registers().set_x(22, 2 * kGigabyte + kUserOffset);
+  cpu.registers().set_x(26, 5);
+  cpu.registers().set_x(27, 10);
+  EXPECT_EQ(cpu.run(1000, kForEver), Cpu::Exit::kWaiting);
+  EXPECT_EQ(machine.x(24), 12121U);
+}
+
 TEST_F(ArmCpu, FloatingPointIsTrappedWhereItIsNotEnabled) {
   constexpr std::uint64_t kFpAccess = 0x07;
   machine.start({code::movz(0, 5), 0x9e67'0000, code::hvc(0)});
