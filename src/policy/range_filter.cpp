@@ -178,7 +178,12 @@ std::string_view event_name(const CpuModel& model, std::uint16_t event) {
 }
 
 BuiltFilter build_filter(const RangeFilter& ranges, const CpuModel& model) {
-  BuiltFilter built{virt::arm64::EventFilter{model.pmu.version}, {}};
+  return build_filter(ranges, model.pmu.version, model.name);
+}
+
+BuiltFilter build_filter(const RangeFilter& ranges, std::uint8_t pmu_version,
+                         std::string_view name) {
+  BuiltFilter built{virt::arm64::EventFilter{pmu_version}, {}};
   for (std::size_t i = 0; i < ranges.ranges.size(); ++i) {
     const FilterRange& range = ranges.ranges[i];
     if (built.filter.set(range)) continue;
@@ -189,8 +194,8 @@ BuiltFilter build_filter(const RangeFilter& ranges, const CpuModel& model) {
                                 i, describe(range))
                   : fmt::format("range {} ({}) goes beyond the last event of {}, {:#x}, EINVAL; "
                                 "end it there",
-                                i, describe(range), model.name,
-                                silicon::arm64::event_numbers(model.pmu.version) - 1)};
+                                i, describe(range), name,
+                                silicon::arm64::event_numbers(pmu_version) - 1)};
     break;
   }
   return built;

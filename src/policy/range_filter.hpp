@@ -66,5 +66,8 @@ struct BuiltFilter {
   std::optional<RangeRefusal> refusal;
 };
 BuiltFilter build_filter(const RangeFilter& ranges, const silicon::arm64::CpuModel& model);
+/// The same for any PMU of that version (ID_AA64DFR0_EL1.PMUVer); `name` is what errors call it.
+BuiltFilter build_filter(const RangeFilter& ranges, std::uint8_t pmu_version,
+                         std::string_view name);
 
 }  // namespace vpmu::policy

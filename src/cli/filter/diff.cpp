@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "cli/filter/json_words.hpp"
-#include "cli/filter/ranges.hpp"
+#include "cli/filter/range_diff.hpp"
 #include "cli/wrap.hpp"
 #include "policy/selector_set.hpp"
 
@@ -89,10 +89,6 @@ std::vector<UnnamedDifference> unnamed_differences(const EventFilter& a, const E
 
 // ---- As text ------------------------------------------------------------------------------------
 
-std::string verdicts(std::string_view code, bool a_admits) {
-  return fmt::format("{:<22} {:<7}  {}", code, verdict_word(a_admits), verdict_word(!a_admits));
-}
-
 /// "0xd0/0x00-0x7f", "0x40/any to 0x4f/any".
 std::string range_text(const UnnamedDifference& range) {
   std::string text = code_text(range.codes);
@@ -101,16 +97,16 @@ std::string range_text(const UnnamedDifference& range) {
 }
 
 std::string table(const Differences& found) {
-  std::string text = row_text("event", fmt::format("{:<22} {:<7}  {}", "code", "A", "B"));
+  std::string text;
   for (const NamedDifference& event : found.named) {
-    text += row_text(event.name, verdicts(code_text(event.codes), event.a_admits));
+    text += row_text(event.name, difference_text(code_text(event.codes), event.a_admits));
   }
   for (const UnnamedDifference& range : found.unnamed) {
-    text += row_text("(no name)", verdicts(range_text(range), range.a_admits));
+    text += row_text("(no name)", difference_text(range_text(range), range.a_admits));
   }
   for (const FixedDifference& fixed : found.fixed) {
     text += row_text(fmt::format("fixed counter {}  {}", fixed.counter, fixed.name),
-                     verdicts("", fixed.a_admits));
+                     difference_text("", fixed.a_admits));
   }
   return text;
 }
@@ -118,15 +114,11 @@ std::string table(const Differences& found) {
 // ---- As JSON ------------------------------------------------------------------------------------
 
 Json json(const Differences& found, const LoadedFilter& a, const LoadedFilter& b) {
-  const auto add_verdicts = [](Json& one, bool a_admits) {
-    one["a"] = verdict_word(a_admits);
-    one["b"] = verdict_word(!a_admits);
-  };
   Json events = Json::array();
   for (const NamedDifference& event : found.named) {
     Json& one = events.emplace_back(
         Json{{"name", event.name}, {"event", event.codes.event}, {"umask", event.codes.first}});
-    add_verdicts(one, event.a_admits);
+    add_difference(one, event.a_admits);
   }
   Json unnamed = Json::array();
   for (const UnnamedDifference& range : found.unnamed) {
@@ -134,12 +126,12 @@ Json json(const Differences& found, const LoadedFilter& a, const LoadedFilter& b
                                           {"last_event", range.last_event},
                                           {"umask", range.codes.first},
                                           {"last_umask", range.codes.last}});
-    add_verdicts(one, range.a_admits);
+    add_difference(one, range.a_admits);
   }
   Json fixed = Json::array();
   for (const FixedDifference& counter : found.fixed) {
     Json& one = fixed.emplace_back(Json{{"counter", counter.counter}, {"name", counter.name}});
-    add_verdicts(one, counter.a_admits);
+    add_difference(one, counter.a_admits);
   }
   return {{"filter_diff", kJsonVersion},
           {"a", a.name},
@@ -188,8 +180,8 @@ Result<Output> run_diff(const DiffOptions& options) {
   if (!a_file) return tl::unexpected(a_file.error());
   const auto b_file = policy::read_filter_file(options.b);
   if (!b_file) return tl::unexpected(b_file.error());
-  for (const policy::FilterFile* file : {&*a_file, &*b_file}) {
-    if (auto x86 = only_x86(*file, options.cpu, "diff"); !x86) return tl::unexpected(x86.error());
+  if (are_ranges(*a_file, *b_file, options.cpu)) {
+    return diff_ranges(*a_file, *b_file, options.cpu, options.json);
   }
   const auto catalogue = common_catalogue(*a_file, *b_file, options.cpu);
   if (!catalogue) return tl::unexpected(catalogue.error());
@@ -203,7 +195,7 @@ Result<Output> run_diff(const DiffOptions& options) {
   if (options.json) {
     output.text = print(json(found, *a, *b));
   } else if (found.any()) {
-    output.text = fmt::format("A: {}\nB: {}\n\n", a->name, b->name) + table(found);
+    output.text = difference_headings("code", a->name, b->name) + table(found);
   }
   return output;
 }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/filter/json_words.hpp"
+
 namespace vpmu::cli::filter {
 
 using virt::x86::FilterVerdict;
@@ -28,6 +30,15 @@ std::string reason_text(const FilterVerdict& verdict) {
 std::string row_text(std::string_view name, std::string_view rest) {
   if (name.size() <= kNameColumns) return fmt::format("{:<{}} {}\n", name, kNameColumns, rest);
   return fmt::format("{}\n{:<{}} {}\n", name, "", kNameColumns, rest);
+}
+
+std::string difference_text(std::string_view code, bool a_admits) {
+  return fmt::format("{:<22} {:<7}  {}", code, verdict_word(a_admits), verdict_word(!a_admits));
+}
+
+std::string difference_headings(std::string_view code, std::string_view a, std::string_view b) {
+  return fmt::format("A: {}\nB: {}\n\n", a, b) +
+         row_text("event", fmt::format("{:<22} {:<7}  {}", code, "A", "B"));
 }
 
 std::vector<std::string> fixed_names(const policy::EventCatalogue& catalogue, unsigned k) {

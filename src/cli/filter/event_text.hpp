@@ -36,6 +36,12 @@ std::string reason_text(const virt::x86::FilterVerdict& verdict);
 inline constexpr std::size_t kNameColumns = 40;
 std::string row_text(std::string_view name, std::string_view rest);
 
+/// The columns of a difference behind its name: "0xd0/0x81   allowed  denied". The other filter
+/// says the opposite of `a_admits`.
+std::string difference_text(std::string_view code, bool a_admits);
+/// Their headings, and the lines above that say which filter is which.
+std::string difference_headings(std::string_view code, std::string_view a, std::string_view b);
+
 /// "INST_RETIRED.ANY, ...": the names of what a fixed counter counts, those of nothing else first.
 std::vector<std::string> fixed_names(const policy::EventCatalogue& catalogue, unsigned k);
 /// The first of them, or "(no name)".

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "cli/answer.hpp"
-#include "cli/filter/kernel_test.hpp"
 
 namespace vpmu::cli::filter {
 
@@ -80,11 +79,17 @@ void FilterCommand::add_diff() {
 
 void FilterCommand::add_test() {
   test_ = filter_->add_subcommand("test", "Give a filter to the running kernel's KVM");
-  test_->add_option("FILE", test_file_, kFileHelp)->required();
-  test_->add_flag("--kvm", on_kvm_, "Load it into a new VM on /dev/kvm")->required();
+  test_->add_option("FILE", test_options_.file, kFileHelp)->required();
+  test_->add_option("--cpu", test_options_.cpu,
+                    "CPU model of AArch64 guests, for ranges in bytes, which do not say that they "
+                    "are some");
+  test_
+      ->add_flag("--kvm", on_kvm_,
+                 "Load it into a new VM on /dev/kvm; ranges: on that of an AArch64 host")
+      ->required();
   test_->footer(
       "Exit status: 0 if the kernel answers as `vpmu filter check` does, 1 if not, 2 if it cannot "
-      "be\nasked: no /dev/kvm, or one without event filters.");
+      "be\nasked: no /dev/kvm, or one without event filters of that kind.");
 }
 
 void FilterCommand::add_list_events() {
@@ -108,7 +113,7 @@ Result<Output> FilterCommand::result() const {
   if (check_->parsed()) return run_check(check_options_);
   if (explain_->parsed()) return run_explain(explain_options_);
   if (diff_->parsed()) return run_diff(diff_options_);
-  if (test_->parsed()) return run_kernel_test(test_file_);
+  if (test_->parsed()) return run_kernel_test(test_options_);
   return run_list_events(list_options_);
 }
 

@@ -9,6 +9,7 @@
 #include "cli/filter/check.hpp"
 #include "cli/filter/diff.hpp"
 #include "cli/filter/explain.hpp"
+#include "cli/filter/kernel_test.hpp"
 #include "cli/filter/list_events.hpp"
 
 namespace CLI {
@@ -50,7 +51,7 @@ class FilterCommand {
   CheckOptions check_options_;
   ExplainOptions explain_options_;
   DiffOptions diff_options_;
-  std::string test_file_;
+  KernelTestOptions test_options_;
   bool on_kvm_ = false;
   ListEventsOptions list_options_;
 };

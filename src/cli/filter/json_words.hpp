@@ -27,6 +27,12 @@ inline const char* verdict_word(bool admitted) {
   return admitted ? "allowed" : "denied";
 }
 
+/// What both filters say of something about which they differ.
+inline void add_difference(Json& one, bool a_admits) {
+  one["a"] = verdict_word(a_admits);
+  one["b"] = verdict_word(!a_admits);
+}
+
 /// Bytes that are no UTF-8 (of a file's name) become U+FFFD.
 inline std::string print(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

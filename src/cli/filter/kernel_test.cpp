@@ -7,6 +7,7 @@
 
 #include "cli/errno_name.hpp"
 #include "cli/filter/loaded_filter.hpp"
+#include "cli/filter/range_kernel_test.hpp"
 #include "cli/filter/ranges.hpp"
 #include "cli/wrap.hpp"
 #include "machine/kvm/kvm_event_filter.hpp"
@@ -26,10 +27,6 @@ bool wants_masked_events(const FilterFile& file) {
              0;
 }
 
-std::string kernels_answer(int error) {
-  if (error == 0) return "accepts it";
-  return fmt::format("refuses it: {}, {}", errno_name(error), std::strerror(error));
-}
 }  // namespace
 
 Result<Output> test_on_kernel(const FilterFile& file, machine::kvm::KvmSystem& system) {
@@ -49,29 +46,49 @@ Result<Output> test_on_kernel(const FilterFile& file, machine::kvm::KvmSystem& s
   const std::string our_answer =
       image ? "accepts it" : "refuses it: " + policy::describe(image.error(), file.bytes, vendor);
 
-  const std::size_t columns = output_columns();
-  Output output;
-  output.text =
-      fmt::format("{}{}\n", file.name, found ? fmt::format(", for {} guests", name(vendor)) : "");
-  output.text += wrapped("  kernel   ", 11, kernels_answer(kernels), columns) + "\n";
-  output.text += wrapped("  vpmu     ", 11, our_answer, columns) + "\n";
+  std::string warning;
   if (file.policy && found && file.policy->catalogue->vendor() != vendor) {
-    const std::string note =
-        fmt::format("the policy is for {} guests, and this kernel runs guests of {}",
-                    name(file.policy->catalogue->vendor()), name(vendor));
-    output.text += wrapped("  warning  ", 11, note, columns) + "\n";
+    warning = fmt::format("the policy is for {} guests, and this kernel runs guests of {}",
+                          name(file.policy->catalogue->vendor()), name(vendor));
   }
-  output.text += ours == kernels ? "They agree.\n" : "They do not agree.\n";
-  output.status = ours == kernels ? 0 : kStatusNo;
-  return output;
+  return compared(
+      fmt::format("{}{}", file.name, found ? fmt::format(", for {} guests", name(vendor)) : ""),
+      {.kernels = kernels_answer(kernels),
+       .ours = our_answer,
+       .warning = warning,
+       .agree = ours == kernels});
 }
 
-Result<Output> run_kernel_test(const std::string& path) {
-  const auto file = policy::read_filter_file(path);
+Result<Output> run_kernel_test(const KernelTestOptions& options) {
+  if (!options.cpu.empty()) {
+    const auto model = policy::range_cpu_model(options.cpu);
+    if (!model) return fail("--cpu: " + model.error().message + "; other filters need none");
+  }
+  const auto file = policy::read_filter_file(options.file);
   if (!file) return tl::unexpected(file.error());
-  if (auto x86 = only_x86(*file, "", "test"); !x86) return tl::unexpected(x86.error());
+  const auto ranges = as_ranges(*file, options.cpu);
+  if (!ranges) return tl::unexpected(ranges.error());
   machine::kvm::LinuxKvmSystem system;
-  return test_on_kernel(*file, system);
+  return *ranges ? test_ranges_on_kernel(**ranges, system) : test_on_kernel(*file, system);
+}
+
+std::string kernels_answer(int error) {
+  if (error == 0) return "accepts it";
+  return fmt::format("refuses it: {}, {}", errno_name(error), std::strerror(error));
+}
+
+Output compared(const std::string& what, const Comparison& comparison) {
+  const std::size_t columns = output_columns();
+  Output output;
+  output.text = what + "\n";
+  output.text += wrapped("  kernel   ", 11, comparison.kernels, columns) + "\n";
+  output.text += wrapped("  vpmu     ", 11, comparison.ours, columns) + "\n";
+  if (!comparison.warning.empty()) {
+    output.text += wrapped("  warning  ", 11, comparison.warning, columns) + "\n";
+  }
+  output.text += comparison.agree ? "They agree.\n" : "They do not agree.\n";
+  output.status = comparison.agree ? 0 : kStatusNo;
+  return output;
 }
 
 }  // namespace vpmu::cli::filter

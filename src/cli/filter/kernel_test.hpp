@@ -15,6 +15,25 @@ namespace vpmu::cli::filter {
 /// Status 1 if the two disagree. An error if the kernel cannot be asked.
 Result<Output> test_on_kernel(const policy::FilterFile& file, machine::kvm::KvmSystem& system);
 
-Result<Output> run_kernel_test(const std::string& path);
+struct KernelTestOptions {
+  std::string file;
+  std::string cpu;  ///< name of an AArch64 model, or empty
+};
+/// Of the running kernel.
+Result<Output> run_kernel_test(const KernelTestOptions& options);
+
+// ---- Of filters of either architecture ----------------------------------------------------------
+
+/// "accepts it", "refuses it: EINVAL, Invalid argument".
+std::string kernels_answer(int error);
+
+struct Comparison {
+  std::string kernels;
+  std::string ours;
+  std::string warning;  ///< or empty
+  bool agree = true;
+};
+/// `what`: the file, and for which guests it is.
+Output compared(const std::string& what, const Comparison& comparison);
 
 }  // namespace vpmu::cli::filter

@@ -36,16 +36,7 @@ struct RangeVerdict {
 };
 
 RangeVerdict verdict_of(std::uint16_t event, const EventFilter& filter) {
-  const bool own = event == silicon::arm64::kSwIncr || event == silicon::arm64::kChain;
-  return {event, filter.explain(event), own};
-}
-
-/// All that have a name on the model.
-std::vector<std::uint16_t> named_events(const CpuModel& model) {
-  std::vector<std::uint16_t> events{silicon::arm64::kSwIncr, silicon::arm64::kChain};
-  for (const EventRow& row : model.events) events.push_back(row.number);
-  std::ranges::sort(events);
-  return events;
+  return {event, filter.explain(event), is_always_counted(event)};
 }
 
 std::vector<std::uint16_t> matching(const std::string& pattern, const CpuModel& model) {
@@ -104,12 +95,6 @@ std::string idle_text(const LoadedRanges& loaded, std::size_t range) {
                      policy::describe(loaded.ranges.ranges[range]));
 }
 
-Result<EventFilter> valid_filter(const LoadedRanges& loaded) {
-  auto built = policy::build_filter(loaded.ranges, *loaded.model);
-  if (!built.refusal) return std::move(built.filter);
-  return fail(fmt::format("event filter '{}': {}", loaded.name, built.refusal->text));
-}
-
 // ---- explain ------------------------------------------------------------------------------------
 
 std::string legend(const std::vector<RangeVerdict>& verdicts, const LoadedRanges& loaded,
@@ -149,6 +134,23 @@ Json json(const RangeVerdict& each, const CpuModel& model) {
 
 }  // namespace
 
+Result<EventFilter> valid_filter(const LoadedRanges& loaded) {
+  auto built = policy::build_filter(loaded.ranges, *loaded.model);
+  if (!built.refusal) return std::move(built.filter);
+  return fail(fmt::format("event filter '{}': {}", loaded.name, built.refusal->text));
+}
+
+std::vector<std::uint16_t> named_events(const CpuModel& model) {
+  std::vector<std::uint16_t> events{silicon::arm64::kSwIncr, silicon::arm64::kChain};
+  for (const EventRow& row : model.events) events.push_back(row.number);
+  std::ranges::sort(events);
+  return events;
+}
+
+bool is_always_counted(std::uint16_t event) {
+  return event == silicon::arm64::kSwIncr || event == silicon::arm64::kChain;
+}
+
 Result<std::optional<LoadedRanges>> as_ranges(const FilterFile& file, const std::string& cpu) {
   const CpuModel* const wanted = silicon::arm64::find_cpu_model(cpu);
   std::optional<policy::RangeFilter> ranges = file.ranges;
@@ -180,14 +182,6 @@ Result<std::optional<LoadedRanges>> as_ranges(const FilterFile& file, const std:
                     file.name));
   }
   return LoadedRanges{file.name, model, std::move(*ranges)};
-}
-
-Result<void> only_x86(const FilterFile& file, const std::string& cpu, std::string_view command) {
-  if (!file.ranges && silicon::arm64::find_cpu_model(cpu) == nullptr) return {};
-  return fail(
-      fmt::format("event filter '{}': is for AArch64 guests, which `vpmu filter {}` cannot "
-                  "do; `vpmu filter explain` says what it does",
-                  file.name, command));
 }
 
 Result<Output> build_ranges(const LoadedRanges& loaded, const BuildOptions& options) {

@@ -6,7 +6,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cli/filter/build.hpp"
@@ -29,9 +28,13 @@ struct LoadedRanges {
 /// None: it is a filter of x86 guests. `cpu` is what --cpu says, or empty.
 Result<std::optional<LoadedRanges>> as_ranges(const policy::FilterFile& file,
                                               const std::string& cpu);
-/// An error if it is for AArch64 guests: what `command` does needs another kind of filter.
-Result<void> only_x86(const policy::FilterFile& file, const std::string& cpu,
-                      std::string_view command);
+/// What they make; an error names the file and the range that KVM refuses.
+Result<virt::arm64::EventFilter> valid_filter(const LoadedRanges& loaded);
+/// All events that have a name on the model, by number: SW_INCR and CHAIN too, which no filter
+/// keeps from counting.
+std::vector<std::uint16_t> named_events(const silicon::arm64::CpuModel& model);
+/// SW_INCR and CHAIN: whatever a filter says.
+bool is_always_counted(std::uint16_t event);
 
 Result<Output> build_ranges(const LoadedRanges& loaded, const BuildOptions& options);
 Result<Output> check_ranges(const LoadedRanges& loaded, bool json);

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "machine/kvm/kvm_system.hpp"
+#include "machine/kvm/kvm_vm.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/x86/cpu_model.hpp"
 
@@ -44,11 +45,9 @@ class KvmEventFilter {
   std::optional<silicon::x86::Vendor> vendor();
 
  private:
-  KvmEventFilter(KvmSystem& system, int kvm, int vm);
+  explicit KvmEventFilter(KvmVm vm);
 
-  KvmSystem* system_;
-  int kvm_;
-  int vm_;
+  KvmVm vm_;
   bool masked_events_ = false;
   std::byte* memory_ = nullptr;  ///< kMostBytes and a page that is not there
 };

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/filter/range_diff.hpp"
 #include "unit/cli/command_fixture.hpp"
 
 namespace vpmu::test {
@@ -113,13 +114,105 @@ TEST_F(FilterRanges, FiltersOfX86AreNoRanges) {
 }
 
 TEST_F(FilterRanges, CommandsThatMakeNoSenseSaySoInOneLine) {
-  for (const std::string& command :
-       {"filter diff " + file() + " " + file(), "filter test --kvm " + file(),
-        "filter check --vendor intel " + file()}) {
-    const auto said = vpmu(command);
-    EXPECT_EQ(said.status, 2) << command;
-    EXPECT_EQ(std::ranges::count(said.errors, '\n'), 1) << said.errors;
-  }
+  expect_bad_input("filter check --vendor intel " + file(), "");
+}
+
+// ---- diff ---------------------------------------------------------------------------------------
+
+TEST_F(FilterRanges, DiffShowsEveryEventAboutWhichTwoDiffer) {
+  const std::string other = "'" +
+                            write_text("other.toml",
+                                       "cpu = \"neoverse-n1\"\nranges = [\"deny 0x13-0x2f\", "
+                                       "\"allow INST_RETIRED\"]\n") +
+                            "'";
+  const auto same = vpmu("filter diff " + file() + " " + file());
+  EXPECT_EQ(same.status, 0) << same.errors;
+  EXPECT_EQ(same.output, "");
+  const auto said = vpmu("filter diff " + file() + " " + other);
+  EXPECT_EQ(said.status, 1) << said.errors;
+  expect_says(said.output, "A: " + path("ranges.toml") + "\nB: " + path("other.toml") + "\n\n");
+  expect_says(said.output,
+              "\nevent                                    number                 A        B\n");
+  expect_says(
+      said.output,
+      "\nBR_PRED                                  0x0012                 denied   allowed\n");
+  expect_says(
+      said.output,
+      "\n(no name)                                0x0030-0xffff          denied   allowed\n");
+  EXPECT_EQ(said.output.find("INST_RETIRED"), std::string::npos) << said.output;
+  // Both deny it.
+  EXPECT_EQ(said.output.find("BR_RETIRED"), std::string::npos) << said.output;
+}
+
+TEST_F(FilterRanges, DiffAsJsonHasTheSame) {
+  const std::string other =
+      "'" + write_text("other.toml", "cpu = \"neoverse-n1\"\nranges = [\"allow 0x08-0x12\"]\n") +
+      "'";
+  const auto said = vpmu("filter diff --json " + other + " " + file());
+  EXPECT_EQ(said.status, 1) << said.errors;
+  const auto json = nlohmann::json::parse(said.output);
+  EXPECT_EQ(json["filter_diff"], 1);
+  EXPECT_EQ(json["cpu"], "neoverse-n1");
+  EXPECT_EQ(json["same"], false);
+  ASSERT_EQ(json["events"].size(), 1u);
+  EXPECT_EQ(json["events"][0]["name"], "BR_PRED");
+  EXPECT_EQ(json["events"][0]["event"], 0x12);
+  EXPECT_EQ(json["events"][0]["a"], "allowed");
+  EXPECT_EQ(json["events"][0]["b"], "denied");
+  EXPECT_EQ(json["unnamed"], nlohmann::json::array());
+}
+
+TEST_F(FilterRanges, DiffTakesTheCpuOfWhicheverFileSaysIt) {
+  ASSERT_EQ(vpmu("filter build " + file() + " -o " + out("f.bin")).status, 0);
+  EXPECT_EQ(vpmu("filter diff " + file() + " " + out("f.bin")).status, 0);
+  EXPECT_EQ(vpmu("filter diff " + out("f.bin") + " " + file()).status, 0);
+  EXPECT_EQ(vpmu("filter diff --cpu cortex-a72 " + out("f.bin") + " " + out("f.bin")).status, 0);
+  expect_bad_input("filter diff " + out("f.bin") + " " + out("f.bin"), "give --cpu");
+  expect_bad_input("filter diff --cpu cortex-a72 " + out("f.bin") + " " + file(),
+                   "is for neoverse-n1, and --cpu says cortex-a72");
+  const std::string a72 = "'" + write_text("a72.toml", "cpu = \"cortex-a72\"\nranges = []\n") + "'";
+  expect_bad_input("filter diff " + file() + " " + a72,
+                   "a72.toml' for cortex-a72; give two filters for the same CPU");
+  const std::string x86 =
+      "'" + write_text("x86.toml", "cpu = \"icelake-server\"\ndefault = \"deny\"\n") + "'";
+  expect_bad_input("filter diff " + file() + " " + x86, "x86.toml': is no filter of ranges");
+  expect_bad_input("filter diff --cpu zen4 " + x86 + " " + file(),
+                   "x86.toml': is for x86 guests, and the other one for AArch64 guests");
+  expect_bad_input("filter diff " + file() + " " + out("missing"), "No such file");
+  const std::string beyond =
+      "'" + write_text("beyond.toml", "cpu = \"cortex-a72\"\nranges = [\"deny 0x3ff-0x400\"]\n") +
+      "'";
+  expect_bad_input("filter diff " + a72 + " " + beyond, "goes beyond the last event of cortex-a72");
+}
+
+TEST(RangeDifferences, EventsThatNoFilterKeepsAreNone) {
+  const auto& model = *silicon::arm64::find_cpu_model("neoverse-n1");
+  const virt::arm64::EventFilter everything{model.pmu.version};
+  virt::arm64::EventFilter nothing{model.pmu.version};
+  ASSERT_TRUE(nothing.set({.base_event = 0, .nevents = 0xffff, .action = 1}));
+  ASSERT_TRUE(nothing.set({.base_event = 0xffff, .nevents = 1, .action = 1}));
+  const auto found = cli::filter::differences(everything, nothing, model);
+  EXPECT_EQ(found.named.size(), model.events.size());
+  using Unnamed = cli::filter::RangeDifferences::Unnamed;
+  ASSERT_EQ(found.unnamed.size(), 2u);
+  EXPECT_EQ(found.unnamed[0], (Unnamed{0x01, 0x1d, true}));
+  EXPECT_EQ(found.unnamed[1], (Unnamed{0x1f, 0xffff, true}));
+}
+
+// ---- test ---------------------------------------------------------------------------------------
+
+TEST_F(FilterRanges, TestOnAKernelNeedsOneOfAnAArch64Host) {
+  // Whatever this host is, it is none.
+  const std::string needs =
+      "is for AArch64 guests, and the KVM of an AArch64 host has to be asked: ";
+#ifndef __aarch64__
+  expect_bad_input("filter test --kvm " + file(), "ranges.toml': " + needs);
+  ASSERT_EQ(vpmu("filter build " + file() + " -o " + out("f.bin")).status, 0);
+  expect_bad_input("filter test --kvm --cpu cortex-a72 " + out("f.bin"), "f.bin': " + needs);
+#endif
+  expect_bad_input("filter test --kvm --cpu zen4 " + file(),
+                   "--cpu: CPU 'zen4' is no AArch64 model; give one of: ");
+  expect_bad_input("filter test --kvm --cpu cortex-a72 " + file(), "is for neoverse-n1");
 }
 
 TEST_F(FilterRanges, EventsOfAModelAreListed) {
