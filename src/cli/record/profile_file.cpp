@@ -91,6 +91,8 @@ Result<void> check_output(const RecordOptions& options, const GuestOptions& gues
 
 Result<ProfileDescription> describe_profile(const RecordOptions& options, const GuestRun& run,
                                             std::vector<std::string> command_line) {
+  auto symbols = kallsyms(options);
+  if (!symbols) return tl::unexpected(symbols.error());
   ProfileDescription description;
   perf_data::WriterConfig& config = description.config;
   const machine::GuestMachine& machine = run.machine();
@@ -108,12 +110,11 @@ Result<ProfileDescription> describe_profile(const RecordOptions& options, const 
   config.host_cpus = machine.host_activity().cpus();
   if (const auto image = profile::read_elf_image(path)) {
     config.mappings = mappings(*image, path);
-  } else {
+  } else if (symbols->empty()) {
     description.remarks.push_back(
-        fmt::format("the profile has no symbols: {}", image.error().message));
+        fmt::format("the profile has no symbols: {}, or its symbols with --guest-kallsyms",
+                    image.error().message));
   }
-  auto symbols = kallsyms(options);
-  if (!symbols) return tl::unexpected(symbols.error());
   config.kallsyms = std::move(*symbols);
   return description;
 }

@@ -8,6 +8,7 @@ skipped, and the program ends with status 77.
 import argparse
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import kernel
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = 600
+SYMBOL = re.compile("[0-9a-f]{16} . ")
 CHECKS_PER_CPU = 7
 CHECKS_OF_COUNTING = 3
 CHECKS_OF_PROCESSES = 15
@@ -27,7 +29,7 @@ arguments = None
 
 def image():
     chosen = os.environ.get("VPMU_LINUX_IMAGE")
-    return pathlib.Path(chosen) if chosen else kernel.fetched_image(arguments.folder)
+    return pathlib.Path(chosen).resolve() if chosen else kernel.fetched_image(arguments.folder)
 
 
 def compile_init(folder):
@@ -92,6 +94,34 @@ class BootTest(unittest.TestCase):
             reports.append((self.folder / name).read_bytes())
         self.assertEqual(*reports)
 
+    def symbols_of_the_kernel(self):
+        console = self.boot(init="kallsyms").stdout.replace("\r", "")
+        symbols = self.folder / "kallsyms"
+        symbols.write_text("".join(f"{line}\n" for line in console.splitlines() if SYMBOL.match(line)))
+        return symbols
+
+    def test_counted_from_outside_it_does_the_same(self):
+        alone = self.boot()
+        counted = self.boot("-e", "instructions:u,instructions:k,br_retired", "-x", ",", "-o", "counts",
+                            command="stat")
+        self.assertEqual(alone.stdout, counted.stdout)
+        rows = [line.split(",") for line in (self.folder / "counts").read_text().splitlines()]
+        counts = {row[2]: int(row[0]) for row in rows if len(row) > 2}
+        retired = int(re.search(r"([0-9,]+) instructions", alone.stderr)[1].replace(",", ""))
+        self.assertEqual(counts["instructions:u"] + counts["instructions:k"], retired)
+        self.assertGreater(counts["br_retired"], retired // 100)
+
+    def test_recorded_from_outside_its_functions_have_names(self):
+        symbols = self.symbols_of_the_kernel()
+        self.boot("-e", "instructions:k", "-c", "100003", "-g", "--guest-kallsyms", str(symbols), "-o", "profile",
+                  command="record")
+        folded = subprocess.run([arguments.vpmu, "export", "--format", "folded", "profile"], capture_output=True,
+                                text=True, check=True, cwd=self.folder).stdout
+        self.assertIn("kernel_init", folded)
+        stacks = folded.splitlines()
+        unnamed = [stack for stack in stacks if "unknown" in stack or ";0x" in stack]
+        self.assertLess(len(unnamed), len(stacks) // 10)
+
 
 def main():
     global arguments
@@ -101,6 +131,7 @@ def main():
     parser.add_argument("--compiler", default="aarch64-linux-gnu-gcc")
     arguments, rest = parser.parse_known_args()
     arguments.vpmu = os.path.abspath(arguments.vpmu)
+    arguments.folder = os.path.abspath(arguments.folder)
     program = unittest.main(argv=[sys.argv[0], *rest], exit=False)
     skipped = program.result.skipped and program.result.wasSuccessful()
     sys.exit(77 if skipped else not program.result.wasSuccessful())

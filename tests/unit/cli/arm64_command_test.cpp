@@ -3,6 +3,7 @@
 // `vpmu run` of AArch64 guests, as a process: what it refuses, and event filters.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -191,6 +192,28 @@ TEST_F(Arm64CommandTest, BadFiltersAreOneLineAndStatus2) {
   const std::string beyond = write("beyond", {0, 4, 1, 0, 1, 0, 0, 0});  // 0x400 of 10 bits
   expect_bad_input(run + beyond + "' --cpu cortex-a72", "goes beyond the last event of cortex-a72");
   EXPECT_EQ(vpmu(run + beyond + "'").status, 1);
+}
+
+/// An Image has no symbols; the guest's own are as good.
+TEST_F(Arm64CommandTest, RecordingOfALinuxImageSaysThatItHasNoSymbolsUnlessTheyAreGiven) {
+  // SYSTEM_OFF of PSCI by HVC, behind the header.
+  const Code code{0x10, 0x00, 0x00, 0x14};
+  const Code off{0x00, 0x01, 0x80, 0xd2, 0x00, 0x80, 0xb0, 0xf2, 0x02, 0x00, 0x00, 0xd4};
+  FileBytes image = linux_image(0, 4096, 0b10);
+  std::copy(code.begin(), code.end(), image.begin());
+  std::copy(off.begin(), off.end(), image.begin() + 64);
+  const std::string line =
+      "record '" + write("Image", image) + "' -e instructions -c 1 -o '" + path("profile") + "' ";
+  const Result without = vpmu(line);
+  EXPECT_EQ(without.status, 0) << without.errors;
+  EXPECT_NE(without.errors.find("no symbols: image '"), std::string::npos) << without.errors;
+  EXPECT_NE(without.errors.find("or its symbols with --guest-kallsyms"), std::string::npos)
+      << without.errors;
+
+  const std::string kallsyms = write_text("kallsyms", "0000000040000000 T _text\n");
+  const Result with = vpmu(line + "--guest-kallsyms '" + kallsyms + "'");
+  EXPECT_EQ(with.status, 0) << with.errors;
+  EXPECT_EQ(with.errors.find("no symbols"), std::string::npos) << with.errors;
 }
 
 }  // namespace
