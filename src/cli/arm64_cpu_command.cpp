@@ -25,6 +25,10 @@ std::string revision(const CpuModel& model) {
   return fmt::format("r{}p{}", model.midr >> 20 & 0xf, model.midr & 0xf);
 }
 
+const char* vendor(const CpuModel& model) {
+  return model.implementer() == silicon::arm64::Implementer::kArm ? "Arm" : "none";
+}
+
 bool has_chain(const CpuModel& model) {
   return model.pmu.version < silicon::arm64::kPmuV3p5;
 }
@@ -33,7 +37,7 @@ bool has_chain(const CpuModel& model) {
 
 CpuLine list_line(const CpuModel& model) {
   return {.name = std::string{model.name},
-          .vendor = "Arm",
+          .vendor = vendor(model),
           .identity = fmt::format("{:#x}/{}", part(model), revision(model)),
           .hz = model.hz,
           .pmu = silicon::arm64::pmu_version_name(model.pmu.version),
@@ -45,8 +49,8 @@ std::string show_cpu(const CpuModel& model) {
   std::string text;
   const auto out = std::back_inserter(text);
   fmt::format_to(out, "{}\n", model.name);
-  fmt::format_to(out, "  identity         Arm, part {:#x}, revision {}, MIDR_EL1 {:#010x}\n",
-                 part(model), revision(model), model.midr);
+  fmt::format_to(out, "  identity         {}, part {:#x}, revision {}, MIDR_EL1 {:#010x}\n",
+                 vendor(model), part(model), revision(model), model.midr);
   fmt::format_to(out, "  clock            {} GHz, generic counter {} MHz\n",
                  gigahertz_text(model.hz), model.counter_hz / 1'000'000);
   fmt::format_to(out, "  PMU              {}, ID_AA64DFR0_EL1.PMUVer {}\n",

@@ -71,8 +71,9 @@ Machine::~Machine() {
 }
 
 boot::DeviceTreeBoard Machine::tree_board() const {
+  const bool real = config_.model->implementer() == silicon::arm64::Implementer::kArm;
   return {.vcpus = config_.vcpus,
-          .cpu = "arm," + std::string{config_.model->name},
+          .cpu = real ? "arm," + std::string{config_.model->name} : "arm,armv8",
           .pmu = pmu_config_.version != 0};
 }
 

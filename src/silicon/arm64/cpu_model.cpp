@@ -6,7 +6,7 @@
 namespace vpmu::silicon::arm64 {
 
 std::span<const CpuModel* const> cpu_models() {
-  static constexpr const CpuModel* kModels[] = {&kCortexA72, &kNeoverseN1, &kNeoverseV1};
+  static constexpr const CpuModel* kModels[] = {&kArmv8_5, &kCortexA72, &kNeoverseN1, &kNeoverseV1};
   return kModels;
 }
 

@@ -34,8 +34,8 @@ TEST_F(Arm64CommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
       {"--pv-perf on", "--pv-perf: is for x86 guests, and this one is for arm64; leave it out"},
       {"--pv-perf-raw any", "--pv-perf-raw: is for x86 guests"},
       {"--host-cpu zen4",
-       "--host-cpu 'zen4': is none of the CPU models of an arm64 guest; give one of cortex-a72, "
-       "neoverse-n1, neoverse-v1"},
+       "--host-cpu 'zen4': is none of the CPU models of an arm64 guest; give one of armv8.5, "
+       "cortex-a72, neoverse-n1, neoverse-v1"},
       {"--host-cpu cortex-a72",
        "a guest of neoverse-n1 with a PMU cannot run on a host of cortex-a72: give --pmu off, and "
        "count from outside"},
@@ -53,7 +53,7 @@ TEST_F(Arm64CommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
       {"--save-at 500=any", "--save-at: arm64 guests cannot be saved to a file yet; leave it out"},
       {"--cpu icelake-server",
        "--cpu 'icelake-server': is none of the CPU models of an arm64 "
-       "guest; give one of cortex-a72, neoverse-n1, neoverse-v1"},
+       "guest; give one of armv8.5, cortex-a72, neoverse-n1, neoverse-v1"},
       {"--cpu ''", "--cpu '': is none of the CPU models"},
       {"--mem much", "--mem: "},
       {"--pmu gp=2", "--pmu: 'gp' is none of on, off, version, counters"},

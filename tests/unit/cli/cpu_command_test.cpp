@@ -63,6 +63,7 @@ TEST(CpuCommand, ListSaysWhatTheModelsHave) {
        {"Intel", "0x6/0x6a", "2.00", "version 5", "8 + 4 fixed", "48 KiB", "1.25 MiB", "48 MiB"}},
       {"skylake-server", {"Intel", "0x6/0x55", "2.10", "version 4", "8 + 3 fixed", "22 MiB"}},
       {"neoverse-n1", {"Arm", "0xd0c/r3p1", "3.00", "PMUv3.1", "6 + cycles", "64 KiB", "32 MiB"}},
+      {"armv8.5", {"none", "0x850/r0p0", "2.00", "PMUv3.5", "8 + cycles", "64 KiB", "16 MiB"}},
       {"cortex-a72", {"Arm", "0xd08/r0p3", "2.00", "PMUv3 ", "6 + cycles", "32 KiB", "8 MiB"}},
       {"zen2", {"AMD", "0x17/0x31", "3.00", "core", "6", "32 KiB", "512 KiB", "16 MiB"}},
       {"zen4", {"AMD", "0x19/0x11", "2.70", "PerfMonV2", "6", "1 MiB", "32 MiB"}},
@@ -166,6 +167,10 @@ TEST(CpuCommand, ShowsWhatAnAarch64ModelHas) {
   EXPECT_TRUE(has(n1, "3.00 GHz, generic counter 25 MHz\n"));
   EXPECT_TRUE(has(n1, "PMUv3.1, ID_AA64DFR0_EL1.PMUVer 4\n"));
   EXPECT_TRUE(has(n1, "6 of 32 bits (pairs of 64 by CHAIN), and the cycle counter of 64\n"));
+  const std::string wide = show_cpu(*silicon::arm64::find_cpu_model("armv8.5"));
+  EXPECT_TRUE(has(wide, "none, part 0x850, revision r0p0, MIDR_EL1 0x000f8500\n"));
+  EXPECT_TRUE(has(wide, "PMUv3.5, ID_AA64DFR0_EL1.PMUVer 6\n"));
+  EXPECT_TRUE(has(wide, "8 of 64 bits, and the cycle counter of 64\n"));
 }
 
 TEST(CpuCommand, EventsOfAnAarch64ModelHaveEveryRow) {
@@ -191,9 +196,10 @@ TEST(CpuCommand, UnknownModelIsAnErrorThatListsTheKnown) {
 }
 
 TEST(CpuCommand, NameOfNoModelListsThoseOfBothArchitectures) {
-  EXPECT_EQ(no_cpu_model("z80").message,
-            "CPU model 'z80' is not known; give one of: haswell-server, icelake-server, "
-            "sapphire-rapids, skylake-server, zen2, zen4, cortex-a72, neoverse-n1, neoverse-v1");
+  EXPECT_EQ(
+      no_cpu_model("z80").message,
+      "CPU model 'z80' is not known; give one of: haswell-server, icelake-server, "
+      "sapphire-rapids, skylake-server, zen2, zen4, armv8.5, cortex-a72, neoverse-n1, neoverse-v1");
 }
 
 }  // namespace

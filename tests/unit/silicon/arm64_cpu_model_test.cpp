@@ -27,23 +27,25 @@ TEST(Arm64CpuModel, ModelsAreSortedByName) {
 
 struct Facts {
   const char* model;
+  Implementer implementer;
   std::uint32_t part;
   unsigned pmu_version, event_counters, slots;
 };
-// The cores' technical reference manuals: MIDR_EL1, ID_AA64DFR0_EL1, PMCR_EL0.
+// Of real cores, their technical reference manuals: MIDR_EL1, ID_AA64DFR0_EL1, PMCR_EL0.
 constexpr Facts kFacts[] = {
-    {"cortex-a72", 0xd08, 1, 6, 3},
-    {"neoverse-n1", 0xd0c, 4, 6, 4},
-    {"neoverse-v1", 0xd40, 5, 6, 8},
+    {"armv8.5", Implementer::kSoftware, 0x850, 6, 8, 4},
+    {"cortex-a72", Implementer::kArm, 0xd08, 1, 6, 3},
+    {"neoverse-n1", Implementer::kArm, 0xd0c, 4, 6, 4},
+    {"neoverse-v1", Implementer::kArm, 0xd40, 5, 6, 8},
 };
 
 TEST(Arm64CpuModel, EveryModelIsTheCoreOfItsManual) {
-  constexpr std::uint32_t kArm = 0x41, kCpuidScheme = 0xf;
+  constexpr std::uint32_t kCpuidScheme = 0xf;
   ASSERT_EQ(cpu_models().size(), std::size(kFacts));
   for (const Facts& facts : kFacts) {
     const CpuModel* model = find_cpu_model(facts.model);
     ASSERT_NE(model, nullptr) << facts.model;
-    EXPECT_EQ(model->midr >> 24, kArm) << facts.model;
+    EXPECT_EQ(model->implementer(), facts.implementer) << facts.model;
     EXPECT_EQ(model->midr >> 16 & 0xf, kCpuidScheme) << facts.model;
     EXPECT_EQ(model->midr >> 4 & 0xfff, facts.part) << facts.model;
     EXPECT_EQ(model->pmu.version, facts.pmu_version) << facts.model;

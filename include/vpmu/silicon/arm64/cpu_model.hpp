@@ -4,7 +4,8 @@
 // is one file in src/silicon/arm64/models and a line in cpu_model.cpp.
 //
 // The identification registers offer what the machine executes, no more: a model is a real core's
-// identity and PMU with that instruction set.
+// identity and PMU with that instruction set; one whose MIDR_EL1 names no implementer is no real
+// core.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,9 @@ struct PmuModel {
   std::uint8_t event_counters = 0;  ///< PMCR_EL0.N; the cycle counter is one more
 };
 
+/// MIDR_EL1.Implementer: who made the core. 0 is left to software.
+enum class Implementer : std::uint8_t { kSoftware = 0, kArm = 0x41 };
+
 struct CpuModel {
   std::string_view name;  ///< as on the command line
   std::uint32_t midr;     ///< MIDR_EL1
@@ -32,6 +36,8 @@ struct CpuModel {
   std::span<const EventRow> events;  ///< sorted by number
   MemoryHierarchy memory{};          ///< what silicon/memory_model.hpp models
   std::uint8_t slots_per_cycle = 1;  ///< operations dispatched per cycle
+
+  [[nodiscard]] Implementer implementer() const { return static_cast<Implementer>(midr >> 24); }
 };
 
 /// All models, sorted by name. Static storage.

@@ -21,6 +21,8 @@ inline constexpr char kDataOnly[] =
     "data only: instruction fetches, prefetches and write-backs are not modelled";
 inline constexpr char kOwnershipToo[] = "lines fetched for stores are counted too";
 inline constexpr char kRetiredOnly[] = "counts what retires: nothing is speculated";
+inline constexpr char kOneEach[] = "an instruction is one operation";
+inline constexpr char kAllAtBackend[] = "every slot that no instruction retired through";
 inline constexpr char kPredictor[] = "mispredicted by the modelled predictor";
 
 /// Every modelled core's.
@@ -68,6 +70,16 @@ inline constexpr std::array kOnNeoverse{
     EventRow{0x4f, "L1D_TLB_WR", RawEvent::kStores, kAccesses, kRecommendedEvents},
     EventRow{0x5c, "L2D_TLB_REFILL_RD", RawEvent::kDtlbLoadWalks, kDataOnly, kRecommendedEvents},
     EventRow{0x5d, "L2D_TLB_REFILL_WR", RawEvent::kDtlbStoreWalks, kDataOnly, kRecommendedEvents},
+};
+
+/// Of Armv8.4, which Neoverse V1 has.
+inline constexpr std::array kOfArmv8_4{
+    EventRow{0x39, "L1D_CACHE_LMISS_RD", RawEvent::kL1dLoadMisses, kAccesses, kCommonEvents},
+    EventRow{0x3a, "OP_RETIRED", RawEvent::kInstructions, kOneEach, kCommonEvents},
+    EventRow{0x3b, "OP_SPEC", RawEvent::kInstructions, kOneEach, kCommonEvents},
+    EventRow{0x3d, "STALL_SLOT_BACKEND", RawEvent::kBackendBoundSlots, kAllAtBackend,
+             kCommonEvents},
+    EventRow{0x3f, "STALL_SLOT", RawEvent::kBackendBoundSlots, kAllAtBackend, kCommonEvents},
 };
 
 /// One table of these parts, sorted by number.

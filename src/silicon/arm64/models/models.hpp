@@ -7,6 +7,7 @@
 
 namespace vpmu::silicon::arm64 {
 
+extern const CpuModel kArmv8_5;
 extern const CpuModel kCortexA72;
 extern const CpuModel kNeoverseN1;
 extern const CpuModel kNeoverseV1;

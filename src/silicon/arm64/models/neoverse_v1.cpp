@@ -8,19 +8,7 @@
 namespace vpmu::silicon::arm64 {
 namespace {
 
-constexpr char kOneEach[] = "an instruction is one operation";
-
-constexpr char kAllAtBackend[] = "every slot that no instruction retired through";
-
-constexpr std::array kOnV1{
-    EventRow{0x39, "L1D_CACHE_LMISS_RD", RawEvent::kL1dLoadMisses, kAccesses, kCommonEvents},
-    EventRow{0x3a, "OP_RETIRED", RawEvent::kInstructions, kOneEach, kCommonEvents},
-    EventRow{0x3b, "OP_SPEC", RawEvent::kInstructions, kOneEach, kCommonEvents},
-    EventRow{0x3d, "STALL_SLOT_BACKEND", RawEvent::kBackendBoundSlots, kAllAtBackend,
-             kCommonEvents},
-    EventRow{0x3f, "STALL_SLOT", RawEvent::kBackendBoundSlots, kAllAtBackend, kCommonEvents},
-};
-constexpr auto kEvents = join(kOnEveryCore, kOnNeoverse, kOnV1);
+constexpr auto kEvents = join(kOnEveryCore, kOnNeoverse, kOfArmv8_4);
 
 }  // namespace
 
