@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "machine/arm64/emulate.hpp"
 
+#include <array>
+
 #include "machine/arm64/exceptions.hpp"
 #include "machine/arm64/instruction.hpp"
+#include "machine/arm64/instruction_kinds.hpp"
+#include "machine/arm64/memory_operand.hpp"
 #include "machine/arm64/system_instructions.hpp"
 #include "machine/arm64/system_registers.hpp"
 
 namespace vpmu::machine::arm64 {
 
 namespace {
-
-constexpr std::uint64_t kInstructionBytes = 4;
 
 bool at_el0(const CpuParts& cpu) {
   return cpu.core.el == ExceptionLevel::kEl0;
@@ -197,6 +199,36 @@ Emulated access_unprivileged(CpuParts& cpu, Instruction instruction) {
   return next(cpu, {.loaded = true});
 }
 
+/// LDR to LDRSW, LDAR and its kin, LDP and LDPSW, where a target is register 31.
+Emulated load_and_discard(CpuParts& cpu, Instruction instruction) {
+  constexpr unsigned kStackPointer = 31, kPair = 5;
+  const auto operand = memory_operand(instruction.word, cpu.registers);
+  const auto base = written_back(instruction.word, cpu.registers);
+  const bool pair = instruction.bits(29, 27) == kPair;
+  const unsigned count = pair ? 2 : 1, bytes = operand->bytes / count;
+  if (instruction.rn() == kStackPointer && stack_misaligned(cpu.core, cpu.registers.sp())) {
+    return raise(cpu, exceptions::sp_alignment(cpu.registers.pc()));
+  }
+  const auto failed = [&cpu](const Fault& fault) {
+    return raise(cpu, exceptions::abort(cpu.registers.pc(), fault));
+  };
+  if (must_be_aligned(instruction.word) && operand->address % bytes != 0) {
+    return failed(alignment_fault(operand->address, MemoryUse::kRead));
+  }
+  const bool sign_extends = pair && instruction.bits(31, 30) == 1;
+  std::array<std::uint64_t, 2> values{};
+  for (unsigned n = 0; n < count; ++n) {
+    const auto value = cpu.data.read(operand->address + n * bytes, bytes, cpu.core.el);
+    if (!value) return failed(value.error());
+    const std::int64_t word = static_cast<std::int32_t>(*value);
+    values[n] = sign_extends ? static_cast<std::uint64_t>(word) : *value;
+  }
+  if (base) cpu.registers.write_base(instruction.rn(), *base);
+  cpu.registers.write(instruction.rt(), values[0]);
+  if (pair) cpu.registers.write(instruction.bits(14, 10), values[1]);
+  return next(cpu, {.loaded = true});
+}
+
 /// MRS and MSR of FPCR and FPSR.
 bool is_fp_status(std::uint32_t word) {
   constexpr std::uint32_t kMask = 0xffdf'ffc0, kFpStatus = 0xd51b'4400;
@@ -216,6 +248,7 @@ Emulated emulate(CpuParts& cpu, std::uint32_t word) {
   if (instruction.matches(0xffc0'0000, 0xd500'0000)) return run_system(cpu, instruction);
   if (word == kEret) return return_from_exception(cpu);
   if (is_unprivileged_access(word)) return access_unprivileged(cpu, instruction);
+  if (discards_load(word)) return load_and_discard(cpu, instruction);
   return undefined(cpu);
 }
 
@@ -227,6 +260,14 @@ bool uses_fp(std::uint32_t word) {
 
 bool is_unprivileged_access(std::uint32_t word) {
   return (word & 0x3f20'0c00) == 0x3800'0800;
+}
+
+bool discards_load(std::uint32_t word) {
+  constexpr std::uint32_t kVector = 1U << 26, kZero = 31, kNotExclusive = 1U << 23;
+  if (!memory_kind(word).load || (word & kVector) != 0) return false;
+  if (must_be_aligned(word) && (word & kNotExclusive) == 0) return false;
+  const bool pair = (word >> 27 & 7) == 5;
+  return (word & kZero) == kZero || (pair && (word >> 10 & kZero) == kZero);
 }
 
 }  // namespace vpmu::machine::arm64

@@ -69,7 +69,7 @@ struct Emulated {
   bool retired = true;     ///< otherwise it raised an exception, which has been taken
   bool exception = false;  ///< an exception has been taken (SVC: retired, too)
   bool exception_return = false;
-  /// Data accesses that it made: LDTR, STTR, DC ZVA.
+  /// Data accesses that it made: LDTR, STTR, DC ZVA, loads to XZR.
   bool loaded = false;
   bool stored = false;
 
@@ -86,5 +86,9 @@ Emulated emulate(CpuParts& cpu, std::uint32_t word);
 /// True for loads and stores with EL0's rights (LDTR, STTR and their kin), which an engine leaves
 /// to emulate() at EL1.
 [[nodiscard]] bool is_unprivileged_access(std::uint32_t word);
+
+/// True for loads of which nobody wants the value, or one of a pair: to XZR or WZR. An engine that
+/// drops what has no use leaves them to emulate(), since they may fault, and devices notice.
+[[nodiscard]] bool discards_load(std::uint32_t word);
 
 }  // namespace vpmu::machine::arm64

@@ -194,6 +194,11 @@ MemoryKind memory_kind(std::uint32_t word) {
       return !vector && prefetch_size ? MemoryKind{} : kLoad;
     case 3: {  // one register
       const std::uint32_t opc = bits(word, 23, 22);
+      const bool atomic = !bit(word, 24) && bit(word, 21) && bits(word, 11, 10) == 0;
+      if (atomic && !vector) {
+        const bool loads_only = bits(word, 15, 12) == 0xc;  // LDAPR
+        return loads_only ? kLoad : MemoryKind{.load = true, .store = true};
+      }
       if (vector) return (opc & 1) != 0 ? kLoad : kStore;
       if (opc == 0) return kStore;
       return opc == 2 && prefetch_size ? MemoryKind{} : kLoad;

@@ -102,6 +102,8 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
     stop = Stop::kAccess;
     jit.HaltExecution(HaltReason::MemoryAbort);
   }
+  /// An access of the same instruction is not done: what the client said of that one stays.
+  [[nodiscard]] bool stopped_at_access() const { return stop == Stop::kAccess; }
   /// Of the callback that it is called by.
   [[gnu::always_inline]] static AccessSites::Site site() {
     return reinterpret_cast<AccessSites::Site>(__builtin_return_address(0));
@@ -223,6 +225,8 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
 // ---- Compiling ----------------------------------------------------------------------------------
 
 Jit::Private::Compiled Jit::Private::compiled(std::uint32_t word) {
+  // dynarmic leaves out loads that nobody uses.
+  if (discards_load(word)) return {kUndefinedWord, true};
   switch (handling_of(word)) {
     case Handling::kPlain: return {word, false};
     case Handling::kBranch: return {word, true};
@@ -324,7 +328,7 @@ bool Jit::Private::read_elsewhere(const Access& access, void* to) {
     std::memcpy(to, restoring, access.bytes);
     return true;
   }
-  if (!goes_on(access)) return false;
+  if (stopped_at_access() || !goes_on(access)) return false;
   if (const std::uint8_t* host = tlb->readable_anyhow(access.address, access.bytes)) {
     std::memcpy(to, host, access.bytes);
     return true;
@@ -333,7 +337,7 @@ bool Jit::Private::read_elsewhere(const Access& access, void* to) {
 }
 
 bool Jit::Private::write_elsewhere(const Access& access, const void* from) {
-  if (!goes_on(access)) return false;
+  if (stopped_at_access() || !goes_on(access)) return false;
   if (std::uint8_t* host = tlb->writable_anyhow(access.address, access.bytes)) {
     std::memcpy(host, from, access.bytes);
     return true;
