@@ -57,20 +57,33 @@ void add_verdict(const FilterVerdict& verdict, Json& json) {
   json["reason"] = verdict.range ? "range" : "default";
 }
 
+/// Of those by that filter.
 template <class Function>
-void for_each_denial(const Machine& machine, Function function) {
+void for_each_denial(const Machine& machine, const GuestFilter& filter, Function function) {
   for (const auto& vcpu : machine.vcpus()) {
     for (const CounterLog::Trouble& trouble : vcpu->counter_log().troubles()) {
-      if (trouble.status == CounterStatus::kDenied) function(*vcpu, trouble);
+      if (trouble.status == CounterStatus::kDenied && trouble.filter == filter.number) {
+        function(*vcpu, trouble);
+      }
     }
   }
 }
 
+/// The filter that was in force then; null: there was none, or it is forgotten.
+const GuestFilter* filter_at(const CounterLog::Trouble& trouble, const Machine& machine) {
+  const auto past = machine.past_filters();
+  const auto found = std::ranges::find(past, trouble.filter, &GuestFilter::number);
+  if (found != past.end()) return &*found;
+  const auto& now = machine.event_filter();
+  return now && now->number == trouble.filter ? &*now : nullptr;
+}
+
 /// By the range that decided; what none did comes last.
-Json denied_by(const Machine& machine, const EventFilter& filter) {
+Json denied_by(const Machine& machine, const GuestFilter& given) {
+  const EventFilter& filter = *given.filter;
   std::map<std::size_t, std::uint64_t> counts;
   const std::size_t no_range = filter.ranges().size();
-  for_each_denial(machine, [&](const auto& /*vcpu*/, const CounterLog::Trouble& trouble) {
+  for_each_denial(machine, given, [&](const auto& /*vcpu*/, const CounterLog::Trouble& trouble) {
     counts[filter.explain(trouble.event).range.value_or(no_range)] += trouble.count;
   });
   Json json = Json::array();
@@ -88,13 +101,13 @@ Json denied_by(const Machine& machine, const EventFilter& filter) {
 }
 
 Json filter_row(const GuestFilter& given, const Machine& machine) {
-  Json json{{"file", given.name}, {"since_instruction", 0}, {"default", nullptr}};
+  Json json{{"file", given.name}, {"since_instruction", given.since}, {"default", nullptr}};
   if (!given.filter) return json;
   json["default"] = given.filter->default_admits() ? "allow" : "deny";
   json["ranges"] = given.filter->ranges().size();
   std::uint64_t denied = 0;
   Json denials = Json::array();
-  for_each_denial(machine, [&](const auto& vcpu, const CounterLog::Trouble& trouble) {
+  for_each_denial(machine, given, [&](const auto& vcpu, const CounterLog::Trouble& trouble) {
     denied += trouble.count;
     Json one{{"vcpu", vcpu.index()}};
     one.update(counter_and_event(trouble.counter, trouble.event, *machine.config().model));
@@ -103,24 +116,24 @@ Json filter_row(const GuestFilter& given, const Machine& machine) {
     denials.push_back(std::move(one));
   });
   json["denied"] = denied;
-  json["denied_by"] = denied_by(machine, *given.filter);
+  json["denied_by"] = denied_by(machine, given);
   json["denials"] = std::move(denials);
   return json;
 }
 
 std::string reason(const CounterLog::Trouble& trouble, const Machine& machine) {
-  const EventFilter* filter = filter_of(machine);
-  if (trouble.status != CounterStatus::kDenied || filter == nullptr) {
+  const GuestFilter* const filter = filter_at(trouble, machine);
+  if (trouble.status != CounterStatus::kDenied || filter == nullptr || !filter->filter) {
     return standing_still(trouble.status, machine.config().model->name);
   }
-  const FilterVerdict verdict = filter->explain(trouble.event);
-  const std::string& name = machine.event_filter()->name;
+  const FilterVerdict verdict = filter->filter->explain(trouble.event);
+  const std::string& name = filter->name;
   if (verdict.range)
     return fmt::format("is denied by range {} of filter '{}'", *verdict.range, name);
   return fmt::format("is in no range of filter '{}'", name);
 }
 
-/// The same of another counter.
+/// The same of another counter, or under another filter.
 bool said_before(std::span<const CounterLog::Trouble> troubles, std::size_t n) {
   return std::ranges::any_of(troubles.first(n), [&](const CounterLog::Trouble& each) {
     return each.status == troubles[n].status && each.event == troubles[n].event;
@@ -161,6 +174,9 @@ Json counters_not_counting(const machine::arm64::Vcpu& vcpu, const Machine& mach
 
 Json event_filters(const Machine& machine) {
   Json json = Json::array();
+  for (const GuestFilter& past : machine.past_filters()) {
+    json.push_back(filter_row(past, machine));
+  }
   if (machine.event_filter()) json.push_back(filter_row(*machine.event_filter(), machine));
   return json;
 }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/filter_option.hpp"
 #include "policy/filter_file.hpp"
 #include "policy/range_filter.hpp"
 
@@ -55,18 +56,20 @@ Result<GuestFilter> load_arm64_filter(const std::string& file,
   return GuestFilter{file, std::move(built.filter)};
 }
 
-Result<void> apply_arm64_filter_option(const GuestOptions& options,
-                                       machine::arm64::Machine& machine) {
-  if (!options.given("--filter")) return {};
-  if (machine.pmu_config().version == 0) {
-    return fail(
-        "--filter: the guest has no PMU (--pmu off), and so nothing to filter; leave out one of "
-        "the two");
+Result<void> apply_filter_options(const GuestOptions& options, machine::arm64::Machine& machine,
+                                  std::vector<Stop>& stops) {
+  const std::string option = filter_option_given(options);
+  if (!option.empty() && machine.pmu_config().version == 0) {
+    return fail(fmt::format(
+        "{}: the guest has no PMU (--pmu off), and so nothing to filter; leave out one of the two",
+        option));
   }
-  auto filter = load_arm64_filter(options.filter, *machine.config().model);
-  if (!filter) return tl::unexpected(filter.error());
-  machine.set_event_filter(std::move(*filter));
-  return {};
+  const LoadFilter load = [&machine](const std::string& file) -> Result<std::function<void()>> {
+    auto filter = load_arm64_filter(file, *machine.config().model);
+    if (!filter) return tl::unexpected(filter.error());
+    return [&machine, filter = std::move(*filter)] { machine.set_event_filter(filter); };
+  };
+  return apply_filter_options(options, machine, load, stops);
 }
 
 }  // namespace vpmu::cli

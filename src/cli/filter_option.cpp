@@ -30,27 +30,26 @@ Result<void> check_policy(const policy::FilterFile& file, const silicon::x86::Cp
 }
 
 Result<void> check_pmu(const GuestOptions& options, const machine::Machine& machine) {
-  if (machine.pmu_config().version != 0 || machine.config().pv_perf) return {};
+  const std::string option = filter_option_given(options);
+  if (option.empty() || machine.pmu_config().version != 0 || machine.config().pv_perf) return {};
   return fail(
       fmt::format("{}: the guest has no PMU (--pmu off), and so nothing to filter; leave out one "
                   "of the two, or give --pv-perf on",
-                  options.given(kFilter) ? kFilter : kFilterAt));
+                  option));
 }
 
 /// The stops that --filter-at asks for.
-Result<std::vector<Stop>> filter_stops(const GuestOptions& options, machine::Machine& machine) {
+Result<std::vector<Stop>> filter_stops(const GuestOptions& options, const LoadFilter& load) {
   std::vector<Stop> stops;
   for (const std::string& value : options.filter_at) {
     const auto point = parse_instructions_and_file(kFilterAt, value, "filter.json");
     if (!point) return tl::unexpected(point.error());
-    auto filter = load_filter(point->file, machine.config().host());
-    if (!filter) return tl::unexpected(filter.error());
-    // A function must be copyable, and a filter is not.
-    auto shared = std::make_shared<std::unique_ptr<const EventFilter>>(std::move(*filter));
+    auto give = load(point->file);
+    if (!give) return tl::unexpected(give.error());
     stops.push_back({.instructions = point->instructions,
                      .option = fmt::format("{} {}", kFilterAt, value),
-                     .action = [&machine, shared, file = point->file] {
-                       machine.set_event_filter(std::move(*shared), file);
+                     .action = [give = std::move(*give)] {
+                       give();
                        return Result<void>{};
                      }});
   }
@@ -86,16 +85,27 @@ Result<std::unique_ptr<const EventFilter>> load_filter(const std::string& file,
 
 Result<void> apply_filter_options(const GuestOptions& options, machine::Machine& machine,
                                   std::vector<Stop>& stops) {
-  const bool now = options.given(kFilter);
-  if (!now && options.filter_at.empty()) return {};
   if (auto has_pmu = check_pmu(options, machine); !has_pmu) return has_pmu;
-  std::unique_ptr<const EventFilter> first;
+  const LoadFilter load = [&machine](const std::string& file) -> Result<std::function<void()>> {
+    auto filter = load_filter(file, machine.config().host());
+    if (!filter) return tl::unexpected(filter.error());
+    // A function must be copyable, and a filter is not.
+    auto shared = std::make_shared<std::unique_ptr<const EventFilter>>(std::move(*filter));
+    return [&machine, shared, file] { machine.set_event_filter(std::move(*shared), file); };
+  };
+  return apply_filter_options(options, machine, load, stops);
+}
+
+Result<void> apply_filter_options(const GuestOptions& options, const machine::GuestMachine& machine,
+                                  const LoadFilter& load, std::vector<Stop>& stops) {
+  const bool now = options.given(kFilter);
+  std::function<void()> give_first;
   if (now) {
-    auto loaded = load_filter(options.filter, machine.config().host());
-    if (!loaded) return tl::unexpected(loaded.error());
-    first = std::move(*loaded);
+    auto give = load(options.filter);
+    if (!give) return tl::unexpected(give.error());
+    give_first = std::move(*give);
   }
-  auto later = filter_stops(options, machine);
+  auto later = filter_stops(options, load);
   if (!later) return tl::unexpected(later.error());
 
   std::vector<Stop> all = *later;
@@ -103,8 +113,13 @@ Result<void> apply_filter_options(const GuestOptions& options, machine::Machine&
     all.push_back({machine.instructions(), fmt::format("{} {}", kFilter, options.filter), {}});
   if (auto distinct = check_distinct(all); !distinct) return distinct;
   std::ranges::move(*later, std::back_inserter(stops));
-  if (now) machine.set_event_filter(std::move(first), options.filter);
+  if (now) give_first();
   return {};
+}
+
+std::string filter_option_given(const GuestOptions& options) {
+  if (options.given(kFilter)) return kFilter;
+  return options.filter_at.empty() ? "" : kFilterAt;
 }
 
 }  // namespace vpmu::cli

@@ -103,12 +103,10 @@ Result<void> GuestRun::load_arm64() {
 }
 
 Result<void> GuestRun::prepare(std::vector<Stop> stops) {
-  if (machine_.any().pc() != nullptr) {
-    auto filters = apply_filter_options(options_, *machine_.any().pc(), stops_);
-    if (!filters) return filters;
-  } else if (auto filter = apply_arm64_filter_option(options_, *machine_.any().arm64()); !filter) {
-    return filter;
-  }
+  Result<void> filters;
+  visit(machine_.any(),
+        [&](auto& machine) { filters = apply_filter_options(options_, machine, stops_); });
+  if (!filters) return filters;
   std::ranges::move(stops, std::back_inserter(stops_));
   std::ranges::stable_sort(stops_, {}, &Stop::instructions);
   return check_stops(stops_, machine());

@@ -13,13 +13,14 @@ void CounterLog::counter_changed(virt::CounterIndex counter, virt::CounterStatus
   const auto event = static_cast<std::uint16_t>(config);
   const auto end = state_.troubles.begin() + std::ptrdiff_t{state_.trouble_count};
   const auto known = std::find_if(state_.troubles.begin(), end, [&](const Trouble& each) {
-    return each.counter == counter && each.status == status && each.event == event;
+    return each.counter == counter && each.status == status && each.event == event &&
+           each.filter == filter_;
   });
   if (known != end) {
     ++known->count;
   } else if (state_.trouble_count != kMaxTroubles) {
     state_.troubles[state_.trouble_count++] = {
-        .counter = counter, .status = status, .event = event, .count = 1};
+        .counter = counter, .status = status, .event = event, .count = 1, .filter = filter_};
   }
 }
 

@@ -21,7 +21,8 @@ class CounterLog final : public virt::CounterObserver {
     virt::CounterIndex counter{};
     virt::CounterStatus status = virt::CounterStatus::kOff;
     std::uint16_t event = 0;
-    std::uint64_t count = 0;  ///< how often it came to that
+    std::uint64_t count = 0;   ///< how often it came to that
+    std::uint32_t filter = 0;  ///< that was in force: how many there had been before
 
     friend bool operator==(const Trouble&, const Trouble&) = default;
   };
@@ -35,6 +36,8 @@ class CounterLog final : public virt::CounterObserver {
     friend bool operator==(const State&, const State&) = default;
   };
 
+  /// Another event filter is in force.
+  void filter_changed(std::uint32_t number) { filter_ = number; }
   /// Does not allocate.
   void counter_changed(virt::CounterIndex counter, virt::CounterStatus status,
                        std::uint64_t config) override;
@@ -49,6 +52,7 @@ class CounterLog final : public virt::CounterObserver {
 
  private:
   State state_;
+  std::uint32_t filter_ = 0;
 };
 
 }  // namespace vpmu::machine::arm64

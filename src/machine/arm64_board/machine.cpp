@@ -95,11 +95,19 @@ void Machine::start(const boot::Arm64Start& at) {
 }
 
 void Machine::set_event_filter(GuestFilter filter) {
-  ensure(instructions() == 0 && !filter_);
+  const std::uint32_t number = filter_ ? filter_->number + 1 : 0;
+  if (filter_) past_filters_.push_back(std::move(*filter_));
+  if (past_filters_.size() > kMostPastFilters) past_filters_.erase(past_filters_.begin());
   filter_ = std::move(filter);
-  if (!filter_->filter) return;
-  filter_->filter->vm_has_run();  // soon: nothing changes it any more
-  for (const auto& vcpu : vcpus_) vcpu->set_event_gate(&*filter_->filter);
+  filter_->since = instructions();
+  filter_->number = number;
+  let_count_what_filter_admits();
+}
+
+void Machine::let_count_what_filter_admits() {
+  virt::arm64::EventFilter* const filter = filter_->filter ? &*filter_->filter : nullptr;
+  if (filter != nullptr) filter->vm_has_run();  // soon: nothing changes it any more
+  for (const auto& vcpu : vcpus_) vcpu->set_event_gate(filter, filter_->number);
 }
 
 GuestFacts Machine::facts() const {
@@ -145,23 +153,37 @@ void Machine::send_event() {
 
 // ---- State --------------------------------------------------------------------------------------
 
-std::optional<GuestFilterState> Machine::save_filter() const {
-  if (!filter_) return std::nullopt;
-  if (!filter_->filter) return GuestFilterState{filter_->name, std::nullopt};
-  const auto ranges = filter_->filter->ranges();
-  return GuestFilterState{filter_->name, std::vector(ranges.begin(), ranges.end())};
+namespace {
+GuestFilterState save(const GuestFilter& filter) {
+  if (!filter.filter) return {filter.name, std::nullopt, filter.since};
+  const auto ranges = filter.filter->ranges();
+  return {filter.name, std::vector(ranges.begin(), ranges.end()), filter.since};
 }
 
-Result<void> Machine::restore_filter(const std::optional<GuestFilterState>& state) {
-  if (!state) return {};
-  GuestFilter filter{.name = state->name, .filter = {}};
-  if (state->ranges) {
-    filter.filter.emplace(config_.model->pmu.version);
-    for (const virt::arm64::FilterRange& range : *state->ranges) {
-      if (!filter.filter->set(range)) return fail("an event filter is not one");
-    }
+Result<GuestFilter> made_of(const GuestFilterState& state, std::uint8_t pmu_version) {
+  GuestFilter filter{.name = state.name, .filter = {}, .since = state.since};
+  if (!state.ranges) return filter;
+  filter.filter.emplace(pmu_version);
+  for (const virt::arm64::FilterRange& range : *state.ranges) {
+    if (!filter.filter->set(range)) return fail("an event filter is not one");
   }
-  set_event_filter(std::move(filter));
+  return filter;
+}
+}  // namespace
+
+Result<void> Machine::restore_filters(const MachineState& state) {
+  if (!state.filter) return {};
+  for (const GuestFilterState& past : state.past_filters) {
+    auto filter = made_of(past, config_.model->pmu.version);
+    if (!filter) return tl::unexpected(filter.error());
+    filter->number = static_cast<std::uint32_t>(past_filters_.size());
+    past_filters_.push_back(std::move(*filter));
+  }
+  auto filter = made_of(*state.filter, config_.model->pmu.version);
+  if (!filter) return tl::unexpected(filter.error());
+  filter->number = static_cast<std::uint32_t>(past_filters_.size());
+  filter_ = std::move(*filter);
+  let_count_what_filter_admits();
   return {};
 }
 
@@ -173,7 +195,9 @@ MachineState Machine::save() {
                      .host = {},
                      .caches = {},
                      .last_level_cache = board_.last_level_cache.save(),
-                     .filter = save_filter()};
+                     .filter = {}};
+  if (filter_) state.filter = arm64::save(*filter_);
+  for (const GuestFilter& past : past_filters_) state.past_filters.push_back(arm64::save(past));
   for (const auto& vcpu : vcpus_) {
     state.vcpus.push_back(vcpu->save());
     state.caches.push_back(vcpu->memory_model().save());
@@ -189,7 +213,7 @@ Result<void> Machine::restore(const MachineState& state) {
   if (auto board = board_.restore(state.board); !board) return board;
   if (auto host = host_activity_->restore_schedule(state.host, vcpus_.size()); !host) return host;
   // Before the PMUs, which ask it.
-  if (auto filter = restore_filter(state.filter); !filter) return filter;
+  if (auto filters = restore_filters(state); !filters) return filters;
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return in_part("vCPU " + std::to_string(n), std::move(vcpu));

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,12 +58,15 @@ struct GuestFilter {
   std::string name;  ///< as set_event_filter() was told
   /// None: everything.
   std::optional<virt::arm64::EventFilter> filter;
+  std::uint64_t since = 0;   ///< instructions of all vCPUs when it came into force
+  std::uint32_t number = 0;  ///< of filters before; CounterLog::Trouble::filter
 };
 
 /// The same as plain data, for saving.
 struct GuestFilterState {
   std::string name;
   std::optional<std::vector<virt::arm64::FilterRange>> ranges;
+  std::uint64_t since = 0;
   friend bool operator==(const GuestFilterState&, const GuestFilterState&) = default;
 };
 
@@ -75,7 +79,8 @@ struct MachineState {
   HostActivityState host;
   std::vector<silicon::MemoryModel::State> caches;  ///< the vCPUs' own
   std::vector<std::uint64_t> last_level_cache;      ///< as LruSets::save()
-  std::optional<GuestFilterState> filter;           ///< none: it never had one
+  std::optional<GuestFilterState> filter;           ///< in force; none: it never had one
+  std::vector<GuestFilterState> past_filters{};     ///< before that one, for the report
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 
@@ -95,9 +100,15 @@ class Machine final : public GuestMachine,
   /// The same for an image that is not a file.
   Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
 
-  /// What all vCPUs may count. Once, before run(): it stays, as KVM has it.
+  /// What all vCPUs may count from now on, before any of them executes another instruction. Name
+  /// and filter are looked at. Before the first run, or between two, whose course it does not
+  /// change otherwise: RunLimits::pause_at says where that is. Counters that the filter denies keep
+  /// their counts and stand still, and PMCEID leaves their events out.
   void set_event_filter(GuestFilter filter);
-  /// None: it never had one.
+  /// Those before event_filter(); the latest kMostPastFilters.
+  [[nodiscard]] std::span<const GuestFilter> past_filters() const { return past_filters_; }
+  static constexpr std::size_t kMostPastFilters = 1000;
+  /// In force. None: it never had one.
   [[nodiscard]] const std::optional<GuestFilter>& event_filter() const { return filter_; }
 
   Outcome run(const RunLimits& limits) override { return turns_->run(limits); }
@@ -140,8 +151,8 @@ class Machine final : public GuestMachine,
   // hostperf::HostClock
   [[nodiscard]] std::uint64_t machine_time() const override { return now(); }
 
-  [[nodiscard]] std::optional<GuestFilterState> save_filter() const;
-  Result<void> restore_filter(const std::optional<GuestFilterState>& state);
+  Result<void> restore_filters(const MachineState& state);
+  void let_count_what_filter_admits();
   [[nodiscard]] boot::DeviceTreeBoard tree_board() const;
   void start(const boot::Arm64Start& start);
 
@@ -164,6 +175,7 @@ class Machine final : public GuestMachine,
   Power power_{*this};
   Board board_;
   std::optional<GuestFilter> filter_;
+  std::vector<GuestFilter> past_filters_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   virt::arm64::PmuConfig pmu_config_;
   std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;

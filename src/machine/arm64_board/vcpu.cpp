@@ -55,6 +55,21 @@ void Vcpu::attach_pmu(const virt::arm64::PmuConfig& config, hostperf::ModelledHo
   cpu_.core().identity.pmu_version = config.version;
 }
 
+void Vcpu::set_event_gate(const virt::arm64::EventGate* gate, std::uint32_t number) {
+  counter_log_.filter_changed(number);
+  pmu_->set_event_gate(gate);
+  if (gate == nullptr) return;
+  // What it denies still: nothing changes for the PMU.
+  for (unsigned n = 0; n < virt::arm64::PmuState::kCounters; ++n) {
+    const auto counter = static_cast<virt::CounterIndex>(n);
+    if (pmu_->status(counter) != virt::CounterStatus::kDenied) continue;
+    const std::uint16_t event = pmu_->event(counter);
+    if (!gate->admits(event)) {
+      counter_log_.counter_changed(counter, virt::CounterStatus::kDenied, event);
+    }
+  }
+}
+
 void Vcpu::detach_pmu() {
   pmu_.reset();
 }

@@ -85,8 +85,9 @@ class Vcpu final : public TurnTaker,
   void attach_pmu(const virt::arm64::PmuConfig& config, hostperf::ModelledHostPerf& perf);
   /// The PMU gives its host events back. The vCPU does not run any more.
   void detach_pmu();
-  /// Which events the guest may count; null: all. Must outlive the PMU. Before the first run.
-  void set_event_gate(const virt::arm64::EventGate* gate) { pmu_->set_event_gate(gate); }
+  /// Which events the guest may count from its next instruction on; null: all. Must outlive the
+  /// PMU, or be replaced. Not while it runs. `number`: what the log of counters calls it.
+  void set_event_gate(const virt::arm64::EventGate* gate, std::uint32_t number);
 
   /// From reset: at `entry` with `context` in X0. Not while it runs.
   void power_on(std::uint64_t entry, std::uint64_t context);

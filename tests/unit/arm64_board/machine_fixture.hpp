@@ -48,6 +48,10 @@ class MachineFixture : public testing::Test {
     set(code, 9, ExitDevice::kAddress);
     code.push_back(code::str_word(rt, 9));
   }
+  /// MSR reg, Xrt.
+  static std::uint32_t msr(silicon::arm64::SystemRegister reg, unsigned rt) {
+    return 0xd500'0000U | std::uint32_t{raw(reg)} << 5 | rt;
+  }
   /// A PSCI function without arguments.
   static Code psci(std::uint32_t function) {
     Code code;

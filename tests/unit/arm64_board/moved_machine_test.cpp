@@ -58,10 +58,6 @@ class MovedMachineTest : public MachineFixture {
     EXPECT_TRUE(a == b) << at;
   }
 
-  static std::uint32_t msr(silicon::arm64::SystemRegister reg, unsigned rt) {
-    return 0xd500'0000U | std::uint32_t{raw(reg)} << 5 | rt;
-  }
-
   static void copy_memory(const Machine& from, const Machine& to) {
     std::memcpy(to.board().memory.host(kBase, kRamBytes),
                 from.board().memory.host(kBase, kRamBytes), kRamBytes);

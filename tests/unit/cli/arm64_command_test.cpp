@@ -47,9 +47,10 @@ TEST_F(Arm64CommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
       {"--host-event r0c", "host event 'r0c': the CPU model cannot count it"},
       {"--trace msr", "--trace: is for x86 guests, and this one is for arm64; leave it out"},
       {"--trace exit,irq", "--trace: is for x86 guests"},
-      {"--filter-at 500=none",
-       "--filter-at: an arm64 guest keeps the event filter that it began "
-       "with, as KVM has it; give --filter"},
+      {"--filter-at none", "--filter-at 'none': give a number of instructions and a file"},
+      {"--filter-at 5=none --filter-at 5=none", "are at the same instruction; leave one of them"},
+      {"--filter-at 0=none --filter none", "are at the same instruction; leave one of them"},
+      {"--pmu off --filter-at 5=none", "--filter-at: the guest has no PMU (--pmu off)"},
       {"--save-at 500=any", "--save-at: arm64 guests cannot be saved to a file yet; leave it out"},
       {"--cpu icelake-server",
        "--cpu 'icelake-server': is none of the CPU models of an arm64 "
@@ -65,7 +66,7 @@ TEST_F(Arm64CommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
 
 TEST_F(Arm64CommandTest, OtherCommandsRefuseTheSame) {
   for (const char* command : {"stat ", "record "}) {
-    expect_bad_input(command + kGuest + " --filter-at 5=none", "keeps the event filter");
+    expect_bad_input(command + kGuest + " --filter-at '5=" + path("missing") + "'", "No such file");
     expect_bad_input(command + kGuest + " --filter '" + path("missing") + "'", "No such file");
   }
 }
@@ -105,6 +106,33 @@ TEST_F(Arm64CommandTest, FilterSaysWhatItDeniedAndWhy) {
   ASSERT_EQ(reported["denials"].size(), 2u);
   EXPECT_EQ(reported["denials"][0]["name"], "BR_RETIRED");
   EXPECT_EQ(reported["denials"][1]["event"], "0x0012");
+}
+
+TEST_F(Arm64CommandTest, FiltersChangeWhileTheGuestRuns) {
+  const std::string denies = policy("neoverse-n1", R"("deny INST_RETIRED")");
+  const Result result = vpmu(
+      "run '" VPMU_ARM64_GUESTS "/pmu_smp.elf' --smp 2 --filter none --filter-at '50000=" + denies +
+      "' --filter-at 400000=none --json '" + path("report") + "'");
+  EXPECT_EQ(result.status, 3) << result.output << result.errors;  // which the guest notices
+  EXPECT_NE(result.errors.find("is denied by range 0 of filter '" + denies + "'"),
+            std::string::npos)
+      << result.errors;
+  const auto filters = report()["event_filter"];
+  ASSERT_EQ(filters.size(), 3u);
+  EXPECT_EQ(filters[0]["file"], "none");
+  EXPECT_EQ(filters[1]["file"], denies);
+  EXPECT_EQ(filters[1]["since_instruction"], 50'000);
+  EXPECT_GT(filters[1]["denied"].get<unsigned>(), 0u);
+  EXPECT_EQ(filters[2]["since_instruction"], 400'000);
+  EXPECT_TRUE(filters[2]["default"].is_null());
+}
+
+TEST_F(Arm64CommandTest, FilterBehindTheEndIsAnError) {
+  const Result result = vpmu("run " + kGuest + " --filter-at 1000000000=none");
+  EXPECT_EQ(result.status, 2);
+  EXPECT_NE(result.errors.find("--filter-at 1000000000=none: the guest ended after "),
+            std::string::npos)
+      << result.errors;
 }
 
 TEST_F(Arm64CommandTest, WhatNoRangeCoversIsDeniedByDefault) {
