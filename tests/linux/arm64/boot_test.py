@@ -22,7 +22,7 @@ SECONDS = 600
 SYMBOL = re.compile("[0-9a-f]{16} . ")
 CHECKS_PER_CPU = 7
 CHECKS_OF_COUNTING = 3
-CHECKS_OF_PROCESSES = 15
+CHECKS_OF_PROCESSES = 16
 
 arguments = None
 

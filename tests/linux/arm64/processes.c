@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/random.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -290,7 +291,15 @@ static void check_steps(void) {
          "a process was stepped to its end");
 }
 
+/// The device tree has a seed; without one the kernel would look for noise for seconds.
+static void check_random_numbers(void) {
+  unsigned char bytes[16];
+  report(getrandom(bytes, sizeof bytes, GRND_NONBLOCK) == sizeof bytes,
+         "there are random numbers at once");
+}
+
 void check_processes(void) {
+  check_random_numbers();
   check_turns();
   check_copies();
   check_programs();

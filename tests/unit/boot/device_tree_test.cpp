@@ -59,6 +59,14 @@ TEST_F(DeviceTree, ChoiceHasTheCommandLineAndTheConsole) {
   EXPECT_TRUE(tree().has("/pl011@9000000"));
 }
 
+/// 256 bits, which are the same in each run; none for the addresses of the kernel.
+TEST_F(DeviceTree, SeedsTheGuestsRandomNumbersButNotItsAddresses) {
+  const Wide seed = tree().wide("/chosen", "rng-seed");
+  EXPECT_EQ(seed.size(), 4u);
+  EXPECT_EQ(seed, tree().wide("/chosen", "rng-seed"));
+  EXPECT_FALSE(tree().has("/chosen", "kaslr-seed"));
+}
+
 TEST_F(DeviceTree, InitialRamDiskIsInTheTreeIfThereIsOne) {
   EXPECT_FALSE(tree().has("/chosen", "linux,initrd-start"));
   choice.initrd_begin = 0x4300'0000;
