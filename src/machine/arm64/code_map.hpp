@@ -29,6 +29,9 @@ struct BlockProfile {
   BranchKind branch = BranchKind::kNone;  ///< of its last instruction
 
   void add(std::uint32_t word);
+  [[nodiscard]] bool only_returns() const {
+    return instructions == 1 && branch == BranchKind::kReturn;
+  }
   friend bool operator==(const BlockProfile&, const BlockProfile&) = default;
 };
 
@@ -68,7 +71,7 @@ class CodePage {
 
 class CodeMap {
  public:
-  static constexpr unsigned kLongestBlock = 32;
+  static constexpr unsigned kLongestBlock = 16;
   /// More pages than that are not kept: full() then.
   static constexpr std::size_t kMostPages = 4096;
 

@@ -93,8 +93,7 @@ std::uint32_t Cpu::Private::word_at(std::uint64_t address) {
   return page != nullptr ? page->word(address) : kUndefinedWord;
 }
 
-void Cpu::Private::remember(std::uint64_t address, std::uint32_t word) {
-  const BranchKind kind = branch_kind(word);
+void Cpu::Private::remember(std::uint64_t address, BranchKind kind) {
   last = {.place = {address, level == ExceptionLevel::kEl0},
           .calls = calls(kind),
           .returns = kind == BranchKind::kReturn};
@@ -201,12 +200,12 @@ bool Cpu::Private::inside_block() {
 }
 
 bool Cpu::Private::run_block(Limits& limits) {
-  const std::uint64_t begin = registers.pc();
+  const std::uint64_t begin = jit().pc();
   const BlockProfile* known = jit().map().profile(begin);
-  const bool fits = known != nullptr ? limits.admits(*known) : limits.admits_any_block();
-  if (!fits || inside_block() || branch_kind(next_word()) == BranchKind::kReturn) {
-    return run_step(limits);
-  }
+  const bool runs = known != nullptr ? limits.admits(*known) && !known->only_returns()
+                                     : limits.admits_any_block() && !inside_block() &&
+                                           branch_kind(next_word()) != BranchKind::kReturn;
+  if (!runs) return run_step(limits);
   const Jit::Ran ran = jit().run(1);
   retire(ran.retired, mode);
   if (ran.retired != 0) {
@@ -214,7 +213,7 @@ bool Cpu::Private::run_block(Limits& limits) {
     const bool whole = ran.stop == Jit::Stop::kTicks && profile != nullptr;
     const BlockProfile piece = whole ? *profile : part(begin, ran.retired);
     const std::uint64_t end = begin + (ran.retired - 1) * kInstructionBytes;
-    remember(end, word_at(end));
+    remember(end, piece.branch);
     count(piece, begin);
     branched = piece.branch != BranchKind::kNone;
     limits.take(ran.retired, piece.branch != BranchKind::kNone ? 1 : 0, piece.loads + piece.stores);
@@ -247,7 +246,7 @@ bool Cpu::Private::run_step(Limits& limits) {
   accesses.retired();
   BlockProfile piece;
   piece.add(word);
-  remember(begin, word);
+  remember(begin, piece.branch);
   count(piece, begin);
   branched = piece.branch != BranchKind::kNone;
   limits.take(1, piece.branch != BranchKind::kNone ? 1 : 0, piece.loads + piece.stores);
@@ -296,7 +295,7 @@ void Cpu::Private::emulate_next() {
   if (done.retired) {
     retire(1, mode);
     accesses.retired();
-    remember(pc, word);
+    remember(pc, branch_kind(word));
     if (counts_all) {
       if (done.loaded) totals.add(RawEvent::kLoads, before, 1);
       if (done.stored) totals.add(RawEvent::kStores, before, 1);
@@ -318,7 +317,7 @@ void Cpu::Private::retire_hint(std::uint32_t word) {
   const std::uint64_t pc = registers.pc();
   registers.set_pc(pc + kInstructionBytes);
   retire(1, mode);
-  remember(pc, word);
+  remember(pc, branch_kind(word));
 }
 
 void Cpu::Private::wait(exceptions::Wfx wfx) {

@@ -140,7 +140,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   /// What a retired piece of code, entered at `begin`, did.
   void count(const BlockProfile& piece, std::uint64_t begin);
   void count_branch(BranchKind kind, std::uint64_t from);
-  void remember(std::uint64_t address, std::uint32_t word);
+  void remember(std::uint64_t address, BranchKind kind);
   [[nodiscard]] BlockProfile part(std::uint64_t begin, std::uint64_t instructions);
   [[nodiscard]] std::uint32_t word_at(std::uint64_t address);
   [[nodiscard]] std::uint32_t next_word();
