@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kDefaultModel = "neoverse-n1";
 
 /// What an arm64 guest has not, or not yet.
-constexpr const char* kX86Options[] = {"--pv-perf", "--pv-perf-raw", "--trace"};
+constexpr const char* kX86Options[] = {"--pv-perf", "--pv-perf-raw"};
 
 /// `option`: as on the command line.
 Result<const silicon::arm64::CpuModel*> find_model(const char* option, const std::string& name) {

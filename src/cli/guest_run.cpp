@@ -70,7 +70,13 @@ Result<machine::MachineConfig> machine_config(const GuestOptions& options) {
 }
 }  // namespace
 
-Result<void> GuestRun::load(machine::TraceSink* trace) {
+Result<void> GuestRun::load(TextTrace* trace) {
+  if (auto loaded = load_any(trace); !loaded) return loaded;
+  if (auto* arm64 = machine_.any().arm64()) arm64->set_trace(trace);
+  return {};
+}
+
+Result<void> GuestRun::load_any(machine::TraceSink* trace) {
   if (!options_.restore.empty()) {
     auto restored = restore_guest(options_, console_, trace, lbr_warnings_);
     if (!restored) return tl::unexpected(restored.error());

@@ -18,6 +18,7 @@
 #include "cli/report.hpp"
 #include "cli/stdio_console.hpp"
 #include "cli/stops.hpp"
+#include "cli/text_trace.hpp"
 #include "machine/snapshot/snapshot.hpp"
 #include "vpmu/base/result.hpp"
 
@@ -31,7 +32,7 @@ class GuestRun {
   GuestRun& operator=(const GuestRun&) = delete;
 
   /// Creates the machine and loads or restores the guest. Once, first. `trace` may be null.
-  Result<void> load(machine::TraceSink* trace = nullptr);
+  Result<void> load(TextTrace* trace = nullptr);
   /// Gives the guest its event filters, and says where else the run is to stop on the way. Once,
   /// before run(). At the same instruction filters come first.
   Result<void> prepare(std::vector<Stop> stops = {});
@@ -55,6 +56,7 @@ class GuestRun {
   [[nodiscard]] Result<void> console_error() const;
 
  private:
+  Result<void> load_any(machine::TraceSink* trace);
   Result<void> load_pc(machine::TraceSink* trace);
   Result<void> load_arm64();
 

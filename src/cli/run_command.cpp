@@ -49,7 +49,8 @@ RunCommand::RunCommand(CLI::App& vpmu) : run_{vpmu.add_subcommand("run", "Run a 
   run_->add_flag("--host-times", options_.host_times,
                  "Put seconds and MIPS into the report, which then differs from run to run");
   run_->add_option("--trace", options_.trace,
-                   "Print msr, exit, irq (comma-separated) as they happen")
+                   "Print msr (MRS and MSR of arm64 guests), exit, irq (comma-separated) as they "
+                   "happen")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"msr", "exit", "irq"}));

@@ -94,6 +94,10 @@ void Machine::start(const boot::Arm64Start& at) {
   vcpus_.front()->power_on(at.entry, at.device_tree);
 }
 
+void Machine::set_trace(TraceSink* trace) {
+  for (const auto& vcpu : vcpus_) vcpu->set_trace(trace);
+}
+
 void Machine::set_event_filter(GuestFilter filter) {
   const std::uint32_t number = filter_ ? filter_->number + 1 : 0;
   if (filter_) past_filters_.push_back(std::move(*filter_));

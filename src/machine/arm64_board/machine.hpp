@@ -100,6 +100,9 @@ class Machine final : public GuestMachine,
   /// The same for an image that is not a file.
   Result<void> load(const boot::Image& image, const boot::LoadRequest& request);
 
+  /// Is told what the vCPUs do from now on; null: nobody. Must outlive the machine.
+  void set_trace(TraceSink* trace);
+
   /// What all vCPUs may count from now on, before any of them executes another instruction. Name
   /// and filter are looked at. Before the first run, or between two, whose course it does not
   /// change otherwise: RunLimits::pause_at says where that is. Counters that the filter denies keep

@@ -15,6 +15,11 @@ namespace {
 /// The PMU's interrupt: a PPI, as the Server Base System Architecture has it.
 constexpr unsigned kPmuIntid = 23;
 
+/// ICC_IAR0_EL1 and ICC_IAR1_EL1, which acknowledge an interrupt, and the first INTID that is none.
+constexpr SystemRegister kIccIar0 = silicon::arm64::system_register(3, 0, 12, 8, 0);
+constexpr SystemRegister kIccIar1 = silicon::arm64::system_register(3, 0, 12, 12, 0);
+constexpr std::uint64_t kSpecialIntids = 1020;
+
 /// What a hypervisor with a GICv3 and its virtual CPU interface has to do with these registers
 /// itself: ICC_SGI1R, ICC_ASGI1R and ICC_SGI0R, CNTP_*, and all of the PMU's.
 bool intercepted(SystemRegister which) {
@@ -92,7 +97,7 @@ void Vcpu::enter() {
 
 class Vcpu::Exit {
  public:
-  Exit(Vcpu& vcpu, ExitReason reason) : vcpu_{vcpu} { vcpu_.exits_.record(reason); }
+  Exit(Vcpu& vcpu, ExitReason reason) : vcpu_{vcpu} { vcpu_.record(reason); }
   /// What a CPU with virtualization would do by itself.
   explicit Exit(Vcpu& vcpu) : vcpu_{vcpu} {}
   ~Exit() {
@@ -121,9 +126,9 @@ CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool /*resume
     return cpu_.run(instructions, until);
   }();
   time_.end();
-  if (exit == CpuExit::kHalted) exits_.record(ExitReason::kWait);
+  if (exit == CpuExit::kHalted) record(ExitReason::kWait);
   if (cpu_.waits_for_event()) timer_.wait_for_event();
-  if (exit == CpuExit::kShutdown) exits_.record(ExitReason::kException);
+  if (exit == CpuExit::kShutdown) record(ExitReason::kException);
   return exit;
 }
 
@@ -146,22 +151,46 @@ Access Vcpu::dispatch_write(SystemRegister reg, std::uint64_t value, bool el0) {
   return access;
 }
 
+void Vcpu::record(ExitReason reason) {
+  exits_.record(reason);
+  if (trace_ != nullptr) trace_->exit(where(), reason);
+}
+
+TraceSink::Where Vcpu::where() {
+  return {index(), Vcpu::now(), cpu_.place().linear};
+}
+
+Access Vcpu::traced_read(SystemRegister reg, const Access& access) {
+  if (trace_ == nullptr) return access;
+  trace_->register_read(where(), reg, access);
+  const bool acknowledges = reg == kIccIar0 || reg == kIccIar1;
+  if (acknowledges && access.is_done() && access.value() < kSpecialIntids) {
+    trace_->interrupt(where(), static_cast<std::uint32_t>(access.value()));
+  }
+  return access;
+}
+
+Access Vcpu::traced_write(SystemRegister reg, std::uint64_t value, const Access& access) {
+  if (trace_ != nullptr) trace_->register_write(where(), reg, value, access);
+  return access;
+}
+
 Access Vcpu::read_system_register(SystemRegister reg, bool el0) {
   if (!intercepted(reg)) {
     const Exit none{*this};
-    return dispatch_read(reg, el0);
+    return traced_read(reg, dispatch_read(reg, el0));
   }
   const Exit exit{*this, ExitReason::kSystemRegisterRead};
-  return dispatch_read(reg, el0);
+  return traced_read(reg, dispatch_read(reg, el0));
 }
 
 Access Vcpu::write_system_register(SystemRegister reg, std::uint64_t value, bool el0) {
   if (!intercepted(reg)) {
     const Exit none{*this};
-    return dispatch_write(reg, value, el0);
+    return traced_write(reg, value, dispatch_write(reg, value, el0));
   }
   const Exit exit{*this, ExitReason::kSystemRegisterWrite};
-  return dispatch_write(reg, value, el0);
+  return traced_write(reg, value, dispatch_write(reg, value, el0));
 }
 
 std::uint64_t Vcpu::read_mmio(std::uint64_t physical, unsigned bytes) {

@@ -17,6 +17,7 @@
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64_board/board.hpp"
 #include "machine/arm64_board/counter_log.hpp"
+#include "machine/arm64_board/trace_sink.hpp"
 #include "machine/devices/event_stream.hpp"
 #include "machine/devices/generic_timer.hpp"
 #include "machine/devices/gic_cpu_interface.hpp"
@@ -83,6 +84,8 @@ class Vcpu final : public TurnTaker,
 
   /// Once, before the first run. `perf` must stay until detach_pmu().
   void attach_pmu(const virt::arm64::PmuConfig& config, hostperf::ModelledHostPerf& perf);
+  /// Is told from now on; null: nobody. Must stay as long as the vCPU runs.
+  void set_trace(TraceSink* trace) { trace_ = trace; }
   /// The PMU gives its host events back. The vCPU does not run any more.
   void detach_pmu();
   /// Which events the guest may count from its next instruction on; null: all. Must outlive the
@@ -164,6 +167,10 @@ class Vcpu final : public TurnTaker,
   /// What the guest does makes it leave. It enters again when this goes.
   class Exit;
 
+  void record(virt::ExitReason reason);
+  [[nodiscard]] TraceSink::Where where();
+  Access traced_read(SystemRegister reg, const Access& access);
+  Access traced_write(SystemRegister reg, std::uint64_t value, const Access& access);
   Access dispatch_read(SystemRegister reg, bool el0);
   Access dispatch_write(SystemRegister reg, std::uint64_t value, bool el0);
   /// A device may have armed a timer earlier than this turn's end.
@@ -182,6 +189,7 @@ class Vcpu final : public TurnTaker,
   GicCpuInterface gic_;
   GenericTimer timer_;
   CounterLog counter_log_;
+  TraceSink* trace_ = nullptr;
   std::optional<virt::arm64::Pmu> pmu_;
 };
 

@@ -45,8 +45,6 @@ TEST_F(Arm64CommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
       {"--host-event ref-cycles", "--host-event: event 'ref-cycles': neoverse-n1 has none"},
       {"--host-event cycles:p", "--host-event: event 'cycles:p': modifier 'p' is for samples"},
       {"--host-event r0c", "host event 'r0c': the CPU model cannot count it"},
-      {"--trace msr", "--trace: is for x86 guests, and this one is for arm64; leave it out"},
-      {"--trace exit,irq", "--trace: is for x86 guests"},
       {"--filter-at none", "--filter-at 'none': give a number of instructions and a file"},
       {"--filter-at 5=none --filter-at 5=none", "are at the same instruction; leave one of them"},
       {"--filter-at 0=none --filter none", "are at the same instruction; leave one of them"},
@@ -106,6 +104,38 @@ TEST_F(Arm64CommandTest, FilterSaysWhatItDeniedAndWhy) {
   ASSERT_EQ(reported["denials"].size(), 2u);
   EXPECT_EQ(reported["denials"][0]["name"], "BR_RETIRED");
   EXPECT_EQ(reported["denials"][1]["event"], "0x0012");
+}
+
+TEST_F(Arm64CommandTest, TraceHasALineForEverythingThatWasAskedFor) {
+  const std::string guest =
+      "run '" VPMU_ARM64_GUESTS "/pmu_interrupts.elf' --json '" + path("report") + "' --trace ";
+  const Result registers = vpmu(guest + "msr");
+  EXPECT_EQ(registers.status, 1) << registers.output;
+  EXPECT_NE(registers.errors.find(": mrs PMCR_EL0 -> 0x"), std::string::npos);
+  EXPECT_NE(registers.errors.find(": msr PMCNTENSET_EL0 = 0x"), std::string::npos);
+  EXPECT_NE(registers.errors.find(": mrs ICC_IAR1_EL1 -> 0x17\n"), std::string::npos);
+  EXPECT_EQ(registers.errors.find(": exit "), std::string::npos);
+  EXPECT_EQ(registers.errors.find(": interrupt "), std::string::npos);
+
+  const std::string plain = content(path("report"));
+  const Result others = vpmu(guest + "exit,irq");
+  EXPECT_EQ(content(path("report")), plain);
+  EXPECT_NE(others.errors.find("vcpu 0 @"), std::string::npos);
+  EXPECT_NE(others.errors.find(": interrupt 23\n"), std::string::npos);
+  std::size_t exits = 0;
+  for (std::size_t at = 0; (at = others.errors.find(": exit ", at)) != std::string::npos; ++at) {
+    ++exits;
+  }
+  EXPECT_EQ(exits, report()["vcpus"][0]["exits"]["count"]);
+}
+
+TEST_F(Arm64CommandTest, TraceNamesTheInstructionAndWhatBecameOfIt) {
+  const Result user = vpmu("run '" VPMU_ARM64_GUESTS "/pmu_userenr.elf' --trace msr");
+  EXPECT_NE(user.errors.find(" -> trap\n"), std::string::npos);
+  // What is not there for a PMU of fewer counters.
+  const Result few = vpmu("run '" VPMU_ARM64_GUESTS "/pmu_registers.elf' --trace msr");
+  EXPECT_NE(few.errors.find(" -> undefined\n"), std::string::npos);
+  EXPECT_NE(few.errors.find(" pc 402"), std::string::npos);
 }
 
 TEST_F(Arm64CommandTest, FiltersChangeWhileTheGuestRuns) {
