@@ -43,6 +43,10 @@ void Bus::write_port(std::uint16_t port, unsigned bytes, std::uint32_t value) {
   if (range != nullptr) range->device->write_port(port, bytes, value);
 }
 
+bool Bus::answers_mmio(std::uint64_t address, unsigned bytes) const {
+  return find(mmio_, address, bytes) != nullptr;
+}
+
 std::uint64_t Bus::read_mmio(std::uint64_t address, unsigned bytes) {
   const auto* range = find(mmio_, address, bytes);
   if (range == nullptr) return nobody_ & all_ones(bytes);

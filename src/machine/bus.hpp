@@ -40,6 +40,8 @@ class Bus {
 
   std::uint32_t read_port(std::uint16_t port, unsigned bytes);
   void write_port(std::uint16_t port, unsigned bytes, std::uint32_t value);
+  /// False: nobody is there.
+  [[nodiscard]] bool answers_mmio(std::uint64_t address, unsigned bytes) const;
   std::uint64_t read_mmio(std::uint64_t address, unsigned bytes);
   void write_mmio(std::uint64_t address, unsigned bytes, std::uint64_t value);
 

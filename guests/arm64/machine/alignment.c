@@ -21,11 +21,15 @@ static void check_accesses(void) {
       {"LDAR that is not aligned", read_acquire, odd, ESR(EC_DATA_ABORT, ALIGNMENT), true, 0},
       {"STLR that is not aligned", write_release, odd, ESR(EC_DATA_ABORT, WRITE | ALIGNMENT), true,
        0},
+      {"STXR without its LDXR that is not aligned", write_exclusive, odd,
+       ESR(EC_DATA_ABORT, WRITE | ALIGNMENT), true, 0},
   };
   check_attempts(attempts, LENGTH(attempts));
   const struct attempt user_attempts[] = {
       {"EL0: LDXR that is not aligned", user_read_exclusive, (uint64_t)user_words + 4,
        ESR(EC_DATA_ABORT_EL0, ALIGNMENT), true, 0},
+      {"EL0: STXR that is not aligned", user_write_exclusive, (uint64_t)user_words + 4,
+       ESR(EC_DATA_ABORT_EL0, WRITE | ALIGNMENT), true, 0},
   };
   check_user_attempts(user_attempts, LENGTH(user_attempts));
 }

@@ -17,6 +17,9 @@
 #define UPPER_HALF 0xffffffff00000000u
 /// Mapped, but no memory.
 #define NO_MEMORY 0x7fe00000u
+/// Mapped for devices.
+#define NO_DEVICE 0x07000000u
+#define POISON 0xdead000000000100u
 
 // ISS of aborts.
 enum { WRITE = 1 << 6, MAINTENANCE = 1 << 8 };
@@ -72,6 +75,11 @@ static void check_data_aborts(void) {
        ESR(EC_DATA_ABORT, MAINTENANCE | WRITE | TRANSLATION | 1), true, 0},
       {"IC IVAU of what is not mapped", invalidate_code, UNMAPPED + 8,
        ESR(EC_DATA_ABORT, MAINTENANCE | WRITE | TRANSLATION | 1), true, 0},
+      {"reading where no memory is", read_64, NO_MEMORY + 8, ESR(EC_DATA_ABORT, EXTERNAL), true, 0},
+      {"writing there", write_32, NO_MEMORY, ESR(EC_DATA_ABORT, WRITE | EXTERNAL), true, 0},
+      {"LDP from there", read_pair, NO_MEMORY, ESR(EC_DATA_ABORT, EXTERNAL), true, 0},
+      {"DC ZVA there", zero_block, NO_MEMORY, ESR(EC_DATA_ABORT, WRITE | EXTERNAL), true, 0},
+      {"reading where no device is", read_32, NO_DEVICE, ESR(EC_DATA_ABORT, EXTERNAL), true, 0},
   };
   check_attempts(attempts, LENGTH(attempts));
   const struct attempt user_attempts[] = {
@@ -143,6 +151,9 @@ static void check_instruction_aborts(void) {
   CHECK(fetch_faults(UNMAPPED + 0x40, EC_INSTRUCTION_ABORT, TRANSLATION | 1),
         "a jump to what is not mapped");
   CHECK(fetch_faults(OUT_OF_RANGE, EC_INSTRUCTION_ABORT, TRANSLATION), "a jump beyond T0SZ");
+  CHECK(fetch_faults(POISON, EC_INSTRUCTION_ABORT, TRANSLATION), "a jump to no address at all");
+  CHECK(user_fetch_faults(POISON, EC_INSTRUCTION_ABORT_EL0, TRANSLATION),
+        "EL0: a jump to no address at all");
   CHECK(fetch_faults(0x09000000, EC_INSTRUCTION_ABORT, PERMISSION | 1),
         "a jump to a device: PXN of a level 1 block");
   CHECK(fetch_faults((uint64_t)user_undefined, EC_INSTRUCTION_ABORT, PERMISSION | 2),

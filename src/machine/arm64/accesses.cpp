@@ -107,12 +107,20 @@ tl::expected<Accesses::Place, Fault> Accesses::locate(const Wanted& wanted) {
     if (first == wanted.bytes) break;
     place.count = n + 1;
   }
-  if (!watched_) return place;
   // Watchpoints come after whatever is wrong with the translation.
-  const auto hit = watchpoint_at(core_, {wanted.address, wanted.bytes, wanted.use, wanted.rights});
+  const auto hit =
+      watched_ ? watchpoint_at(core_, {wanted.address, wanted.bytes, wanted.use, wanted.rights})
+               : std::nullopt;
   if (hit) {
     return tl::unexpected(
         Fault{.address = *hit, .use = wanted.use, .status = fault_status(FaultStatus::kDebug)});
+  }
+  for (const Piece& piece : place.pieces) {
+    if (nothing_at(piece)) {
+      return tl::unexpected(Fault{.address = piece.linear,
+                                  .use = wanted.use,
+                                  .status = fault_status(FaultStatus::kExternal)});
+    }
   }
   return place;
 }

@@ -111,6 +111,11 @@ class Accesses final : public JitClient, public DataPort {
   void flush_banks();
   tl::expected<Piece, Fault> piece(const Wanted& wanted, std::uint64_t address, unsigned bytes);
   tl::expected<Place, Fault> locate(const Wanted& wanted);
+  /// Neither RAM nor a device is there.
+  [[nodiscard]] bool nothing_at(const Piece& piece) const {
+    return piece.bytes != 0 && piece.host == nullptr &&
+           !environment_.answers(piece.physical, piece.bytes);
+  }
   void keep(const Wanted& wanted, const Piece& piece, const Translation& translation);
   [[nodiscard]] bool hits_code(const Piece& piece) const;
   void see(const Wanted& wanted, const Piece& piece);

@@ -24,6 +24,10 @@ Identity identity_of(const CpuSetup& setup) {
   Identity identity;
   identity.midr = setup.model->midr;
   identity.index = static_cast<std::uint8_t>(setup.index);
+  // The last level is the package's, which is none of the levels that CLIDR_EL1 tells.
+  const silicon::MemoryHierarchy& caches = setup.model->memory;
+  identity.l1 = {caches.l1d.sets, caches.l1d.ways};
+  identity.l2 = {caches.l2.sets, caches.l2.ways};
   return identity;
 }
 

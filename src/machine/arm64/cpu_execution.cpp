@@ -50,10 +50,6 @@ bool is_indirect(BranchKind kind) {
 bool is_clear_exclusive(std::uint32_t word) {
   return (word & 0xffff'f0ff) == 0xd503'305f;
 }
-/// LDXR, LDAXR, LDXP, LDAXP.
-bool loads_exclusive(std::uint32_t word) {
-  return (word & 0x3fc0'0000) == 0x0840'0000;
-}
 bool is_hint(std::uint32_t word) {
   return (word & 0xffff'f01f) == 0xd503'201f;
 }
@@ -145,10 +141,19 @@ void Cpu::Private::choose_mode() {
   jit().use(accesses.tlb());
 }
 
+void Cpu::Private::settle_pc() {
+  constexpr unsigned kDropped = 8;
+  const std::uint64_t pc = registers.pc();
+  const auto kept =
+      static_cast<std::uint64_t>(static_cast<std::int64_t>(pc << kDropped) >> kDropped);
+  if (kept != pc && accesses.fetch(kept)) registers.set_pc(kept);
+}
+
 void Cpu::Private::execute(Limits limits) {
   bool goes_on = true;
   while (goes_on && limits.instructions != 0 && limits.branches != 0 && limits.memory != 0 &&
          !exit_requested.load(std::memory_order_relaxed)) {
+    settle_pc();
     switch (mode) {
       case Mode::kFast: goes_on = run_fast(limits); break;
       case Mode::kBlocks: goes_on = run_block(limits); break;
@@ -163,6 +168,7 @@ bool Cpu::Private::run_debugged() {
   const StepState step = step_state(core);
   const bool breaks = breakpoints_armed(core);
   if (step == StepState::kInactive && !breaks) return false;
+  settle_pc();
   const std::uint64_t pc = registers.pc();
   if (step == StepState::kPending) {
     take_exception(exceptions::software_step(core, pc));
@@ -240,6 +246,14 @@ bool Cpu::Private::run_step(Limits& limits) {
     take_exception(exceptions::sp_alignment(begin));
     return false;
   }
+  if (stores_exclusive(word) && jit().runs(word)) {
+    const unsigned base = exclusive_base(word);
+    const std::uint64_t address = base == 31 ? registers.sp() : registers.x(base);
+    if (address % exclusive_bytes(word) != 0) {
+      take_exception(exceptions::abort(begin, alignment_fault(address, MemoryUse::kWrite)));
+      return false;
+    }
+  }
   const Jit::Ran ran = jit().step();
   if (ran.retired == 0) return stopped(ran);
   retire(1, mode);
@@ -284,7 +298,8 @@ void Cpu::Private::emulate_next() {
   const std::uint32_t word = word_at(pc);
   if (hint(word)) return;
   const bool runs_alone =
-      branch_kind(word) == BranchKind::kReturn || (may_misalign_stack(word) && jit().runs(word));
+      branch_kind(word) == BranchKind::kReturn ||
+      ((may_misalign_stack(word) || stores_exclusive(word)) && jit().runs(word));
   if (runs_alone) {
     Limits alone;
     run_step(alone);

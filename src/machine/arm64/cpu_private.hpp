@@ -114,6 +114,8 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   // ---- Running (cpu_execution.cpp) --------------------------------------------------------------
 
   void choose_mode();
+  /// Compiled code takes bits 63:56 of where it branches to for copies of bit 55, if there is code.
+  void settle_pc();
   /// Then code is run by single instructions: accesses with SP as base are faults. SP only becomes
   /// misaligned by instructions that are caught.
   [[nodiscard]] bool misaligned() const { return stack_misaligned(core, jit().sp()); }

@@ -38,10 +38,16 @@ class Environment {
   virtual Access read_system_register(SystemRegister reg, bool el0) = 0;
   virtual Access write_system_register(SystemRegister reg, std::uint64_t value, bool el0) = 0;
 
-  /// Physical addresses that are not RAM. `bytes` is 1, 2, 4 or 8. Where nothing is, reads give
-  /// zero and writes do nothing.
+  /// Physical addresses that are not RAM. `bytes` is 1, 2, 4 or 8. Called where
+  /// answers() is true.
   virtual std::uint64_t read_mmio(std::uint64_t physical, unsigned bytes) = 0;
   virtual void write_mmio(std::uint64_t physical, unsigned bytes, std::uint64_t value) = 0;
+
+  /// Whether anything is at these physical addresses, 1 to 64 bytes that are not RAM. Where nothing
+  /// is, accesses are synchronous external aborts.
+  [[nodiscard]] virtual bool answers(std::uint64_t /*physical*/, unsigned /*bytes*/) const {
+    return true;
+  }
 
   /// HVC or SMC at EL1. The instruction retires whatever the call answers.
   virtual void call(Call& call) = 0;

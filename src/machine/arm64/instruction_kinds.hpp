@@ -43,6 +43,23 @@ struct MemoryKind {
   return (word & 0x3f00'0000) == 0x0800'0000;
 }
 
+/// LDXR, LDAXR, LDXP, LDAXP.
+[[nodiscard]] constexpr bool loads_exclusive(std::uint32_t word) {
+  return (word & 0x3fc0'0000) == 0x0840'0000;
+}
+/// STXR, STLXR, STXP, STLXP.
+[[nodiscard]] constexpr bool stores_exclusive(std::uint32_t word) {
+  return (word & 0x3fc0'0000) == 0x0800'0000;
+}
+/// Of these: the number of the base register, 31 for SP, and the bytes accessed.
+[[nodiscard]] constexpr unsigned exclusive_base(std::uint32_t word) {
+  return word >> 5 & 31;
+}
+[[nodiscard]] constexpr unsigned exclusive_bytes(std::uint32_t word) {
+  const bool pair = (word >> 21 & 1) != 0;
+  return (1U << (word >> 30)) << (pair ? 1 : 0);
+}
+
 /// Loads and stores with SP as base. Prefetches do not care how it is aligned.
 [[nodiscard]] bool accesses_stack(std::uint32_t word);
 /// SP may be misaligned behind it (not a multiple of 16), though it was not before.

@@ -85,6 +85,8 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
     bool ends = true;  ///< its block
   };
   Compiled compiled(std::uint32_t word);
+  static bool lone_store_exclusive(const CodePage& page, std::uint64_t address);
+  std::uint64_t entered_at(std::uint64_t address);
   static bool unchecked_return(const CodePage& page, std::uint64_t address);
   CodePage* page_of(std::uint64_t address);
   std::optional<std::uint32_t> refuse(std::uint64_t address);
@@ -215,6 +217,7 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
   enum class Refused : std::uint8_t { kNot, kFetch, kOverlap, kFull };
   Refused refused = Refused::kNot;
   std::uint64_t refused_at = 0;
+  std::uint64_t refused_pc = 0;              ///< kFetch: what the guest branched to
   const std::uint64_t* restoring = nullptr;  ///< what an exclusive load is to see
   /// The exclusive access that a store could have completed, but was stopped: dynarmic has
   /// forgotten it, and step() needs it again.
@@ -252,6 +255,36 @@ bool Jit::Private::unchecked_return(const CodePage& page, std::uint64_t address)
   return before == BranchKind::kCall || before == BranchKind::kIndirectCall;
 }
 
+/// A store-exclusive that is not behind its load. It is caught: without a reservation dynarmic does
+/// not ask anybody, and whether it is aligned has to be looked at before. Behind its load it is.
+bool Jit::Private::lone_store_exclusive(const CodePage& page, std::uint64_t address) {
+  constexpr unsigned kNear = 8;
+  const std::uint32_t store = page.word(address);
+  if (!stores_exclusive(store)) return false;
+  const unsigned base = exclusive_base(store);
+  for (unsigned n = 1; n <= kNear && (address & kPageMask) >= n * kInstructionBytes; ++n) {
+    const std::uint32_t word = page.word(address - n * kInstructionBytes);
+    if (branch_kind(word) == BranchKind::kConditional) continue;
+    const MemoryKind memory = memory_kind(word);
+    const bool may_write_base = (word & 31) == base;
+    if (loads_exclusive(word) && exclusive_base(word) == base) {
+      return may_write_base || exclusive_bytes(word) != exclusive_bytes(store);
+    }
+    const Handling handling = handling_of(word);
+    const bool falls_through = handling == Handling::kPlain || handling == Handling::kNothing;
+    if (may_write_base || !falls_through || memory.load || memory.store) return true;
+  }
+  return true;
+}
+
+/// dynarmic takes bits 63:56 of a branch's target for copies of bit 55. Where the code that it then
+/// asks for is not to be had, this is what the guest asked for.
+std::uint64_t Jit::Private::entered_at(std::uint64_t address) {
+  constexpr std::uint64_t kKept = (std::uint64_t{1} << 56) - 1;
+  const std::uint64_t pc = jit.GetPC();
+  return ((pc ^ address) & kKept) == 0 ? pc : address;
+}
+
 /// Null: refused.
 CodePage* Jit::Private::page_of(std::uint64_t address) {
   if (CodePage* page = map.find(address)) return page;
@@ -284,6 +317,10 @@ std::optional<std::uint32_t> Jit::Private::MemoryReadCode(VAddr address) {
   CodePage* page = address % kInstructionBytes == 0 ? page_of(address) : nullptr;
   if (page == nullptr) {
     if (address % kInstructionBytes != 0) refused = Refused::kFetch;
+    if (refused == Refused::kFetch) {
+      refused_pc = entered_at(address);
+      if (refused_pc != address) (void)client.fetch(refused_pc);  // that is the fault
+    }
     return refuse(address);
   }
   if (!continues && !alone) {
@@ -298,6 +335,7 @@ std::optional<std::uint32_t> Jit::Private::MemoryReadCode(VAddr address) {
   Compiled code = compiled(page->word(address));
   if (alone) return code.word;
   if (unchecked_return(*page, address)) code.word = kUndefinedWord;
+  if (lone_store_exclusive(*page, address)) code = {};
   if (stack_caught && may_misalign_stack(page->word(address))) code = {};
   map.append(code.word);
   if (!code.ends) continues_at = address + kInstructionBytes;
@@ -356,6 +394,7 @@ void Jit::Private::after_refusal() {
     map.clear();
     jit.ClearCache();
   }
+  if (refused == Refused::kFetch && stop == Stop::kFetch) jit.SetPC(refused_pc);
   // Only what cannot be fetched is anybody else's business.
   if (refused != Refused::kFetch && stop == Stop::kFetch) stop = Stop::kTicks;
   refused = Refused::kNot;
@@ -497,6 +536,7 @@ void Jit::set_registers(const RegisterState& registers) {
 // ---- Exclusive accesses -------------------------------------------------------------------------
 
 void Jit::clear_exclusive() {
+  private_->lost = {};
   private_->jit.ClearExclusiveState();
   private_->monitor.ClearProcessor(private_->setup.index);
 }

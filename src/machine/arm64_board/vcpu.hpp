@@ -134,6 +134,9 @@ class Vcpu final : public TurnTaker,
   // Environment
   Access read_system_register(SystemRegister reg, bool el0) override;
   Access write_system_register(SystemRegister reg, std::uint64_t value, bool el0) override;
+  [[nodiscard]] bool answers(std::uint64_t physical, unsigned bytes) const override {
+    return board_.bus.answers_mmio(physical, bytes);
+  }
   std::uint64_t read_mmio(std::uint64_t physical, unsigned bytes) override;
   void write_mmio(std::uint64_t physical, unsigned bytes, std::uint64_t value) override;
   void call(Call& call) override;

@@ -58,6 +58,27 @@ TEST_F(ArmAlignment, ExclusiveAndOrderedAccessesFault) {
   expect_fault(kDataAbort | kWrite | kAlignment, kCode + 4);
 }
 
+TEST_F(ArmAlignment, ExclusiveStoresFaultWithoutTheirLoads) {
+  for (const auto mode : {Cpu::Mode::kFast, Cpu::Mode::kBlocks, Cpu::Mode::kSteps}) {
+    cpu.allow(mode);
+    for (const std::uint32_t store : {code::stxr(0, 1, 20), code::stxr(0, 1, 20) | 1U << 15,
+                                      code::stxr(0, 1, 20) | 1U << 21 /* STXP */}) {
+      start({code::kNop, store});
+      expect_fault(kDataAbort | kWrite | kAlignment, kCode + 4);
+    }
+  }
+}
+
+TEST_F(ArmAlignment, ExclusiveStoresBehindTheirLoadsAreCompiled) {
+  // Compare and exchange: a branch is in between.
+  start({code::ldxr(0, 19), code::subs(2, 0, 1), code::b_ne(2), code::stxr(3, 1, 19)});
+  machine.load(kData, {1, 0});
+  cpu.registers().set_x(1, 1);
+  cpu.run(10'000, kForEver);
+  EXPECT_EQ(machine.x(3), 0U);
+  EXPECT_GT(cpu.instructions_in(Cpu::Mode::kFast), 9900U);
+}
+
 TEST_F(ArmAlignment, IsNotMissedAmongAccessesThatNeedNone) {
   // The last becomes misaligned when everything has been compiled, and others are known.
   start({code::ldr(0, 20), code::ldar(1, 19), code::str(0, 20), code::stlr(1, 21)});

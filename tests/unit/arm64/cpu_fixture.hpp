@@ -19,7 +19,7 @@ namespace vpmu::machine::arm64 {
 inline constexpr std::uint64_t kRam = std::uint64_t{4} << 20;
 inline constexpr std::uint64_t kCode = kArmMemory.begin, kVectors = kCode + 0x8000,
                                kData = kCode + 0x10'0000, kTable = kCode + 0x20'0000;
-inline constexpr std::uint64_t kDevice = 0x0900'0000;
+inline constexpr std::uint64_t kDevice = 0x0900'0000, kNothing = 0x0a00'0000;  // up to RAM
 inline constexpr std::uint64_t kForEver = ~std::uint64_t{0};
 
 /// What the memory model is made for in tests.
@@ -33,6 +33,9 @@ class TestMachine final : public Environment {
   Access read_system_register(SystemRegister, bool) override { return Access::fault(); }
   Access write_system_register(SystemRegister, std::uint64_t, bool) override {
     return Access::fault();
+  }
+  [[nodiscard]] bool answers(std::uint64_t physical, unsigned) const override {
+    return physical < kNothing;
   }
   std::uint64_t read_mmio(std::uint64_t physical, unsigned) override {
     touched.push_back({physical, now(), instructions()});

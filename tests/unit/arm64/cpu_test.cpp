@@ -108,6 +108,51 @@ TEST_F(ArmCpu, AFaultInTheMiddleOfABlockIsWhereItIs) {
   EXPECT_EQ(cpu.cycles(), 3 + 16U);
 }
 
+TEST_F(ArmCpu, AccessesWhereNothingIsAreExternalAborts) {
+  constexpr std::uint64_t kWrite = 0x40, kAbort = 0x9600'0010;
+  for (const auto mode : {Cpu::Mode::kFast, Cpu::Mode::kBlocks, Cpu::Mode::kSteps}) {
+    cpu.allow(mode);
+    for (const std::uint32_t word : {code::ldr(0, 20), code::ldp(0, 1, 20), code::str(0, 20)}) {
+      machine.start({code::kNop, word, code::kNop});
+      machine.load(kVectors + 0x200, {code::hvc(0)});
+      cpu.registers().set_x(20, kNothing);
+      EXPECT_EQ(cpu.run(100, kForEver), Cpu::Exit::kWaiting);
+      EXPECT_EQ(cpu.core().esr, kAbort | (word == code::str(0, 20) ? kWrite : 0));
+      EXPECT_EQ(cpu.core().far, kNothing);
+      EXPECT_EQ(cpu.core().elr, kCode + 4);
+      EXPECT_TRUE(machine.touched.empty());
+    }
+  }
+}
+
+TEST_F(ArmCpu, ABranchToNoAddressFaultsThere) {
+  constexpr std::uint64_t kPoison = 0xdead'0000'0000'0100;
+  for (const auto mode : {Cpu::Mode::kFast, Cpu::Mode::kBlocks, Cpu::Mode::kSteps}) {
+    cpu.allow(mode);
+    machine.start({code::kNop, code::br(5)});
+    machine.map();
+    machine.load(kVectors + 0x200, {code::hvc(0)});
+    cpu.registers().set_x(5, kPoison);
+    EXPECT_EQ(cpu.run(100, kForEver), Cpu::Exit::kWaiting);
+    EXPECT_EQ(cpu.core().esr, 0x8600'0004U) << "translation fault, level 0";
+    EXPECT_EQ(cpu.core().far, kPoison);
+    EXPECT_EQ(cpu.core().elr, kPoison);
+  }
+}
+
+TEST_F(ArmCpu, SaysTheCachesOfItsModel) {
+  const silicon::MemoryHierarchy& caches = silicon::arm64::find_cpu_model("neoverse-n1")->memory;
+  const Identity& identity = cpu.core().identity;
+  EXPECT_EQ(identity.l1, (CacheSize{caches.l1d.sets, caches.l1d.ways}));
+  EXPECT_EQ(identity.l2, (CacheSize{caches.l2.sets, caches.l2.ways}));
+
+  const auto* a72 = silicon::arm64::find_cpu_model("cortex-a72");
+  const Cpu other{machine.memory, machine,           machine.cluster,
+                  machine.totals, machine.deadlines, {.model = a72, .index = 0}};
+  EXPECT_EQ(other.core().identity.l1, (CacheSize{a72->memory.l1d.sets, a72->memory.l1d.ways}));
+  EXPECT_NE(other.core().identity.l1, identity.l1);
+}
+
 TEST_F(ArmCpu, DevicesSeeTheExactTime) {
   machine.start({code::movz(4, 0x0900, 1), code::kNop, code::kNop, code::ldr(5, 4, 1), code::kNop,
                  code::str_word(0, 4, 4), code::hvc(0)});
