@@ -61,10 +61,12 @@ std::string execution_remark(const machine::arm64::Machine& machine) {
   constexpr std::uint64_t kFew = 10;  // of so many one: nobody notices
   const std::uint64_t in_blocks = instructions_in(machine, Cpu::Mode::kBlocks);
   const std::uint64_t in_steps = instructions_in(machine, Cpu::Mode::kSteps);
-  if (in_blocks + in_steps <= machine.instructions() / kFew) return {};
+  // Not those before a snapshot.
+  const std::uint64_t all = in_blocks + in_steps + instructions_in(machine, Cpu::Mode::kFast);
+  if (in_blocks + in_steps <= all / kFew) return {};
   return fmt::format(
       "vpmu: {} of {} instructions ran {}, which is slower: {} were counted\n",
-      grouped(in_blocks + in_steps), grouped(machine.instructions()),
+      grouped(in_blocks + in_steps), grouped(all),
       in_blocks > in_steps ? "block by block" : "one by one",
       in_blocks > in_steps ? "branches, loads or stores" : "misses of caches or TLBs");
 }

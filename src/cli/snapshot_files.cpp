@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
+#include "cli/arm64_guest.hpp"
+#include "cli/arm64_pmu_option.hpp"
 #include "cli/atomic_file.hpp"
 #include "cli/host_events_option.hpp"
 #include "cli/pmu_option.hpp"
@@ -62,8 +65,13 @@ class FileInput final : public snapshot::Input {
 
 Result<void> save_machine(const AnyMachine& machine, const snapshot::Guest& guest,
                           snapshot::Output& output) {
-  if (machine.pc() != nullptr) return snapshot::save(*machine.pc(), guest, output);
-  return fail("arm64 guests cannot be saved yet");
+  Result<void> saved;
+  visit(machine, [&](auto& of_its_type) { saved = snapshot::save(of_its_type, guest, output); });
+  return saved;
+}
+
+tl::unexpected<Error> another_pmu(const GuestOptions& options) {
+  return fail(fmt::format("its guest has another PMU than --pmu {}; leave --pmu out", options.pmu));
 }
 
 Result<void> check_pmu(const GuestOptions& options, const snapshot::Header& header) {
@@ -72,7 +80,16 @@ Result<void> check_pmu(const GuestOptions& options, const snapshot::Header& head
   const auto pmu = pmu_config(*model, options.pmu);
   if (!pmu) return tl::unexpected(pmu.error());
   if (*pmu == header.pmu) return {};
-  return fail(fmt::format("its guest has another PMU than --pmu {}; leave --pmu out", options.pmu));
+  return another_pmu(options);
+}
+
+Result<void> check_arm64_pmu(const GuestOptions& options, const snapshot::Header& header) {
+  const auto* model = silicon::arm64::find_cpu_model(header.cpu_model);
+  if (model == nullptr) return {};  // which the reader says better
+  const auto pmu = arm64_pmu_config(*model, options.pmu);
+  if (!pmu) return tl::unexpected(pmu.error());
+  if (*pmu == header.arm64_pmu) return {};
+  return another_pmu(options);
 }
 
 /// --pv-perf says what this host is to offer: it must be what the guest has.
@@ -104,17 +121,26 @@ Result<snapshot::Host> next_host(const GuestOptions& options, const snapshot::He
   return host;
 }
 
-Result<void> check_host_options(const GuestOptions& options, const snapshot::Header& header) {
-  const unsigned cpus = header.host_cpus == 0 ? header.vcpus : header.host_cpus;
-  if (options.given("--host-cpus") && options.host_cpus != cpus) {
-    return fail(fmt::format("its host has --host-cpus {}, not {}; leave --host-cpus out", cpus,
-                            options.host_cpus));
+unsigned host_cpus(const snapshot::Header& header) {
+  return header.host_cpus == 0 ? header.vcpus : header.host_cpus;
+}
+
+/// None: there is no such model, which the reader says better.
+std::optional<hostperf::HostCpuModel> host_of(const snapshot::Header& header) {
+  if (header.architecture == machine::Architecture::kArm64) {
+    const auto* model = silicon::arm64::find_cpu_model(header.host_cpu_model);
+    return model != nullptr ? std::optional<hostperf::HostCpuModel>{*model} : std::nullopt;
   }
+  const auto* model = silicon::x86::find_cpu_model(header.host_cpu_model);
+  return model != nullptr ? std::optional<hostperf::HostCpuModel>{*model} : std::nullopt;
+}
+
+Result<void> check_host_events(const GuestOptions& options, const snapshot::Header& header) {
   const bool events = options.given("--host-event"), script = options.given("--host-script");
   if (!events && !script) return {};
-  const auto* model = silicon::x86::find_cpu_model(header.host_cpu_model);
-  if (model == nullptr) return {};  // which the reader says better
-  const auto given = host_events(options, {*model, cpus});
+  const auto model = host_of(header);
+  if (!model) return {};
+  const auto given = host_events(options, {*model, host_cpus(header)});
   if (!given) return tl::unexpected(given.error());
   if (*given != header.host_events) {
     return fail(fmt::format("its host has other events; leave {}{}{} out",
@@ -124,8 +150,8 @@ Result<void> check_host_options(const GuestOptions& options, const snapshot::Hea
   return {};
 }
 
-/// Refuses what was asked for on the command line and is not what the guest has.
-Result<void> check_options(const GuestOptions& options, const snapshot::Header& header) {
+/// What is asked of guests of all architectures alike.
+Result<void> check_machine_options(const GuestOptions& options, const snapshot::Header& header) {
   const auto differs = [](const char* option, const auto& has, const auto& given) {
     return fail(
         fmt::format("its guest has {} {}, not {}; leave {} out", option, has, given, option));
@@ -146,10 +172,27 @@ Result<void> check_options(const GuestOptions& options, const snapshot::Header& 
   if (options.given("--quantum") && options.quantum != header.quantum) {
     return differs("--quantum", header.quantum, options.quantum);
   }
-  if (options.given("--pmu")) {
-    if (auto fits = check_pmu(options, header); !fits) return fits;
+  const unsigned cpus = host_cpus(header);
+  if (options.given("--host-cpus") && options.host_cpus != cpus) {
+    return fail(fmt::format("its host has --host-cpus {}, not {}; leave --host-cpus out", cpus,
+                            options.host_cpus));
   }
-  return check_host_options(options, header);
+  return {};
+}
+
+/// Refuses what was asked for on the command line and is not what the guest has.
+Result<void> check_options(const GuestOptions& options, const snapshot::Header& header) {
+  if (auto fits = check_machine_options(options, header); !fits) return fits;
+  if (header.architecture == machine::Architecture::kArm64) {
+    if (auto has = check_arm64_options(options); !has) return has;
+  }
+  if (options.given("--pmu")) {
+    auto fits = header.architecture == machine::Architecture::kArm64
+                    ? check_arm64_pmu(options, header)
+                    : check_pmu(options, header);
+    if (!fits) return fits;
+  }
+  return check_host_events(options, header);
 }
 
 Result<RestoredGuest> restore(const GuestOptions& options, machine::Console& console,
@@ -161,6 +204,15 @@ Result<RestoredGuest> restore(const GuestOptions& options, machine::Console& con
   const auto header = reader.header();
   if (!header) return tl::unexpected(header.error());
   if (auto fits = check_options(options, *header); !fits) return tl::unexpected(fits.error());
+  if (header->architecture == machine::Architecture::kArm64) {
+    const auto* saved = silicon::arm64::find_cpu_model(header->host_cpu_model);
+    const auto host =
+        saved != nullptr ? arm64_host_model(options, *saved) : Result<decltype(saved)>{nullptr};
+    if (!host) return tl::unexpected(host.error());
+    auto restored = reader.arm64_machine(console, snapshot::kLargestMemory, *host);
+    if (!restored) return tl::unexpected(restored.error());
+    return RestoredGuest{header->guest, std::move(*restored)};
+  }
   const auto host = next_host(options, *header);
   if (!host) return tl::unexpected(host.error());
   auto restored = reader.machine(console, trace, snapshot::kLargestMemory, &lbr_observer, *host);
@@ -172,9 +224,6 @@ Result<RestoredGuest> restore(const GuestOptions& options, machine::Console& con
 Result<std::vector<Stop>> save_stops(const std::vector<std::string>& save_at,
                                      const AnyMachine& machine, const snapshot::Guest& guest) {
   std::vector<Stop> stops;
-  if (machine.arm64() != nullptr && !save_at.empty()) {
-    return fail("--save-at: arm64 guests cannot be saved to a file yet; leave it out");
-  }
   for (const std::string& value : save_at) {
     const auto point = parse_instructions_and_file("--save-at", value, "guest.snapshot");
     if (!point) return tl::unexpected(point.error());

@@ -1,16 +1,30 @@
 // SPDX-License-Identifier: MIT
 #include "machine/snapshot/snapshot.hpp"
 
-#include <algorithm>
 #include <utility>
 
-#include "machine/snapshot/guest_pages.hpp"
+#include "base/user_text.hpp"
+#include "machine/snapshot/arm64_messages.hpp"
+#include "machine/snapshot/envelope.hpp"
+#include "machine/snapshot/memory_records.hpp"
 #include "machine/snapshot/messages.hpp"
-#include "machine/snapshot/records.hpp"
 
 namespace vpmu::machine::snapshot {
 
 // ---- Saving -------------------------------------------------------------------------------------
+
+void describe(const GuestMachine& machine, const Guest& guest, proto::Header& header) {
+  const GuestFacts facts = machine.facts();
+  header.set_vpmu_version(VPMU_VERSION);
+  header.set_architecture(name(facts.architecture));
+  header.set_image(guest.image);
+  header.set_arguments(guest.arguments);
+  header.set_cpu_model(std::string{facts.cpu_model});
+  header.set_host_cpu_model(std::string{facts.host_cpu_model});
+  header.set_vcpus(facts.vcpus);
+  header.set_memory_bytes(facts.memory_bytes);
+  header.set_quantum(facts.quantum);
+}
 
 namespace {
 using Kind = proto::Record;
@@ -19,17 +33,10 @@ Result<void> write_header(const Machine& machine, const Guest& guest, RecordWrit
   proto::Record record;
   proto::Header& header = *record.mutable_header();
   const MachineConfig& config = machine.config();
-  header.set_vpmu_version(VPMU_VERSION);
-  header.set_image(guest.image);
-  header.set_arguments(guest.arguments);
-  header.set_cpu_model(std::string{config.model->name});
-  header.set_vcpus(config.vcpus);
-  header.set_memory_bytes(config.memory_bytes);
-  header.set_quantum(config.quantum);
+  describe(machine, guest, header);
   encode(machine.pmu_config(), *header.mutable_pmu());
   header.set_host_cpus(config.host_cpus);
   for (const HostEvent& event : config.host_events) encode(event, *header.add_host_events());
-  header.set_host_cpu_model(std::string{config.host().name});
   if (config.pv_perf) encode(*config.pv_perf, *header.mutable_pv_perf());
   if (config.pv_perf_raw != nullptr) {
     encode_image(config.pv_perf_raw->image(), *header.mutable_pv_perf_raw());
@@ -49,17 +56,6 @@ Result<void> write_state(const MachineState& state, RecordWriter& writer) {
   return {};
 }
 
-Result<void> write_memory(const GuestMemory& memory, RecordWriter& writer) {
-  proto::Record record;
-  return for_each_run(
-      memory, kPagesPerChunk,
-      [&](std::uint64_t address, std::span<const std::uint8_t> content) -> Result<void> {
-        proto::MemoryChunk& chunk = *record.mutable_memory();
-        chunk.set_address(address);
-        chunk.set_content(content.data(), content.size());
-        return writer.write(record);
-      });
-}
 }  // namespace
 
 Result<void> save(Machine& machine, const Guest& guest, Output& output) {
@@ -73,19 +69,43 @@ Result<void> save(Machine& machine, const Guest& guest, Output& output) {
 
 // ---- Restoring ----------------------------------------------------------------------------------
 
+tl::unexpected<Error> unknown_model(const Header& header, const std::string& name) {
+  return fail("its CPU model " + in_quotes(name) + " is not known here; restore it with vpmu " +
+              header.vpmu_version);
+}
+
+tl::unexpected<Error> host_has_events(const Header& header) {
+  return fail("its host, a " + header.host_cpu_model +
+              ", has events of its own; leave --host-cpu out, or save it without --host-event "
+              "and --host-script");
+}
+
+tl::unexpected<Error> damaged_vcpu(unsigned vcpu, const Error& error) {
+  return damaged("vCPU " + std::to_string(vcpu) + ": " + error.message);
+}
+
+tl::unexpected<Error> wrong_architecture(const Header& header) {
+  return fail("its guest is for " + std::string{name(header.architecture)} +
+              "; restore it on a machine for that");
+}
+
+Result<void> check_memory(const Header& header, std::uint64_t most_memory) {
+  if (header.memory_bytes <= most_memory) return {};
+  return fail("its guest has " + std::to_string(header.memory_bytes) +
+              " bytes of memory, and at most " + std::to_string(most_memory) +
+              " are restored; save a smaller guest");
+}
+
 namespace {
 Result<const silicon::x86::CpuModel*> known_model(const Header& header, const std::string& name) {
   if (const auto* model = silicon::x86::find_cpu_model(name)) return model;
-  return fail("its CPU model '" + name + "' is not known here; restore it with vpmu " +
-              header.vpmu_version);
+  return unknown_model(header, name);
 }
 
 /// What the guest has of its old host, and no other one has.
 Result<void> can_leave_host(const Header& header, const Host& host) {
   if (!header.host_events.empty()) {
-    return fail("its host, a " + header.host_cpu_model +
-                ", has events of its own; leave --host-cpu out, or save it without --host-event "
-                "and --host-script");
+    return host_has_events(header);
   }
   if (header.pv_perf_raw && host.pv_perf_raw == nullptr) {
     return fail("the raw events that it may name are those of a host of " + header.host_cpu_model +
@@ -120,11 +140,7 @@ Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_me
   if (auto chosen = choose_host(header, host, config); !chosen) {
     return tl::unexpected(chosen.error());
   }
-  if (header.memory_bytes > most_memory) {
-    return fail("its guest has " + std::to_string(header.memory_bytes) +
-                " bytes of memory, and at most " + std::to_string(most_memory) +
-                " are restored; save a smaller guest");
-  }
+  if (auto fits = check_memory(header, most_memory); !fits) return tl::unexpected(fits.error());
   config.vcpus = header.vcpus;
   config.memory_bytes = header.memory_bytes;
   config.quantum = header.quantum;
@@ -140,37 +156,42 @@ Result<MachineState> read_state(unsigned vcpus, RecordReader& reader) {
   if (auto done = decode(record.machine(), state); !done) return damaged(done.error().message);
   for (unsigned n = 0; n < vcpus; ++n) {
     if (auto done = reader.read(record, Kind::kVcpu); !done) return tl::unexpected(done.error());
-    state.vcpus.emplace_back();
-    auto done = decode(record.vcpu(), state.vcpus.back());
-    if (!done) return damaged("vCPU " + std::to_string(n) + ": " + done.error().message);
+    auto done = decode(record.vcpu(), state.vcpus.emplace_back());
+    if (!done) return damaged_vcpu(n, done.error());
   }
   return state;
 }
-
-/// RAM up to the end record, and that.
-Result<void> read_memory(const GuestMemory& memory, RecordReader& reader) {
-  proto::Record record;
-  std::uint64_t expected = 0;
-  for (;;) {
-    auto done = reader.read(record, Kind::kMemory, Kind::kEnd);
-    if (!done) return done;
-    if (record.kind_case() == Kind::kEnd) return reader.end(record);
-    const std::uint64_t address = record.memory().address();
-    const std::string& content = record.memory().content();
-    const bool whole_pages =
-        address % kPageBytes == 0 && content.size() % kPageBytes == 0 && !content.empty();
-    std::uint8_t* to = whole_pages ? memory.host(address, content.size()) : nullptr;
-    if (to == nullptr || address < expected) return damaged("memory is not where it belongs");
-    std::ranges::copy(content, to);
-    expected = address + content.size();
-  }
-}
 }  // namespace
 
-struct Reader::Private {
-  RecordReader records;
-  Header header;
-};
+// ---- The header ---------------------------------------------------------------------------------
+
+namespace {
+/// What only the machine of its architecture has.
+Result<void> decode_x86_part(const proto::Header& from, Header& header) {
+  if (from.has_pv_perf()) {
+    if (auto done = decode(from.pv_perf(), header.pv_perf.emplace()); !done) return done;
+  }
+  if (!from.pv_perf_raw().empty()) {
+    auto done = decode_image(from.pv_perf_raw(), header.pv_perf_raw.emplace());
+    if (!done) return done;
+  }
+  if (!from.has_pmu()) return fail("its PMU is missing");
+  return decode(from.pmu(), header.pmu);
+}
+
+Result<void> decode_arm64_part(const proto::Header& from, Header& header) {
+  if (!from.has_arm64_pmu()) return fail("its PMU is missing");
+  return decode(from.arm64_pmu(), header.arm64_pmu);
+}
+
+Result<Architecture> architecture_of(const proto::Header& from, const Header& header) {
+  for (const Architecture each : {Architecture::kX86, Architecture::kArm64}) {
+    if (from.architecture() == name(each)) return each;
+  }
+  return fail("its architecture " + in_quotes(from.architecture()) +
+              " is not known here; restore it with vpmu " + header.vpmu_version);
+}
+}  // namespace
 
 Reader::Reader(Input& input) : private_{new Private{RecordReader{input}, {}}} {}
 
@@ -183,7 +204,7 @@ Result<Header> Reader::header() {
   if (auto done = records.read(record, Kind::kHeader); !done) return tl::unexpected(done.error());
   const proto::Header& from = record.header();
   Header& header = private_->header;
-  header.vpmu_version = from.vpmu_version();
+  header.vpmu_version = one_line(from.vpmu_version());
   header.guest = {from.image(), from.arguments()};
   header.cpu_model = from.cpu_model();
   header.vcpus = from.vcpus();
@@ -194,16 +215,12 @@ Result<Header> Reader::header() {
     header.host_events.push_back(decode(event));
   }
   header.host_cpu_model = from.host_cpu_model();
-  if (from.has_pv_perf()) {
-    auto done = decode(from.pv_perf(), header.pv_perf.emplace());
-    if (!done) return damaged(done.error().message);
-  }
-  if (!from.pv_perf_raw().empty()) {
-    auto done = decode_image(from.pv_perf_raw(), header.pv_perf_raw.emplace());
-    if (!done) return damaged(done.error().message);
-  }
-  if (!from.has_pmu()) return damaged("its PMU is missing");
-  if (auto done = decode(from.pmu(), header.pmu); !done) return damaged(done.error().message);
+  const auto architecture = architecture_of(from, header);
+  if (!architecture) return tl::unexpected(architecture.error());
+  header.architecture = *architecture;
+  auto done = *architecture == Architecture::kArm64 ? decode_arm64_part(from, header)
+                                                    : decode_x86_part(from, header);
+  if (!done) return damaged(done.error().message);
   return header;
 }
 
@@ -211,6 +228,8 @@ Result<std::unique_ptr<Machine>> Reader::machine(Console& console, TraceSink* tr
                                                  std::uint64_t most_memory,
                                                  virt::x86::LbrObserver* lbr_observer,
                                                  const Host& host) {
+  if (private_->header.architecture != Architecture::kX86)
+    return wrong_architecture(private_->header);
   auto config = machine_config(private_->header, most_memory, host);
   if (!config) return tl::unexpected(config.error());
   config->trace = trace;

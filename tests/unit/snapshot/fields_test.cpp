@@ -6,7 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <random>
+#include <type_traits>
+#include <utility>
 
+#include "machine/snapshot/arm64_messages.hpp"
 #include "machine/snapshot/messages.hpp"
 
 namespace vpmu::test {
@@ -65,21 +69,130 @@ TEST(SnapshotFields, AllOfAVcpuButItsTablesArrives) {
   }
 }
 
+/// `part` of `state` is looked at byte by byte.
+template <class Message, class State, class Part>
+void expect_every_byte_of_a_part_to_arrive(const State& state, Part& part) {
+  static_assert(std::is_trivially_copyable_v<Part>);
+  auto* bytes = reinterpret_cast<unsigned char*>(&part);
+  std::memset(bytes, 1, sizeof part);
+  for (std::size_t n = 0; n < sizeof part; ++n) {
+    const unsigned char before = std::exchange(bytes[n], 0);
+    ASSERT_TRUE(there_and_back<Message>(state) == state) << "byte " << n;
+    bytes[n] = before;
+  }
+}
+
 TEST(SnapshotFields, AllOfTheMachineArrives) {
+  using Message = snapshot::proto::Machine;
   MachineState state;
-  const auto look_at = [&state](auto& part) {
-    static_assert(std::is_trivially_copyable_v<std::remove_cvref_t<decltype(part)>>);
-    auto* bytes = reinterpret_cast<unsigned char*>(&part);
-    std::memset(bytes, 1, sizeof part);
-    for (std::size_t n = 0; n < sizeof part; ++n) {
-      const unsigned char before = std::exchange(bytes[n], 0);
-      ASSERT_TRUE(there_and_back<snapshot::proto::Machine>(state) == state) << "byte " << n;
-      bytes[n] = before;
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.protocol);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.schedule);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.board);
+}
+
+TEST(SnapshotFields, AllOfAnArm64VcpuArrives) {
+  using Message = snapshot::proto::Arm64Vcpu;
+  arm64::VcpuState state;
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.retired);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.exits);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.core);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.registers);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.powered);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.sleep);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.event);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.delivered);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.exclusive);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.cpu.watched);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.redistributor);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.gic);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.timer);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.pmu);
+  state.counter_log.trouble_count = 3;
+  for (std::uint32_t n = 0; n < state.counter_log.trouble_count; ++n) {
+    expect_every_byte_of_a_part_to_arrive<Message>(state, state.counter_log.troubles[n]);
+  }
+}
+
+TEST(SnapshotFields, AllOfAnArm64MachineArrives) {
+  using Message = snapshot::proto::Arm64Machine;
+  arm64::MachineState state;
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.protocol);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.schedule);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.board);
+}
+
+TEST(SnapshotFields, AllOfAnArm64PmusConfigurationArrives) {
+  expect_every_byte_to_arrive<snapshot::proto::Arm64PmuConfig, virt::arm64::PmuConfig>();
+}
+
+/// Bytes are 0 or 1, as those of truth values have to be.
+template <class State>
+void set_at_random(State& state, std::mt19937_64& random) {
+  static_assert(std::is_trivially_copyable_v<State>);
+  auto* bytes = reinterpret_cast<unsigned char*>(&state);
+  for (std::size_t n = 0; n < sizeof state; ++n) bytes[n] = random() & 1;
+}
+
+TEST(SnapshotFields, RandomArm64StatesArrive) {
+  std::mt19937_64 random{64};
+  for (unsigned round = 0; round < 200; ++round) {
+    arm64::VcpuState vcpu;
+    set_at_random(vcpu, random);
+    vcpu.counter_log = {};
+    vcpu.counter_log.trouble_count = random() % (arm64::CounterLog::kMaxTroubles + 1);
+    for (std::uint32_t n = 0; n < vcpu.counter_log.trouble_count; ++n) {
+      set_at_random(vcpu.counter_log.troubles[n], random);
     }
+    ASSERT_TRUE(there_and_back<snapshot::proto::Arm64Vcpu>(vcpu) == vcpu) << round;
+
+    arm64::MachineState machine;
+    set_at_random(machine.schedule, random);
+    set_at_random(machine.board, random);
+    machine.host.cpus.resize(random() % 4);
+    for (auto& cpu : machine.host.cpus) {
+      cpu.vcpu = static_cast<std::int32_t>(random());
+      cpu.events.resize(random() % 3);
+      for (auto& event : cpu.events) set_at_random(event, random);
+    }
+    machine.caches.resize(random() % 3);
+    for (auto& caches : machine.caches) caches.l1d.assign(random() % 5, random());
+    machine.last_level_cache.assign(random() % 5, random());
+    if (random() % 2 != 0) machine.filter.emplace().name = "filter";
+    if (machine.filter) {
+      machine.filter->since = random();
+      machine.past_filters.resize(random() % 3, *machine.filter);
+    }
+    if (machine.filter && random() % 2 != 0) {
+      auto& ranges = machine.filter->ranges.emplace(random() % 5);
+      for (auto& range : ranges) set_at_random(range, random);
+    }
+    ASSERT_TRUE(there_and_back<snapshot::proto::Arm64Machine>(machine) == machine) << round;
+  }
+}
+
+TEST(SnapshotFields, Arm64PartsThatAreMissingOrTooManyAreRefused) {
+  const arm64::VcpuState state;
+  snapshot::proto::Arm64Vcpu whole;
+  snapshot::encode(state, whole);
+  const auto refused = [&](auto change) {
+    snapshot::proto::Arm64Vcpu message = whole;
+    change(message);
+    arm64::VcpuState decoded;
+    return !snapshot::decode(message, decoded).has_value();
   };
-  look_at(state.protocol);
-  look_at(state.schedule);
-  look_at(state.board);
+  EXPECT_FALSE(refused([](auto&) {}));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.clear_cpu(); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.clear_pmu(); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.clear_timer(); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.add_exits(0); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_pmu()->add_counters(); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_cpu()->mutable_registers()->add_x(0); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_cpu()->set_sleep(0x100); }));
+  EXPECT_TRUE(refused([](auto& vcpu) {
+    for (std::size_t n = 0; n <= arm64::CounterLog::kMaxTroubles; ++n) {
+      vcpu.mutable_counter_log()->add_troubles();
+    }
+  }));
 }
 
 TEST(SnapshotFields, AllOfThePmusConfigurationArrives) {
