@@ -181,6 +181,7 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     limits.branches = std::max<std::uint64_t>(1, limits.branches);
     limits.memory = std::max<std::uint64_t>(1, limits.memory);
     p.check_user_code();
+    if (!p.arrive()) continue;
     p.choose_mode();
     if (p.debug_enabled() && p.run_debugged()) continue;
     p.execute(limits);
@@ -215,6 +216,14 @@ bool may_concern(const TlbInvalidation& invalidation, const CodePage& code) {
 }
 }  // namespace
 
+namespace {
+bool is_as_it_was(const CodePage& code, const Translation& now) {
+  const CodeMapping& was = code.mapping();
+  return (now.physical & ~kPageMask) == was.physical && now.size_bits == was.size_bits &&
+         now.global == was.global;
+}
+}  // namespace
+
 template <class Concerns>
 void Cpu::Private::forget_moved_code(ExceptionLevel of, Concerns concerns) {
   Jit* const concerned = jits[static_cast<std::size_t>(of)].get();
@@ -222,23 +231,56 @@ void Cpu::Private::forget_moved_code(ExceptionLevel of, Concerns concerns) {
   concerned->forget_if([&](const CodePage& code) {
     if (!concerns(code)) return false;
     const auto now = mmu.probe(code.address(), MemoryUse::kFetch, of, core.pan);
-    const CodeMapping& was = code.mapping();
-    return !now || (now->physical & ~kPageMask) != was.physical ||
-           now->size_bits != was.size_bits || now->global != was.global;
+    return !now || !now->was_accessed || !is_as_it_was(code, *now);
   });
 }
 
 void Cpu::Private::check_user_code() {
   if (!user_code_unchecked || level != ExceptionLevel::kEl0) return;
   user_code_unchecked = false;
-  forget_moved_code(ExceptionLevel::kEl0, [](const CodePage&) { return true; });
+  absent.clear();
+  absent_blocks = kAbsentBlocks;
+  jit().forget_if([&](const CodePage& code) {
+    const auto now = mmu.probe(code.address(), MemoryUse::kFetch, ExceptionLevel::kEl0, core.pan);
+    // What sets the access flag is the first fetch.
+    if (!now || !now->was_accessed) absent.insert(code.address());
+    return now && !is_as_it_was(code, *now);
+  });
+}
+
+void Cpu::Private::forget_absent() {
+  for (const std::uint64_t address : absent) jit().forget_page(address);
+  absent.clear();
+}
+
+bool Cpu::Private::arrive() {
+  if (!near_absent()) return true;
+  if (debug_enabled() || absent_blocks-- == 0) {
+    forget_absent();
+    return true;
+  }
+  const std::uint64_t pc = registers.pc();
+  if (pc % kInstructionBytes != 0 || !absent.contains(pc & ~kPageMask)) return true;
+  const auto mapping = accesses.fetch(pc);
+  if (!mapping) {
+    take_exception(exceptions::abort(pc, *accesses.fault()));
+    return false;
+  }
+  const CodePage* page = jit().map().find(pc);
+  if (page != nullptr && page->mapping() != *mapping) jit().forget_page(pc);
+  absent.erase(pc & ~kPageMask);
+  return true;
 }
 
 void Cpu::Private::on_tlb_invalidation(const TlbInvalidation& invalidation) {
   accesses.flush();
   const auto concerns = [&](const CodePage& code) { return may_concern(invalidation, code); };
   forget_moved_code(ExceptionLevel::kEl1, concerns);
-  if (!user_code_unchecked) forget_moved_code(ExceptionLevel::kEl0, concerns);
+  if (!user_code_unchecked) {
+    forget_moved_code(ExceptionLevel::kEl0, [&](const CodePage& code) {
+      return concerns(code) && !absent.contains(code.address());
+    });
+  }
   if (!invalidation.broadcast) return;
   TlbInvalidation here = invalidation;
   here.broadcast = false;
@@ -405,6 +447,7 @@ void Cpu::state_changed() {
   Private& p = *private_;
   p.accesses.flush();
   p.for_each_jit([](Jit& each, ExceptionLevel) { each.forget_all(); });
+  p.absent.clear();
   p.space = p.address_space();
   p.catch_by_level();
   p.follow_core();

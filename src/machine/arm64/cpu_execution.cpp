@@ -150,6 +150,14 @@ void Cpu::Private::settle_pc() {
 }
 
 void Cpu::Private::execute(Limits limits) {
+  if (near_absent()) {
+    if (mode == Mode::kSteps) {
+      run_step(limits);
+    } else {
+      run_block(limits);
+    }
+    return;
+  }
   bool goes_on = true;
   while (goes_on && limits.instructions != 0 && limits.branches != 0 && limits.memory != 0 &&
          !exit_requested.load(std::memory_order_relaxed)) {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <unordered_set>
 
 #include "machine/arm64/accesses.hpp"
 #include "machine/arm64/cpu.hpp"
@@ -23,6 +24,9 @@ using silicon::RawEvent;
 
 /// Cycles that an exception costs on top of its instruction, if that retires.
 inline constexpr std::uint64_t kExceptionCycles = 16;
+
+/// So many blocks, one at a time, cost about what compiling a few pages does.
+inline constexpr std::uint64_t kAbsentBlocks = 16384;
 
 /// The registers of whichever Jit is in use.
 class ActiveRegisters final : public Registers {
@@ -84,6 +88,14 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   /// their way from one process to the next, and the next one is often the same, or has the same
   /// code.
   void check_user_code();
+  /// EL0's code where nothing is mapped now is kept: a process that begins has what others have run
+  /// before it, as soon as it has touched it. While there is such code, one block is run at a time,
+  /// and arrive() is asked before each. False: an exception has been taken instead.
+  bool arrive();
+  [[nodiscard]] bool near_absent() const {
+    return level == ExceptionLevel::kEl0 && !absent.empty();
+  }
+  void forget_absent();
   /// Which tables translate, for whom.
   struct AddressSpace {
     std::uint64_t lower_table = 0, upper_table = 0;
@@ -173,6 +185,8 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   std::array<std::unique_ptr<Jit>, 2> jits;     ///< by level; made when the CPU is there first
   AddressSpace space;                           ///< that EL1's code has been checked in
   bool user_code_unchecked = false;             ///< since translation has changed
+  std::unordered_set<std::uint64_t> absent;     ///< pages of EL0's code where nothing is mapped
+  std::uint64_t absent_blocks = 0;              ///< to be run before they are forgotten after all
   ExceptionLevel level = ExceptionLevel::kEl1;  ///< whose Jit has the registers
   ActiveRegisters registers;
   CpuParts parts{core, registers, mmu, environment, accesses, *this};

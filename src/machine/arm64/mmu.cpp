@@ -272,6 +272,7 @@ tl::expected<Translation, Status> walk(const Core& core, const GuestMemory& memo
     return tl::unexpected(fault_status(FaultStatus::kAccessFlag, leaf->level));
   }
   Translation out = attributes_of(core, *leaf);
+  out.was_accessed = accessed;
   set_permissions(core, half, *leaf, out);
   if (!permitted(out, request.use, request.rights, request.pan)) {
     return tl::unexpected(fault_status(FaultStatus::kPermission, leaf->level));

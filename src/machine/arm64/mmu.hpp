@@ -59,6 +59,7 @@ struct Translation {
   /// to be noted (dirty state) is not writable: translate() for a write notes it.
   bool el0_read = false, el0_write = false, el0_execute = false;
   bool el1_read = false, el1_write = false, el1_execute = false;
+  bool was_accessed = true;  ///< the access flag was set before
 
   friend bool operator==(const Translation&, const Translation&) = default;
 };

@@ -96,6 +96,9 @@ constexpr std::uint32_t read_tpidr_el1(unsigned rt) {
 constexpr std::uint32_t write_tpidr_el1(unsigned rt) {
   return 0xd518'd080 | rt;
 }
+constexpr std::uint32_t read_esr(unsigned rt) {
+  return 0xd538'5200 | rt;
+}
 constexpr std::uint32_t write_ttbr0(unsigned rt) {
   return 0xd518'2000 | rt;
 }

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "unit/arm64/code.hpp"
 #include "unit/arm64/cpu_fixture.hpp"
 
@@ -306,39 +308,81 @@ TEST_F(ArmCpu, RegistersMoveBetweenLevelsAndEachCountsItsOwn) {
   EXPECT_EQ(cpu.cycles(), 9 + 2 * 16U);
 }
 
-/// Two processes with other code at the same address; on its way from one to the other the kernel
-/// (at EL1, in both) goes by a table that has neither.
-TEST_F(ArmCpu, EachProcessRunsItsOwnCode) {
-  constexpr std::uint64_t kBlock = 1, kTableEntry = 3, kUser = 1U << 6 | 1U << 10 | 1U << 11;
-  constexpr std::uint64_t kGigabyte = 1U << 30, kUserOffset = 0x5'0000, kHalfOfRam = kRam / 2;
-  machine.start({code::write_ttbr0(20), code::write_ttbr0(21), code::write_elr(22),
-                 code::write_spsr(code::kZr), code::kEret});
-  machine.map();
-  const auto entry = [&](std::uint64_t table, unsigned index, std::uint64_t value) {
-    machine.memory.write(table + 8 * index,
-                         {reinterpret_cast<const std::uint8_t*>(&value), sizeof value});
-  };
-  const std::uint64_t kernel = kCode | kBlock | 1U << 10;
-  for (const std::uint32_t process : {0U, 1U}) {
-    const std::uint64_t table = kTable + 0x2000 * (1 + process), second = table + 0x1000;
-    const std::uint64_t half = kCode + process * kHalfOfRam;
-    entry(table, 1, kernel);
-    entry(table, 2, second | kTableEntry);
-    entry(second, 0, half | kBlock | kUser);
-    machine.load(half + kUserOffset, {code::movz(0, process + 1), code::svc(0)});
-    cpu.registers().set_x(21 + 4 * process, table);
+/// Two processes with other code at the same address, which take turns five times; on its way from
+/// one to the other the kernel (at EL1, in both) goes by a table that has neither.
+class ArmProcesses : public ArmCpu {
+ protected:
+  static constexpr std::uint64_t kBlock = 1, kTableEntry = 3, kAccessed = 1U << 10;
+  static constexpr std::uint64_t kUser = kBlock | 1U << 6 | kAccessed | 1U << 11;
+  static constexpr std::uint64_t kGigabyte = 1U << 30, kUserOffset = 0x5'0000;
+
+  static std::uint64_t table(unsigned process) { return kTable + 0x2000 * (1 + process); }
+  static std::uint64_t user_entry(unsigned process) { return table(process) + 0x1000; }
+  static std::uint64_t block(unsigned process) { return kCode + process * kRam / 2; }
+
+  void write(std::uint64_t at, std::uint64_t value) {
+    machine.memory.write(at, {reinterpret_cast<const std::uint8_t*>(&value), sizeof value});
   }
-  // Digits of X24: what each turn has given. Then it is the other one's.
-  machine.load(kVectors + 0x400,
-               {code::madd(24, 24, 27, 0), code::eor_register(21, 21, 25),
-                code::eor_register(25, 21, 25), code::eor_register(21, 21, 25),
-                code::subs(26, 26, 1), code::b_ne(-(0x8400 / 4 + 5)), code::hvc(0)});
-  cpu.registers().set_x(20, kTable);
-  cpu.registers().set_x(22, 2 * kGigabyte + kUserOffset);
-  cpu.registers().set_x(26, 5);
-  cpu.registers().set_x(27, 10);
+  std::uint64_t read(std::uint64_t at) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, machine.memory.host(at, sizeof value), sizeof value);
+    return value;
+  }
+  void start_processes() {
+    machine.start({code::write_ttbr0(20), code::write_ttbr0(21), code::write_elr(22),
+                   code::write_spsr(code::kZr), code::kEret});
+    machine.map();
+    for (const std::uint32_t process : {0U, 1U}) {
+      write(table(process) + 8, kCode | kBlock | kAccessed);
+      write(table(process) + 16, user_entry(process) | kTableEntry);
+      write(user_entry(process), block(process) | kUser);
+      machine.load(block(process) + kUserOffset, {code::movz(0, process + 1), code::svc(0)});
+      cpu.registers().set_x(21 + 4 * process, table(process));
+    }
+    // An abort maps what X28 says. A call is a digit of X24; then it is the other one's turn.
+    machine.load(kVectors + 0x400,
+                 {code::read_esr(9), code::tbz(9, 31, 3), code::str(28, 29), code::kEret,
+                  code::madd(24, 24, 27, 0), code::eor_register(21, 21, 25),
+                  code::eor_register(25, 21, 25), code::eor_register(21, 21, 25),
+                  code::subs(26, 26, 1), code::b_ne(-(0x8400 / 4 + 9)), code::hvc(0)});
+    cpu.registers().set_x(20, kTable);
+    cpu.registers().set_x(22, 2 * kGigabyte + kUserOffset);
+    cpu.registers().set_x(26, 5);
+    cpu.registers().set_x(27, 10);
+  }
+};
+
+TEST_F(ArmProcesses, EachRunsItsOwnCode) {
+  start_processes();
   EXPECT_EQ(cpu.run(1000, kForEver), Cpu::Exit::kWaiting);
   EXPECT_EQ(machine.x(24), 12121U);
+  EXPECT_EQ(machine.total(RawEvent::kExceptions), 5U);
+}
+
+TEST_F(ArmProcesses, OneThatHasNotTouchedItsCodeYetFaultsWhereTheOtherOneHasSome) {
+  for (const unsigned mapped : {0U, 1U}) {
+    start_processes();
+    write(user_entry(1), 0);
+    cpu.registers().set_x(28, block(mapped) | kUser);
+    cpu.registers().set_x(29, user_entry(1));
+    const std::uint64_t before = machine.total(RawEvent::kExceptions);
+    EXPECT_EQ(cpu.run(1000, kForEver), Cpu::Exit::kWaiting);
+    EXPECT_EQ(machine.x(24), mapped == 0 ? 11111U : 12121U);
+    EXPECT_EQ(machine.total(RawEvent::kExceptions) - before, 6U);
+  }
+}
+
+TEST_F(ArmProcesses, FetchesOfTheNextTurnSetTheAccessFlagAgain) {
+  constexpr std::uint64_t kHardwareSetsIt = std::uint64_t{1} << 39;
+  start_processes();
+  cpu.core().tcr |= kHardwareSetsIt;
+  cpu.state_changed();
+  cpu.registers().set_x(25, table(0));
+  while (machine.x(24) != 11) cpu.run(1, kForEver);
+  write(user_entry(0), read(user_entry(0)) & ~kAccessed);
+  EXPECT_EQ(cpu.run(1000, kForEver), Cpu::Exit::kWaiting);
+  EXPECT_EQ(machine.x(24), 11111U);
+  EXPECT_NE(read(user_entry(0)) & kAccessed, 0U);
 }
 
 TEST_F(ArmCpu, FloatingPointIsTrappedWhereItIsNotEnabled) {
