@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "vpmu/virt/arm64/event_filter.hpp"
 
+#include <algorithm>
+
 #include "vpmu/silicon/arm64/pmu_registers.hpp"
 
 namespace vpmu::virt::arm64 {
@@ -18,10 +20,12 @@ tl::expected<void, FilterError> EventFilter::set(const FilterRange& range) {
   }
   const bool allow = range.action == FilterRange::kAllow;
   if (ranges_.empty() && allow) admitted_.fill(0);
-  for (std::size_t event = range.base_event; event < end; ++event) {
-    const std::uint64_t bit = std::uint64_t{1} << event % 64;
+  for (std::size_t event = range.base_event; event < end;) {
+    const std::size_t next = std::min(end, (event / 64 + 1) * 64);
+    const std::uint64_t bits = ~std::uint64_t{0} >> (64 - (next - event)) << event % 64;
     std::uint64_t& word = admitted_[event / 64];
-    word = allow ? word | bit : word & ~bit;
+    word = allow ? word | bits : word & ~bits;
+    event = next;
   }
   ranges_.push_back(range);
   return {};
