@@ -50,7 +50,7 @@ class TestMachine final : public Environment {
   void call(Call&) override { cpu.power_off(); }
   bool semihost(std::uint32_t, std::uint64_t, std::uint64_t&) override { return false; }
   bool irq_waiting() override { return irq; }
-  std::uint64_t now() override { return cpu.cycles(); }
+  std::uint64_t now() override { return cpu.cycles() - began; }
   void send_event() override { ++events_sent; }
 
   void load(std::uint64_t address, std::span<const std::uint32_t> words) const {
@@ -101,6 +101,7 @@ class TestMachine final : public Environment {
   std::vector<Touch> touched;
   bool irq = false, raises_irq = false, requests_exit = false;
   unsigned events_sent = 0;
+  std::uint64_t began = 0;  ///< cycles at machine time 0
 
   GuestMemory memory{*GuestMemory::create(kRam, kArmMemory)};
   Cluster cluster;
