@@ -229,6 +229,31 @@ Emulated load_and_discard(CpuParts& cpu, Instruction instruction) {
   return next(cpu, {.loaded = true});
 }
 
+// What there is of loads to general-purpose registers; other encodings beside them, such as CAS and
+// LDADD, are something else or nothing.
+
+bool is_load_of_pair(Instruction instruction) {
+  if (!instruction.matches(0x3e40'0000, 0x2840'0000)) return false;
+  const std::uint32_t opc = instruction.bits(31, 30);
+  return opc == 0 || opc == 2 || (opc == 1 && instruction.bits(24, 23) != 0);  // LDPSW
+}
+
+bool is_load_of_one(Instruction instruction) {
+  const std::uint32_t size = instruction.bits(31, 30), opc = instruction.bits(23, 22);
+  if (instruction.matches(0x3f00'0000, 0x1800'0000)) return size != 3;  // literals
+  if (!instruction.matches(0x3e00'0000, 0x3800'0000)) return false;
+  if (opc == 0 || (size == 3 && opc != 1) || (size == 2 && opc == 3)) return false;
+  if (instruction.bits(24, 24) == 1 || instruction.bits(21, 21) == 0) return true;
+  // By a register, of 32 or 64 bits.
+  return instruction.bits(11, 10) == 2 && instruction.bits(14, 14) == 1;
+}
+
+/// LDAR and LDLAR, LDAPR.
+bool is_ordered_load(Instruction instruction) {
+  return instruction.matches(0x3fe0'0000, 0x08c0'0000) ||
+         instruction.matches(0x3fff'fc00, 0x38bf'c000);
+}
+
 /// MRS and MSR of FPCR and FPSR.
 bool is_fp_status(std::uint32_t word) {
   constexpr std::uint32_t kMask = 0xffdf'ffc0, kFpStatus = 0xd51b'4400;
@@ -263,10 +288,10 @@ bool is_unprivileged_access(std::uint32_t word) {
 }
 
 bool discards_load(std::uint32_t word) {
-  constexpr std::uint32_t kVector = 1U << 26, kZero = 31, kNotExclusive = 1U << 23;
-  if (!memory_kind(word).load || (word & kVector) != 0) return false;
-  if (must_be_aligned(word) && (word & kNotExclusive) == 0) return false;
-  const bool pair = (word >> 27 & 7) == 5;
+  constexpr std::uint32_t kZero = 31;
+  const Instruction instruction{word};
+  const bool pair = is_load_of_pair(instruction);
+  if (!pair && !is_load_of_one(instruction) && !is_ordered_load(instruction)) return false;
   return (word & kZero) == kZero || (pair && (word >> 10 & kZero) == kZero);
 }
 

@@ -107,5 +107,16 @@ TEST(DiscardsLoad, IsSaidOfLoadsToRegister31Only) {
   EXPECT_TRUE(discards_load(0x5800'005f));   // LDR XZR, literal
 }
 
+TEST(DiscardsLoad, IsNotSaidOfWhatIsNoPlainLoad) {
+  EXPECT_FALSE(discards_load(0xc8e1'7e9f));  // CASA X1, XZR, [X20]
+  EXPECT_FALSE(discards_load(0xc87f'7c3f));  // LDXP XZR, XZR, [X1]
+  EXPECT_FALSE(discards_load(0xf861'029f));  // STADDL X1, [X20]
+  EXPECT_FALSE(discards_load(0xf820'069f));  // LDRAA XZR, [X20]
+  EXPECT_FALSE(discards_load(0xe940'067f));  // no LDP has these sizes
+  EXPECT_FALSE(discards_load(0xf8c0'029f));  // no LDUR has
+  EXPECT_TRUE(discards_load(0xf861'6a9f));   // LDR XZR, [X20, X1]
+  EXPECT_TRUE(discards_load(0xf8bf'c29f));   // LDAPR XZR, [X20]
+}
+
 }  // namespace
 }  // namespace vpmu::machine::arm64
