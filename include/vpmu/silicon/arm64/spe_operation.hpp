@@ -37,7 +37,16 @@ enum SpeEvent : std::uint64_t {
 };
 
 /// Data sources, as Neoverse cores number them.
-enum class SpeDataSource : std::uint8_t { kL1d = 0, kL2 = 8, kSystemCache = 0xb, kDram = 0xe };
+enum class SpeDataSource : std::uint8_t {
+  kL1d = 0x0,
+  kL2 = 0x8,
+  kPeerCore = 0x9,
+  kLocalCluster = 0xa,
+  kSystemCache = 0xb,
+  kPeerCluster = 0xc,
+  kRemote = 0xd,
+  kDram = 0xe,
+};
 
 struct SpeOperation {
   /// A place in code, and at which exception level (0 to 2).
@@ -47,17 +56,17 @@ struct SpeOperation {
     friend bool operator==(const Place&, const Place&) = default;
   };
 
-  Place pc;
-  SpeOperationType type;
+  Place pc{};
+  SpeOperationType type{};
   std::uint64_t events = kSpeRetired;
-  std::optional<Place> target;  ///< of a branch or exception return that was taken
+  std::optional<Place> target{};  ///< of a branch or exception return that was taken
 
   bool loads = false;  ///< atomics that return a value are both
   bool stores = false;
   bool has_address = false;
   std::uint64_t virtual_address = 0;
-  std::uint64_t physical_address = 0;   ///< intermediate: never the host's
-  std::optional<SpeDataSource> source;  ///< of loads
+  std::uint64_t physical_address = 0;     ///< intermediate: never the host's
+  std::optional<SpeDataSource> source{};  ///< of loads
 
   // In cycles; not yet saturated.
   std::uint32_t total_latency = 1;

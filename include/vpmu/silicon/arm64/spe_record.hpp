@@ -2,7 +2,9 @@
 //
 // Records of the Statistical Profiling Extension, Arm ARM D18.1 and D18.2: how the unit writes
 // them. Packets come in the order of the reference pseudocode: contexts, counters and addresses
-// ascending, data source, operation type, events, and Timestamp or End.
+// ascending, data source, operation type, events, and Timestamp or End. What a class of operations
+// does not have is left out: only branches have a target, and only loads and stores have a
+// translation latency, addresses of data and a data source.
 #pragma once
 
 #include <array>
@@ -36,18 +38,19 @@ inline constexpr unsigned kLevelShift = 5;
 /// What a record is to have, after all controls and filters.
 struct SpeRecordOptions {
   bool context_el1 = false;
-  std::optional<std::uint32_t> context_el2;
+  std::optional<std::uint32_t> context_el2{};
   bool physical_address = false;
   bool data_source = false;
-  std::optional<std::uint64_t> timestamp;  ///< none: an End packet
-  unsigned counter_bits = 12;              ///< latencies saturate there: 12 or 16
-  unsigned align = 0;                      ///< log2: padded to that
+  std::optional<std::uint64_t> timestamp{};  ///< none: an End packet
+  unsigned counter_bits = 12;                ///< latencies saturate there: 12 or 16
+  unsigned align = 0;                        ///< log2: padded to that
 };
 
 class SpeRecord {
  public:
-  /// Of any record that encode() makes before padding.
-  static constexpr std::size_t kLongest = 80;
+  /// Of any record that encode() makes before padding: two contexts, three counters, PC and two
+  /// addresses of data, data source, operation type, 64 bits of events, timestamp.
+  static constexpr std::size_t kLongest = 2 * 5 + 3 * 3 + 3 * 9 + 2 + 2 + 9 + 9;
 
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return {bytes_.data(), size_}; }
 
@@ -57,7 +60,8 @@ class SpeRecord {
   std::size_t size_ = 0;
 };
 
-/// The record of an operation, padded. `options.align` <= 11.
+/// The record of an operation, padded. `options.align` <= 11. Events take 1, 2, 4 or 8 bytes: as
+/// few as hold those that there are, but at least 2 for loads and stores.
 SpeRecord encode(const SpeOperation& operation, const SpeRecordOptions& options);
 
 }  // namespace vpmu::silicon::arm64
