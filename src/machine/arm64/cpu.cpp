@@ -184,6 +184,12 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     if (!p.arrive()) continue;
     p.choose_mode();
     if (p.debug_enabled() && p.run_debugged()) continue;
+    const auto unsampled = p.environment.until_sample(static_cast<unsigned>(p.level));
+    if (unsampled == 0) {
+      p.run_sampled();
+      continue;
+    }
+    limits.instructions = std::min(limits.instructions, unsampled);
     p.execute(limits);
   }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What is behind Cpu: the run loop (cpu.cpp), how stretches of code are run and counted
-// (cpu_execution.cpp), and its state as it is saved (cpu_state.cpp).
+// (cpu_execution.cpp), operations that are sampled (cpu_sampling.cpp), and its state as it is saved
+// (cpu_state.cpp).
 #pragma once
 
 #include <array>
@@ -141,6 +142,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   bool run_block(Limits& limits);
   [[nodiscard]] bool inside_block();
   bool run_step(Limits& limits);
+  void run_sampled();
   bool stopped(const Jit::Ran& ran);
   void emulate_next();
   bool hint(std::uint32_t word);

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "vpmu/base/access.hpp"
+#include "vpmu/silicon/arm64/spe_operation.hpp"
 #include "vpmu/silicon/arm64/system_register.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -67,6 +68,15 @@ class Environment {
   /// Deadlines have been reached at this boundary and their listeners told: what they put off until
   /// the guest goes on is to be done now. Interrupts that it raises are taken at this boundary.
   virtual void before_entry() {}
+
+  /// How many operations may retire at level `el` (0 or 1) before one is to be sampled; kNoSample:
+  /// as many as like. 0: the next one that retires there, which sampled() is told of. Asked at
+  /// instruction boundaries, before code runs; what it answers may only change there.
+  virtual std::uint64_t until_sample(unsigned /*el*/) { return kNoSample; }
+  static constexpr std::uint64_t kNoSample = ~std::uint64_t{0};
+  /// An operation that was to be sampled has retired. Counts of the generic counters are left for
+  /// the environment to fill in.
+  virtual void sampled(const silicon::arm64::SpeOperation& /*operation*/) {}
 
   /// SEV: sets the event registers of all CPUs of the machine.
   virtual void send_event() {}

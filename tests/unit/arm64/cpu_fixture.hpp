@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -52,6 +53,20 @@ class TestMachine final : public Environment {
   bool irq_waiting() override { return irq; }
   std::uint64_t now() override { return cpu.cycles() - began; }
   void send_event() override { ++events_sent; }
+  std::uint64_t until_sample(unsigned el) override {
+    if (el > 1 || !samples[el]) return kNoSample;
+    const std::uint64_t counted = population();
+    return sample_at > counted + 1 ? sample_at - counted - 1 : 0;
+  }
+  void sampled(const silicon::arm64::SpeOperation& operation) override {
+    operations.push_back({population(), operation});
+    sample_at += period;
+  }
+  /// Operations at levels that are sampled.
+  [[nodiscard]] std::uint64_t population() const {
+    using silicon::RawEvent;
+    return totals.read(RawEvent::kInstructions, {.user = samples[0], .kernel = samples[1]});
+  }
 
   void load(std::uint64_t address, std::span<const std::uint32_t> words) const {
     memory.write(address, {reinterpret_cast<const std::uint8_t*>(words.data()), words.size() * 4});
@@ -99,6 +114,13 @@ class TestMachine final : public Environment {
     friend bool operator==(const Touch&, const Touch&) = default;
   };
   std::vector<Touch> touched;
+  std::array<bool, 2> samples{};  ///< operations at that level, one in a period
+  std::uint64_t sample_at = 0, period = 0;
+  struct Sample {
+    std::uint64_t at;  ///< number in the population, from 1
+    silicon::arm64::SpeOperation operation;
+  };
+  std::vector<Sample> operations;
   bool irq = false, raises_irq = false, requests_exit = false;
   unsigned events_sent = 0;
   std::uint64_t began = 0;  ///< cycles at machine time 0
