@@ -29,14 +29,14 @@ struct Facts {
   const char* model;
   Implementer implementer;
   std::uint32_t part;
-  unsigned pmu_version, event_counters, slots;
+  unsigned pmu_version, event_counters, slots, spe_version;
 };
 // Of real cores, their technical reference manuals: MIDR_EL1, ID_AA64DFR0_EL1, PMCR_EL0.
 constexpr Facts kFacts[] = {
-    {"armv8.5", Implementer::kSoftware, 0x850, 6, 8, 4},
-    {"cortex-a72", Implementer::kArm, 0xd08, 1, 6, 3},
-    {"neoverse-n1", Implementer::kArm, 0xd0c, 4, 6, 4},
-    {"neoverse-v1", Implementer::kArm, 0xd40, 5, 6, 8},
+    {"armv8.5", Implementer::kSoftware, 0x850, 6, 8, 4, kSpeV1p2},
+    {"cortex-a72", Implementer::kArm, 0xd08, 1, 6, 3, 0},
+    {"neoverse-n1", Implementer::kArm, 0xd0c, 4, 6, 4, kSpeV1},
+    {"neoverse-v1", Implementer::kArm, 0xd40, 5, 6, 8, kSpeV1p1},
 };
 
 TEST(Arm64CpuModel, EveryModelIsTheCoreOfItsManual) {
@@ -51,6 +51,21 @@ TEST(Arm64CpuModel, EveryModelIsTheCoreOfItsManual) {
     EXPECT_EQ(model->pmu.version, facts.pmu_version) << facts.model;
     EXPECT_EQ(model->pmu.event_counters, facts.event_counters) << facts.model;
     EXPECT_EQ(model->slots_per_cycle, facts.slots) << facts.model;
+    EXPECT_EQ(model->spe.version, facts.spe_version) << facts.model;
+  }
+}
+
+TEST(Arm64CpuModel, StatisticalProfilingIsAUnitThatThereCanBe) {
+  for (const CpuModel* model : cpu_models()) {
+    if (model->spe.version == 0) {
+      EXPECT_EQ(model->spe, SpeModel{}) << model->name;
+      continue;
+    }
+    EXPECT_TRUE(is_valid(model->spe)) << model->name;
+    const Pmsidr id{model->spe.pmsidr};
+    EXPECT_EQ(id.raw & mask_of(Pmsidr::kFe, Pmsidr::kFt, Pmsidr::kFl), 7u) << model->name;
+    EXPECT_EQ(id.get(Pmsidr::kMaxSize), 6u) << model->name << ": 64 bytes";
+    EXPECT_EQ(id.get(Pmsidr::kInterval), 4u) << model->name << ": 1024";
   }
 }
 

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "vpmu/silicon/arm64/event_table.hpp"
+#include "vpmu/silicon/arm64/spe_model.hpp"
 #include "vpmu/silicon/memory_hierarchy.hpp"
 
 namespace vpmu::silicon::arm64 {
@@ -36,6 +37,7 @@ struct CpuModel {
   std::span<const EventRow> events;  ///< sorted by number
   MemoryHierarchy memory{};          ///< what silicon/memory_model.hpp models
   std::uint8_t slots_per_cycle = 1;  ///< operations dispatched per cycle
+  SpeModel spe{};                    ///< version 0: it has no such unit
 
   [[nodiscard]] Implementer implementer() const { return static_cast<Implementer>(midr >> 24); }
 };

@@ -35,10 +35,17 @@ struct Pmscr : Register<std::uint64_t> {
   static constexpr Field<3> kCx{};      ///< context packets
   static constexpr Field<4> kPa{};      ///< physical addresses
   static constexpr Field<5> kTs{};      ///< timestamps
-  static constexpr Field<7, 6> kPct{};  ///< 0: the virtual counter's, 1: the physical counter's
+  static constexpr Field<7, 6> kPct{};  ///< SpePct; bit 7 with FEAT_ECV only: from SPEv1p2 on
 
   static constexpr std::uint64_t kWritable = mask_of(kE0spe, kE1spe, kCx, kPa, kTs, kPct);
   static_assert(kWritable == 0xfb);
+};
+
+/// PMSCR_EL1.PCT and PMSCR_EL2.PCT: whose time records have.
+enum SpePct : std::uint64_t {
+  kSpePctVirtual = 0,
+  kSpePctPhysical = 1,
+  kSpePctOffset = 3,  ///< the physical counter's less CNTPOFF_EL2
 };
 
 /// PMSCR_EL2, as far as its owner is EL1.
@@ -48,8 +55,9 @@ struct PmscrEl2 : Register<std::uint64_t> {
   static constexpr Field<3> kCx{};
   static constexpr Field<4> kPa{};  ///< lets EL1 have physical addresses
   static constexpr Field<5> kTs{};
-  static constexpr Field<7, 6>
-      kPct{};  ///< 0: EL1 gets the virtual counter, 1: PMSCR_EL1.PCT decides
+  /// kSpePctVirtual: EL1 gets the virtual counter; kSpePctPhysical: PMSCR_EL1.PCT decides;
+  /// kSpePctOffset: as kSpePctPhysical, but any physical counter is less CNTPOFF_EL2.
+  static constexpr Field<7, 6> kPct{};
 };
 
 /// PMSICR_EL1.
@@ -103,11 +111,14 @@ struct Pmblimitr : Register<std::uint64_t> {
   static constexpr Field<2, 1> kFm{};  ///< 0: fill, 2: discard (SPEv1p2)
   static constexpr Field<5> kPmfz{};   ///< SPEv1p2
   static constexpr Field<63, 12> kLimit{};
+
+  enum : std::uint64_t { kFill = 0, kDiscard = 2 };
 };
 
 /// PMBSR_EL1.
 struct Pmbsr : Register<std::uint64_t> {
-  static constexpr Field<5, 0> kBsc{};  ///< with EC 0; otherwise a fault status code
+  static constexpr Field<5, 0> kBsc{};   ///< with EC 0; otherwise a fault status code
+  static constexpr Field<15, 0> kMss{};  ///< what its meaning is, EC says
   static constexpr Field<16> kColl{};
   static constexpr Field<17> kS{};  ///< the interrupt
   static constexpr Field<18> kEa{};
@@ -115,7 +126,8 @@ struct Pmbsr : Register<std::uint64_t> {
   static constexpr Field<31, 26> kEc{};
   static constexpr Field<55, 32> kMss2{};
 
-  static constexpr std::uint64_t kWritable = mask_of(kBsc, kColl, kS, kEa, kDl, kEc, kMss2);
+  static constexpr std::uint64_t kWritable = mask_of(kMss, kColl, kS, kEa, kDl, kEc, kMss2);
+  static_assert(kWritable == 0x00ff'ffff'fc0f'ffff);
   enum : std::uint64_t { kEcOther = 0x00, kEcStage1 = 0x24, kEcStage2 = 0x25 };
   enum : std::uint64_t { kBscNotStopped = 0, kBscFull = 1, kBscTooLarge = 4 };
 };
@@ -127,6 +139,14 @@ struct Pmbidr : Register<std::uint64_t> {
   static constexpr Field<5> kF{};         ///< the access flag is managed as for any access
   static constexpr Field<11, 8> kEa{};
   static constexpr Field<47, 32> kMaxBuffSize{};
+
+  /// The largest buffer, in bytes; 0: of any size.
+  [[nodiscard]] constexpr std::uint64_t max_buffer_bytes() const {
+    constexpr Field<40, 32> kMantissa;
+    constexpr Field<45, 41> kExponent;
+    const std::uint64_t mantissa = get(kMantissa), exponent = get(kExponent);
+    return exponent == 0 ? mantissa << 12 : (512 + mantissa) << (exponent + 11);
+  }
 };
 
 /// ID_AA64DFR0_EL1.PMSVer.

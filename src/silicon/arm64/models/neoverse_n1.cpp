@@ -22,6 +22,7 @@ const CpuModel kNeoverseN1{
     .memory =
         {.l1d = {256, 4}, .l2 = {2048, 8}, .llc = {32768, 16}, .dtlb = {1, 48}, .stlb = {256, 5}},
     .slots_per_cycle = 4,
+    .spe = {.version = kSpeV1, .pmsidr = kPmsidr, .pmbidr = kPmbidr},
 };
 
 }  // namespace vpmu::silicon::arm64

@@ -22,6 +22,7 @@ const CpuModel kNeoverseV1{
     .memory =
         {.l1d = {256, 4}, .l2 = {2048, 8}, .llc = {32768, 16}, .dtlb = {1, 40}, .stlb = {512, 4}},
     .slots_per_cycle = 8,
+    .spe = {.version = kSpeV1p1, .pmsidr = kPmsidr, .pmbidr = kPmbidr},
 };
 
 }  // namespace vpmu::silicon::arm64
