@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(whole == decode(bytes, 1u + data[0]), "other records in pieces", "");
   check(whole.totals.records == whole.records.size(), "a record that was not counted", "");
   check(whole.totals.bytes == bytes.size(), "a byte that was not counted", "");
-  const std::size_t cut = whole_records(bytes);
+  const std::size_t cut = whole_records(bytes).bytes;
   check(cut <= bytes.size(), "more whole records than bytes", "");
   check(!decode(bytes.first(cut), 64).totals.cut_short, "a cut within a record", "");
   return 0;

@@ -132,6 +132,16 @@ enum class RecordType : std::uint32_t {
   kFinishedInit = 82,
 };
 
+/// What AUXTRACE_INFO says first: traces of Arm SPE (64 bits with what is reserved).
+inline constexpr std::uint64_t kArmSpeTrace = 4;
+/// PERF_RECORD_AUX's flags.
+enum AuxFlag : std::uint64_t {
+  kAuxTruncated = 1 << 0,  ///< something did not get into the trace
+  kAuxOverwrite = 1 << 1,
+  kAuxPartial = 1 << 2,
+  kAuxCollision = 1 << 3,  ///< samples were chosen that the unit could not take
+};
+
 /// Low three bits of a record's `misc`.
 enum class CpuMode : std::uint16_t {
   kUnknown = 0,

@@ -154,13 +154,29 @@ std::string guest_records(const WriterConfig& config, const SampleIds& ids) {
   return records;
 }
 
-std::string process_records(const WriterConfig& config) {
-  std::string records = mmap_record({kNobody, 0, CpuMode::kKernel, 0}, host_kernel());
+/// A kernel that nothing is in. To perf, kernel code begins where the host's does, whose symbols it
+/// looks for on its own machine, unless that fails, which a symbol does that no kernel has: then it
+/// is the upper half of all addresses, as it is for SPE.
+MappedCode no_kernel() {
+  constexpr std::uint64_t kUpperHalf = std::uint64_t{1} << 63, kLength = 0x1000;
+  return {kUpperHalf, kLength, kUpperHalf, "[kernel.kallsyms]_of_the_guest", {}};
+}
+
+std::string process_records(const WriterConfig& config, const MappedCode& kernel) {
+  std::string records = mmap_record({kNobody, 0, CpuMode::kKernel, 0}, kernel);
   records += host_threads(config, config.guest);
   for (const WrittenMapping& mapping : config.mappings) {
     records += mmap2_record({config.vm_pid, config.vm_pid, CpuMode::kUser, 0}, code_of(mapping));
   }
   return records;
+}
+
+/// What perf makes of addresses of SPE's at EL1 and EL2, wherever they are.
+WrittenMapping as_spe_kernel(WrittenMapping mapping) {
+  constexpr std::uint64_t kKernelByte = std::uint64_t{0xff} << 56;
+  mapping.start |= kKernelByte;
+  if (mapping.text != 0) mapping.text |= kKernelByte;
+  return mapping;
 }
 
 }  // namespace
@@ -190,7 +206,17 @@ Attr attr_of(const WrittenEvent& event) {
 }
 
 std::string first_records(const WriterConfig& config, const SampleIds& ids) {
-  return config.layout == Layout::kGuest ? guest_records(config, ids) : process_records(config);
+  return config.layout == Layout::kGuest ? guest_records(config, ids)
+                                         : process_records(config, host_kernel());
+}
+
+std::string first_spe_records(const WriterConfig& config) {
+  WriterConfig kernel = config;
+  kernel.kallsyms.clear();
+  std::ranges::transform(config.mappings, kernel.mappings.begin(), as_spe_kernel);
+  return process_records(config, no_kernel()) +
+         guest_kernel(kernel, {kNobody, 0, CpuMode::kKernel, 0}) +
+         bare_record(RecordType::kFinishedInit);
 }
 
 }  // namespace vpmu::profile::perf_data

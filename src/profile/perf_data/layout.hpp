@@ -51,4 +51,8 @@ inline std::uint32_t guest_thread(std::uint32_t vcpu) {
 /// Everything before the first sample.
 std::string first_records(const WriterConfig& config, const SampleIds& ids);
 
+/// Who there is, for traces of SPE: as in layout `process`, and the image once more as a kernel's,
+/// where perf looks for code at EL1.
+std::string first_spe_records(const WriterConfig& config);
+
 }  // namespace vpmu::profile::perf_data

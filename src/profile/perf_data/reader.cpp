@@ -93,6 +93,7 @@ struct Reader::Private {
   std::uint64_t touched = 0;
   Result<void> outcome;
   bool was_read = false;
+  std::vector<std::uint64_t> traces;  ///< offsets of records that traces follow
   /// A record that lies askew in the file.
   std::array<std::uint64_t, 65536 / 8> straight{};
 
@@ -129,6 +130,10 @@ struct Reader::Private {
   bool deliver_mapping(const RecordHeader& record, Words body);
   void deliver_lost(const RecordHeader& record, Words body);
   void take_index(ByteSpan bytes);
+  void take_trace_kind(ByteSpan bytes);
+  void take_time_conversion(ByteSpan bytes);
+  void take_trace_flags(ByteSpan bytes);
+  void deliver_trace(std::uint64_t offset);
   void take_attr(ByteSpan bytes);
   void take_event_update(ByteSpan bytes);
   void set_guest(const RecordHeader& record, Words body, Task& task);
@@ -274,7 +279,8 @@ Result<void> Reader::Private::read() {
     }
   }
   if (!outcome) return outcome;
-  queue.end(deliver_it);
+  if (!queue.end(deliver_it)) return outcome;
+  for (const std::uint64_t offset : traces) deliver_trace(offset);
   return outcome;
 }
 
@@ -291,6 +297,10 @@ bool Reader::Private::take(std::uint64_t offset, const RecordHeader& record) {
     case RecordType::kFinishedRound:
       return queue.end_round([this](std::uint64_t at) { return deliver(at); });
     case RecordType::kIdIndex: take_index(bytes_of(offset, record)); return true;
+    case RecordType::kAuxtraceInfo: take_trace_kind(bytes_of(offset, record)); return true;
+    case RecordType::kTimeConv: take_time_conversion(bytes_of(offset, record)); return true;
+    case RecordType::kAux: take_trace_flags(bytes_of(offset, record)); return true;
+    case RecordType::kAuxtrace: traces.push_back(offset); return true;
     case RecordType::kCompressed:
       outcome = file.failure("of compressed records; record it without -z");
       return false;
@@ -492,6 +502,37 @@ void Reader::Private::take_index(ByteSpan bytes) {
     if (machine_pid == 0) continue;
     ids.learn(id, static_cast<std::uint32_t>(machine_pid), static_cast<std::uint32_t>(vcpu));
   }
+}
+
+void Reader::Private::take_trace_kind(ByteSpan bytes) {
+  visitor->on_trace_kind(ByteReader{bytes}.take<std::uint32_t>());
+}
+
+void Reader::Private::take_time_conversion(ByteSpan bytes) {
+  ByteReader reader{bytes};
+  spe::TimeConversion time;
+  time.shift = reader.take<std::uint64_t>();
+  time.multiplier = reader.take<std::uint64_t>();
+  time.zero = reader.take<std::uint64_t>();
+  if (reader.ok()) visitor->on_time_conversion(time);
+}
+
+void Reader::Private::take_trace_flags(ByteSpan bytes) {
+  ByteReader reader{bytes};
+  reader.take_bytes(16);  // where the piece is in its stream, and its size
+  visitor->on_trace_flags(reader.take<std::uint64_t>());
+}
+
+void Reader::Private::deliver_trace(std::uint64_t offset) {
+  const RecordHeader record = known_header(offset);
+  ByteReader reader{bytes_of(offset, record)};
+  reader.take_bytes(24);  // size, offset in the stream, reference
+  TraceRecord trace;
+  trace.stream = reader.take<std::uint32_t>();
+  trace.tid = reader.take<std::uint32_t>();
+  trace.cpu = reader.take<std::uint32_t>();
+  trace.bytes = file.bytes().subspan(offset, size_with_data(offset, record)).subspan(record.size);
+  if (reader.ok()) visitor->on_trace(trace);
 }
 
 Reader::Reader() = default;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "profile/perf_data/format.hpp"
+#include "profile/spe/time_conversion.hpp"
 #include "vpmu/base/result.hpp"
 
 namespace vpmu::profile::perf_data {
@@ -78,6 +79,14 @@ struct SampleRecord {
   std::span<const BranchEntry> branches;     ///< the newest first
 };
 
+/// A piece of a trace that hardware wrote.
+struct TraceRecord {
+  std::uint32_t stream = 0;             ///< pieces of the same continue each other
+  std::uint32_t tid = 0;                ///< all ones: of a CPU
+  std::uint32_t cpu = 0;                ///< all ones: of a thread
+  std::span<const std::uint8_t> bytes;  ///< valid as long as the Reader
+};
+
 class RecordVisitor {
  public:
   virtual void on_comm(const CommRecord&) {}
@@ -85,6 +94,13 @@ class RecordVisitor {
   virtual void on_fork(const ForkRecord&) {}
   virtual void on_sample(const SampleRecord& sample) = 0;
   virtual void on_lost(std::uint64_t /*samples*/) {}
+  /// Of traces: what hardware they are of (kArmSpeTrace), and what their timestamps are.
+  virtual void on_trace_kind(std::uint32_t /*kind*/) {}
+  virtual void on_time_conversion(const spe::TimeConversion&) {}
+  /// AuxFlags of a piece.
+  virtual void on_trace_flags(std::uint64_t /*flags*/) {}
+  /// Behind all other records, in the order of the file.
+  virtual void on_trace(const TraceRecord&) {}
 
  protected:
   ~RecordVisitor() = default;

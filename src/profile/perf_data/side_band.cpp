@@ -98,6 +98,47 @@ std::string id_index_records(std::span<const IndexedId> ids) {
   return records;
 }
 
+std::string time_conversion_record(const spe::TimeConversion& time) {
+  // That ticks have all of their 64 bits, so need not be extended.
+  constexpr std::uint64_t kWholeTicks = ~std::uint64_t{0};
+  constexpr std::uint64_t kHasZero = 1;
+  return record(RecordType::kTimeConv, 0,
+                Bytes{}
+                    .add(time.shift)
+                    .add(time.multiplier)
+                    .add(time.zero)
+                    .add(std::uint64_t{0})
+                    .add(kWholeTicks)
+                    .add(kHasZero));
+}
+
+std::string spe_info_record(std::uint32_t pmu_type) {
+  // Version 1: the PMU's type, and that there is nothing said of mappings by CPU.
+  return record(RecordType::kAuxtraceInfo, 0,
+                Bytes{}.add(kArmSpeTrace).add(std::uint64_t{pmu_type}).add(std::uint64_t{0}));
+}
+
+std::string trace_start_record(const Subject& subject) {
+  return with_trailer(RecordType::kItraceStart, 0, subject_body(subject), subject);
+}
+
+std::string aux_record(const Subject& subject, std::uint64_t offset, std::uint64_t size,
+                       std::uint64_t flags) {
+  return with_trailer(RecordType::kAux, 0, Bytes{}.add(offset).add(size).add(flags), subject);
+}
+
+std::string trace_piece_record(const TracePiece& piece) {
+  return record(RecordType::kAuxtrace, 0,
+                Bytes{}
+                    .add(piece.size)
+                    .add(piece.offset)
+                    .add(std::uint64_t{0})
+                    .add(piece.stream)
+                    .add(piece.tid)
+                    .add(piece.cpu)
+                    .add(std::uint32_t{0}));
+}
+
 std::string bare_record(RecordType type) {
   return record(type, 0, {});
 }

@@ -14,6 +14,7 @@
 #include "profile/perf_data/branch_flags.hpp"
 #include "profile/perf_data/bytes.hpp"
 #include "profile/perf_data/features.hpp"
+#include "profile/perf_data/file_head.hpp"
 #include "profile/perf_data/layout.hpp"
 #include "profile/perf_data/output_file.hpp"
 #include "profile/perf_data/side_band.hpp"
@@ -30,24 +31,6 @@ using hostperf::SampledMode;
 constexpr std::size_t kRoundBytes = 256 * 1024;
 /// What is longer is cut: the oldest branches, the outermost callers.
 constexpr std::size_t kMostFrames = 1024, kMostBranches = 1024;
-constexpr std::uint64_t kDataSizeOffset = 48;
-
-/// The file's header. Features only count once they are behind the records.
-std::string file_header(std::uint64_t attrs_offset, std::uint64_t attrs_size,
-                        std::uint64_t data_offset, std::uint64_t data_size,
-                        std::uint64_t features) {
-  return Bytes{}
-      .raw({kMagic, sizeof kMagic})
-      .add(kHeaderBytes)
-      .add(std::uint64_t{kAttrBytes + 16})
-      .add(attrs_offset)
-      .add(attrs_size)
-      .add(data_offset)
-      .add(data_size)
-      .add(std::array<std::uint64_t, 2>{})
-      .add(std::array<std::uint64_t, 4>{features, 0, 0, 0})
-      .bytes();
-}
 
 std::int64_t coarse_seconds() {
   timespec now{};
@@ -81,8 +64,7 @@ struct Writer::Private {
   SampleIds ids;
   FileFacts facts;
 
-  std::uint64_t attrs_offset = 0;
-  std::uint64_t data_offset = 0;
+  FileHead head;
   std::uint64_t written = 0;  ///< end of what is in the file and in its header
   int error = 0;              ///< errno of the first failure; nothing is written after it
   bool finished = false;
@@ -105,35 +87,25 @@ struct Writer::Private {
   int end_file();
 
  private:
-  void describe_events(Bytes& head);
+  void describe_events();
   std::uint64_t* put_task(std::uint64_t* at, const Sample& sample) const;
 };
 
-void Writer::Private::describe_events(Bytes& head) {
-  std::vector<std::uint64_t> offsets;
+void Writer::Private::describe_events() {
   for (std::size_t event = 0; event < config.events.size(); ++event) {
     facts.attrs.push_back(attr_of(config.events[event]));
     facts.ids.push_back(ids.of_event(event));
-    offsets.push_back(kHeaderBytes + head.size());
-    for (const std::uint64_t id : facts.ids.back()) head.add(id);
   }
-  attrs_offset = kHeaderBytes + head.size();
-  for (std::size_t event = 0; event < config.events.size(); ++event) {
-    head.add(facts.attrs[event]).add(offsets[event]).add(ids.slots() * 8);
-  }
-  data_offset = kHeaderBytes + head.size();
+  head = FileHead{facts.attrs, facts.ids};
 }
 
 /// The file appears with its first round in it: perf opens none without.
 void Writer::Private::begin() {
-  Bytes head;
-  describe_events(head);
+  describe_events();
   const std::string records = first_records(config, ids) + bare_record(RecordType::kFinishedRound);
-  const std::string header =
-      file_header(attrs_offset, data_offset - attrs_offset, data_offset, records.size(), 0);
-  error = file.write_at(0, header + head.bytes() + records);
+  error = file.write_at(0, head.bytes(records.size(), 0) + records);
   if (error == 0) error = file.publish();
-  written = data_offset + records.size();
+  written = head.data_offset() + records.size();
   flushed_at = coarse_seconds();
 }
 
@@ -211,8 +183,9 @@ void Writer::Private::flush() {
   const std::string_view bytes{reinterpret_cast<const char*>(buffer.get()), used * 8};
   error = file.write_at(written, bytes);
   if (error == 0) {
-    const std::uint64_t size = written + bytes.size() - data_offset;
-    error = file.write_at(kDataSizeOffset, {reinterpret_cast<const char*>(&size), sizeof size});
+    const std::uint64_t size = written + bytes.size() - head.data_offset();
+    error = file.write_at(FileHead::kDataSizeOffset,
+                          {reinterpret_cast<const char*>(&size), sizeof size});
   }
   if (error != 0) return;
   written += bytes.size();
@@ -232,8 +205,7 @@ int Writer::Private::end_file() {
   }
   const std::uint64_t bits = feature_bits(features);
   if (const int failed = file.cut(written + sections.size())) return failed;
-  return file.write_at(0, file_header(attrs_offset, data_offset - attrs_offset, data_offset,
-                                      written - data_offset, bits));
+  return file.write_at(0, head.bytes(written - head.data_offset(), bits));
 }
 
 Writer::Writer() = default;

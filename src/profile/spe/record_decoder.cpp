@@ -19,15 +19,22 @@ void RecordDecoder::keep(std::span<const std::uint8_t> bytes) {
   carried_ = bytes.size();
 }
 
-std::size_t whole_records(std::span<const std::uint8_t> bytes) {
-  std::size_t whole = 0;
+WholeRecords whole_records(std::span<const std::uint8_t> bytes) {
+  WholeRecords whole;
   bool in_record = false;
   for (std::size_t at = 0; const auto packet = packet_at(bytes.subspan(at));) {
     at += packet->size;
-    in_record = packet->kind == PacketKind::kPadding
-                    ? in_record
-                    : packet->kind != PacketKind::kEnd && packet->kind != PacketKind::kTimestamp;
-    if (!in_record) whole = at;
+    if (packet->kind == PacketKind::kTimestamp) {
+      whole.first_timestamp = std::min(whole.first_timestamp, packet->payload);
+      whole.last_timestamp = std::max(whole.last_timestamp, packet->payload);
+    }
+    if (packet->kind == PacketKind::kTimestamp || packet->kind == PacketKind::kEnd) {
+      ++whole.records;
+      in_record = false;
+    } else if (packet->kind != PacketKind::kPadding) {
+      in_record = true;
+    }
+    if (!in_record) whole.bytes = at;
   }
   return whole;
 }

@@ -143,8 +143,14 @@ class RecordDecoder {
   DecoderTotals totals_;
 };
 
-/// How many bytes of the beginning are whole records, with the padding behind them: where a trace
-/// may be cut. 0: no record ends in `bytes`.
-std::size_t whole_records(std::span<const std::uint8_t> bytes);
+/// What of a trace's beginning is whole records: where it may be cut.
+struct WholeRecords {
+  std::size_t bytes = 0;  ///< with the padding behind the last; 0: none ends
+  std::uint64_t records = 0;
+  std::uint64_t first_timestamp =
+      ~std::uint64_t{0};  ///< the lowest; above the last if there is none
+  std::uint64_t last_timestamp = 0;
+};
+WholeRecords whole_records(std::span<const std::uint8_t> bytes);
 
 }  // namespace vpmu::profile::spe

@@ -128,7 +128,7 @@ TEST(SpeRecordDecoder, ACutIsToldUnlessItIsBetweenRecords) {
   std::size_t ends = 0;
   for (std::size_t size = 0; size <= bytes.size(); ++size) {
     const auto [records, totals] = decode(std::span{bytes}.first(size));
-    EXPECT_EQ(totals.cut_short, whole_records(std::span{bytes}.first(size)) != size) << size;
+    EXPECT_EQ(totals.cut_short, whole_records(std::span{bytes}.first(size)).bytes != size) << size;
     ends += totals.cut_short ? 0 : 1;
   }
   EXPECT_EQ(ends, kVectors.size() + 1);
@@ -179,12 +179,12 @@ TEST(SpeRecordDecoder, AnyBytesAreReadToTheirEndInAnyPieces) {
 
 TEST(SpeWholeRecords, EndBehindPadding) {
   const auto aligned = all_vectors(64);
-  EXPECT_EQ(whole_records(aligned), aligned.size());
+  EXPECT_EQ(whole_records(aligned).bytes, aligned.size());
   const auto first = bytes_of(kVectors[0].hex);
-  EXPECT_EQ(whole_records(std::span{aligned}.first(first.size() + 5)), first.size() + 5);
-  EXPECT_EQ(whole_records(std::span{aligned}.first(70)), 64u);
-  EXPECT_EQ(whole_records(std::span{aligned}.first(first.size() - 1)), 0u);
-  EXPECT_EQ(whole_records({}), 0u);
+  EXPECT_EQ(whole_records(std::span{aligned}.first(first.size() + 5)).bytes, first.size() + 5);
+  EXPECT_EQ(whole_records(std::span{aligned}.first(70)).bytes, 64u);
+  EXPECT_EQ(whole_records(std::span{aligned}.first(first.size() - 1)).bytes, 0u);
+  EXPECT_EQ(whole_records({}).bytes, 0u);
 }
 
 /// An operation as guests have them.
