@@ -6,14 +6,11 @@
 //   slot.attach(pmu);                // each vCPU's, before it runs
 //   slot.publish(std::move(filter));
 //
-// Read-copy-update (liburcu, bulletproof flavour: threads need not register). A vCPU decides within
-// a read-side section by the whole old filter or the whole new one; publish() frees the old one
-// when nobody can be inside it any more, and has by then told every PMU to program its counters
+// Read-copy-update (vpmu/virt/read_copy_update.hpp: threads need not register). A vCPU decides
+// within a read-side section by the whole old filter or the whole new one; publish() frees the old
+// one when nobody can be inside it any more, and has by then told every PMU to program its counters
 // anew before its next guest instruction. Counters that the new filter denies keep their counts,
 // and go on from there should a later one allow them.
-//
-// A thread's first decision registers it with liburcu, which takes a lock and memory: a VMM that
-// minds calls urcu_bp_register_thread() when it starts a vCPU thread.
 #pragma once
 
 #include <atomic>
@@ -21,6 +18,7 @@
 #include <mutex>
 #include <vector>
 
+#include "vpmu/virt/read_copy_update.hpp"
 #include "vpmu/virt/x86/event_filter.hpp"
 #include "vpmu/virt/x86/event_gate.hpp"
 
@@ -52,19 +50,11 @@ class EventFilterSlot final : public EventGate {
   /// Calls `look` with the filter in force, or null; it is whole, and there until `look` returns.
   template <class Look>
   auto read(Look&& look) const {
-    const ReadSection section;
+    const RcuReadSection section;
     return look(filter_.load(std::memory_order_acquire));
   }
 
  private:
-  class ReadSection {
-   public:
-    ReadSection();
-    ~ReadSection();
-    ReadSection(const ReadSection&) = delete;
-    ReadSection& operator=(const ReadSection&) = delete;
-  };
-
   std::atomic<const EventFilter*> filter_ = nullptr;
   std::mutex writers_;
   std::vector<EventGateUser*> users_;

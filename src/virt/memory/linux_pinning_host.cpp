@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include <linux/capability.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "vpmu/virt/memory/memory_slot.hpp"
+#include "vpmu/virt/memory/pinning_host.hpp"
+
+namespace vpmu::virt::memory {
+
+namespace {
+
+/// Since Linux 5.14; not in every C library's headers.
+constexpr int kPopulateRead = 22, kPopulateWrite = 23;
+
+int errno_of(int result) {
+  return result == 0 ? 0 : errno;
+}
+
+int populate(std::byte* begin, std::uint64_t bytes, bool write) {
+  for (;;) {
+    const int error = errno_of(madvise(begin, bytes, write ? kPopulateWrite : kPopulateRead));
+    if (error != EINTR && error != EAGAIN) return error;
+  }
+}
+
+bool may_lock_without_limit() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (syscall(SYS_capget, &header, sets.data()) != 0) return false;
+  return (sets[CAP_IPC_LOCK / 32].effective >> CAP_IPC_LOCK % 32 & 1) != 0;
+}
+
+/// In pages, for a process without CAP_IPC_LOCK.
+std::uint64_t limit() {
+  rlimit locked{};
+  if (getrlimit(RLIMIT_MEMLOCK, &locked) != 0) return 0;
+  return locked.rlim_cur == RLIM_INFINITY ? ~std::uint64_t{0} : locked.rlim_cur / kPageBytes;
+}
+
+}  // namespace
+
+void* LinuxPinningHost::allocate(std::size_t bytes) {
+  void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
+void LinuxPinningHost::release(void* memory, std::size_t bytes) {
+  munmap(memory, bytes);
+}
+
+int LinuxPinningHost::pin(std::byte* begin, std::uint64_t bytes, bool write) {
+  // The pages are made resident once, by the call that says why it cannot.
+  if (const int error = errno_of(mlock2(begin, bytes, MLOCK_ONFAULT)); error != 0) return error;
+  const int error = populate(begin, bytes, write);
+  if (error != 0) munlock(begin, bytes);
+  return error;
+}
+
+void LinuxPinningHost::unpin(std::byte* begin, std::uint64_t bytes) {
+  munlock(begin, bytes);
+}
+
+int LinuxPinningHost::fault_in(std::byte* page, bool write) {
+  return populate(page, kPageBytes, write);
+}
+
+bool LinuxPinningHost::may_charge(std::uint64_t pages) {
+  if (may_lock_without_limit()) return true;
+  const std::uint64_t most = limit();
+  const std::uint64_t charged = charged_;
+  return charged <= most && pages <= most - charged;
+}
+
+bool LinuxPinningHost::charge(std::uint64_t pages) {
+  const bool unlimited = may_lock_without_limit();
+  const std::uint64_t most = limit();
+  std::uint64_t charged = charged_;
+  do {
+    if (!unlimited && (charged > most || pages > most - charged)) return false;
+  } while (!charged_.compare_exchange_weak(charged, charged + pages));
+  return true;
+}
+
+void LinuxPinningHost::uncharge(std::uint64_t pages) {
+  charged_ -= pages;
+}
+
+}  // namespace vpmu::virt::memory
