@@ -310,4 +310,33 @@ tl::expected<void, Fault> Accesses::zero(std::uint64_t address, ExceptionLevel r
   return {};
 }
 
+tl::expected<void, Fault> Accesses::store(std::uint64_t address,
+                                          std::span<const std::uint8_t> bytes) {
+  std::array<std::uint8_t*, 2> hosts{};
+  std::array<std::uint64_t, 2> physical{};
+  const std::size_t first = std::min<std::size_t>(bytes.size(), kPageBytes - (address & kPageMask));
+  for (std::size_t n = 0; n < 2; ++n) {
+    const std::uint64_t at = address + n * first, length = n == 0 ? first : bytes.size() - first;
+    if (length == 0) continue;
+    const auto found = mmu_.translate(at, MemoryUse::kWrite, ExceptionLevel::kEl1);
+    if (!found) return tl::unexpected(found.error());
+    physical[n] = found->physical;
+    hosts[n] = memory_.host(found->physical, length);
+    if (hosts[n] == nullptr) {
+      return tl::unexpected(Fault{
+          .address = at, .use = MemoryUse::kWrite, .status = fault_status(FaultStatus::kExternal)});
+    }
+  }
+  for (std::size_t n = 0; n < 2; ++n) {
+    if (hosts[n] == nullptr) continue;
+    const auto part = n == 0 ? bytes.first(first) : bytes.subspan(first);
+    const auto offset = static_cast<unsigned>(physical[n] & kPageMask);
+    const std::size_t page = memory_.page_index(physical[n]);
+    const auto last = offset + static_cast<unsigned>(part.size()) - 1;
+    if (code_pages_.hits(page, offset, last)) code_pages_.written(page);
+    std::memcpy(hosts[n], part.data(), part.size());
+  }
+  return {};
+}
+
 }  // namespace vpmu::machine::arm64

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <tl/expected.hpp>
@@ -75,6 +76,10 @@ class Accesses final : public JitClient, public DataPort {
   tl::expected<void, Fault> write(std::uint64_t address, unsigned bytes, std::uint64_t value,
                                   ExceptionLevel rights) override;
   tl::expected<void, Fault> zero(std::uint64_t address, ExceptionLevel rights) override;
+
+  /// Writes by a unit of the CPU rather than by its code, with EL1's rights: all or nothing, and to
+  /// RAM only. `bytes` lie in two pages at most.
+  tl::expected<void, Fault> store(std::uint64_t address, std::span<const std::uint8_t> bytes);
 
  private:
   struct Wanted {

@@ -491,6 +491,10 @@ bool Cpu::peek(std::uint64_t linear, void* to, std::size_t bytes) const {
   return true;
 }
 
+tl::expected<void, Fault> Cpu::store(std::uint64_t address, std::span<const std::uint8_t> bytes) {
+  return private_->accesses.store(address, bytes);
+}
+
 void Cpu::hand_over() {
   private_->derive();
 }

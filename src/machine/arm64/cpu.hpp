@@ -18,11 +18,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+
+#include <tl/expected.hpp>
 
 #include "machine/arm64/cluster.hpp"
 #include "machine/arm64/core.hpp"
 #include "machine/arm64/cpu_state.hpp"
 #include "machine/arm64/environment.hpp"
+#include "machine/arm64/mmu.hpp"
 #include "machine/arm64/registers.hpp"
 #include "machine/cpu_exit.hpp"
 #include "machine/guest_memory.hpp"
@@ -134,6 +138,11 @@ class Cpu final : public silicon::RetireSource {
   /// nothing (no access flags); false if unmapped or not RAM. For crash reports, profilers and
   /// debuggers.
   bool peek(std::uint64_t linear, void* to, std::size_t bytes) const;
+  /// Writes guest memory for a unit of this CPU (statistical profiling), with the translation and
+  /// the rights of EL1: all or nothing, RAM only, up to 2 KiB. Not while it executes code; in a
+  /// callback of the environment's is fine. The fault is the first that an access would raise.
+  tl::expected<void, Fault> store(std::uint64_t address, std::span<const std::uint8_t> bytes);
+
   /// Where the host has the page of 4 KiB that `linear` lies in, on the same conditions; null
   /// instead of false. Valid while the guest does not run.
   [[nodiscard]] const std::uint8_t* peek_page(std::uint64_t linear) const;

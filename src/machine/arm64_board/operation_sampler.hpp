@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// Takes the samples of one SPE unit while a vCPU runs at full speed: the unit says how far the next
+// sample is, the vCPU's totals say how far it has come, and the CPU runs the sampled operation by
+// itself (Environment::until_sample(), sampled()).
+#pragma once
+
+#include <cstdint>
+
+#include "vpmu/silicon/arm64/spe_operation.hpp"
+#include "vpmu/silicon/arm64/spe_unit.hpp"
+#include "vpmu/silicon/raw_event.hpp"
+#include "vpmu/silicon/retire_totals.hpp"
+
+namespace vpmu::machine::arm64 {
+
+class OperationSampler {
+ public:
+  /// Both must outlive it. `totals`: of the vCPU.
+  OperationSampler(silicon::arm64::SpeUnit& unit, const silicon::RetireTotals& totals);
+
+  /// Operations that may retire at level `el` before the one that is sampled.
+  [[nodiscard]] std::uint64_t until_sample(unsigned el);
+  static constexpr std::uint64_t kNone = silicon::arm64::SpeUnit::kNever;
+
+  /// An operation has just retired by itself: it is sampled if it is its turn.
+  void retired(const silicon::arm64::SpeOperation& operation);
+
+  /// The unit's registers are about to be looked at or changed, or the unit is to be saved: it
+  /// knows of everything that has retired then.
+  void hand_over();
+  /// They have been changed. `retires`: by an instruction at EL1 that will retire: where it
+  /// switches profiling on, the next one is the first of the population.
+  void registers_changed(bool retires);
+
+ private:
+  [[nodiscard]] silicon::PrivilegeSet profiled() const;
+  [[nodiscard]] std::uint64_t population() const;
+  /// Since the unit was told last.
+  [[nodiscard]] std::uint64_t passed() const;
+
+  silicon::arm64::SpeUnit& unit_;
+  const silicon::RetireTotals& totals_;
+  silicon::PrivilegeSet levels_;
+  std::uint64_t told_ = 0;  ///< of the population
+};
+
+}  // namespace vpmu::machine::arm64
