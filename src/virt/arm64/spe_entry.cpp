@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+//
+// Virtual SPE: entering the guest and leaving it, and the interrupt.
+#include "vpmu/base/ensure.hpp"
+#include "vpmu/virt/arm64/spe.hpp"
+
+namespace vpmu::virt::arm64 {
+
+using silicon::arm64::Pmblimitr;
+using silicon::arm64::Pmbsr;
+using silicon::arm64::Pmscr;
+namespace reg = silicon::arm64::reg;
+
+Spe::Spe(SpeVm& vm, silicon::arm64::SpeUnit* unit, SpeSink& sink)
+    : vm_{vm}, unit_{unit}, sink_{sink} {
+  ensure(!vm.usable() || unit != nullptr);
+  if (unit == nullptr) return;
+  /// Units that never run write nothing.
+  class Nowhere final : public silicon::arm64::SpeBuffer {
+    tl::expected<void, Fault> write(std::uint64_t /*address*/,
+                                    std::span<const std::uint8_t> /*bytes*/) override {
+      return {};
+    }
+  };
+  static Nowhere nowhere;
+  guest_.emplace(unit->model(), 0, nowhere);
+  host_.emplace(unit->model(), 0, nowhere);
+  switch_.emplace(vm.config().flavour, *unit, *guest_, *host_);
+}
+
+std::uint8_t Spe::version() const {
+  return has_feature_ ? unit_->model().version : std::uint8_t{0};
+}
+
+SpeSwitchStatistics Spe::switch_statistics() const {
+  return switch_ ? switch_->statistics() : SpeSwitchStatistics{};
+}
+
+// ---- Entry --------------------------------------------------------------------------------------
+
+/// The host has the only unit.
+bool Spe::host_has_it() const {
+  return vm_.config().exclusive && host_has_unit_;
+}
+
+/// While it is entered, the guest has a unit.
+bool Spe::has_unit() const {
+  return has_feature_ && stop_ == SpeStop::kRunning && !host_has_it();
+}
+
+SpeEntry Spe::may_run_on(hostperf::HostCpu host_cpu) const {
+  const auto cpu = static_cast<unsigned>(host_cpu);
+  if (!supported_.empty() && !supported_.contains(cpu)) return SpeEntry::kCpuOutsideSet;
+  if (!has_feature_) return SpeEntry::kDone;
+  const CpuSet& with_unit = vm_.config().cpus;
+  if (!with_unit.contains(cpu)) return SpeEntry::kNoUnit;
+  const bool valid =
+      vm_.everywhere() || (!supported_.empty() && supported_.is_subset_of(with_unit));
+  return valid ? SpeEntry::kDone : SpeEntry::kNoValidSet;
+}
+
+/// The guest would profile at some exception level: at EL0 also without another trap.
+bool Spe::wants_to_profile() const {
+  const Pmblimitr limit{guest_value(reg::PMBLIMITR_EL1)};
+  constexpr std::uint64_t kEnables = mask_of(Pmscr::kE0spe, Pmscr::kE1spe);
+  return limit.get(Pmblimitr::kE) != 0 && !asserted_ &&
+         (guest_value(reg::PMSCR_EL1) & kEnables) != 0;
+}
+
+SpeEntry Spe::may_enter(hostperf::HostCpu cpu) const {
+  if (const SpeEntry there = may_run_on(cpu); there != SpeEntry::kDone || !has_feature_) {
+    return there;
+  }
+  if (!initialised_) return SpeEntry::kNotInitialised;
+  const bool stopped = stop_ == SpeStop::kExit && wants_to_profile();
+  return stopped ? SpeEntry::kStoppedAndProfiles : SpeEntry::kDone;
+}
+
+SpeEntry Spe::enter(hostperf::HostCpu cpu) {
+  if (entered_) return SpeEntry::kDone;
+  if (const SpeEntry may = may_enter(cpu); may != SpeEntry::kDone) {
+    ++exits_.refused;
+    return may;
+  }
+  has_run_ = true;
+  entered_ = true;
+  if (has_unit()) {
+    const bool buffer = wants_buffer();
+    switch_->enter(buffer, vm_.owner());
+  } else if (has_feature_ && !host_has_it()) {
+    switch_->enter_without();
+  }
+  return SpeEntry::kDone;
+}
+
+/// Whether the unit gets the guest's buffer: not while the interrupt is pending, and not if it is
+/// larger than it may be.
+bool Spe::wants_buffer() {
+  const Pmblimitr limit{guest_value(reg::PMBLIMITR_EL1)};
+  if (limit.get(Pmblimitr::kE) == 0 || asserted_) return false;
+  const std::uint64_t end = limit.raw & mask_of(Pmblimitr::kLimit);
+  const std::uint64_t start = guest_value(reg::PMBPTR_EL1);
+  const std::uint64_t most = vm_.max_buffer_bytes();
+  if (most == 0 || end <= start || end - start <= most) return true;
+  Pmbsr syndrome;
+  syndrome.set(Pmbsr::kS, 1);
+  syndrome.set(Pmbsr::kBsc, Pmbsr::kBscTooLarge);
+  ++exits_.too_large;
+  raise(syndrome.raw);
+  return false;
+}
+
+void Spe::exit() {
+  if (!entered_) return;
+  entered_ = false;
+  if (has_unit()) {
+    if (switch_->exit()) settle_event();
+  } else if (has_feature_ && !host_has_it()) {
+    switch_->exit_without();
+  }
+}
+
+void Spe::scheduled_out() {
+  exit();
+  if (has_feature_) switch_->give_back();
+}
+
+void Spe::set_host_has_unit(bool has) {
+  if (vm_.config().exclusive && has != host_has_unit_) scheduled_out();
+  host_has_unit_ = has;
+}
+
+void Spe::reset() {
+  if (!has_feature_) return;
+  scheduled_out();
+  guest_->reset();
+  update_line();
+}
+
+// ---- The interrupt ------------------------------------------------------------------------------
+
+/// The unit has raised its interrupt. What the guest writes to PMBSR_EL1 never comes here, so that
+/// an abort of stage 2 that is found here is a real one.
+void Spe::settle_event() {
+  /// An external abort, synchronous, at stage 1: all that a guest may know of what is not its own.
+  constexpr std::uint64_t kReplacement = 0x9006'0010;
+  ++exits_.events;
+  const Pmbsr syndrome{guest_value(reg::PMBSR_EL1)};
+  const std::uint64_t what = syndrome.get(Pmbsr::kEc);
+  if (what != Pmbsr::kEcOther && what != Pmbsr::kEcStage1) {
+    ++exits_.replaced;
+    raise(kReplacement);
+  }
+  update_line();
+}
+
+void Spe::raise(std::uint64_t syndrome) {
+  ensure(guest_->write(reg::PMBSR_EL1, syndrome).is_done());
+  update_line();
+}
+
+/// The line follows what the guest finds in PMBSR_EL1.S, whoever set it.
+void Spe::update_line() {
+  const bool asserted = guest_->interrupt();
+  if (asserted == asserted_) return;
+  asserted_ = asserted;
+  if (asserted) ++exits_.interrupts;
+  sink_.set_buffer_line(asserted);
+}
+
+}  // namespace vpmu::virt::arm64
