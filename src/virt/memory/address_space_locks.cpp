@@ -191,9 +191,11 @@ int AddressSpace::pin_run(const Slot& slot, Pages pages, bool fresh, bool write,
                           std::uint64_t invalidations) {
   const std::uint64_t bytes = (pages.end - pages.first) * kPageBytes;
   std::byte* const memory = slot.host(pages.first);
-  // What is pinned may be so for reading only.
-  const bool for_writing = write && slot.pins->lock != Pins::kReadWrite;
-  if ((fresh || for_writing) && host_.pin(memory, bytes, write) != 0) return ENOMEM;
+  if (fresh) {
+    if (host_.pin(memory, bytes, write) != 0) return ENOMEM;
+  } else if (write && slot.pins->lock != Pins::kReadWrite) {
+    if (host_.pin_for_writing(memory, bytes) != 0) return ENOMEM;
+  }
   int error = 0;
   {
     const std::lock_guard lock{stage2_mutex_};

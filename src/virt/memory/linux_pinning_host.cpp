@@ -22,6 +22,12 @@ int errno_of(int result) {
   return result == 0 ? 0 : errno;
 }
 
+/// Advice that a kernel does not know is wrong for no bytes, too.
+bool knows_populate() {
+  static const bool known = madvise(nullptr, 0, kPopulateRead) == 0;
+  return known;
+}
+
 int populate(std::byte* begin, std::uint64_t bytes, bool write) {
   for (;;) {
     const int error = errno_of(madvise(begin, bytes, write ? kPopulateWrite : kPopulateRead));
@@ -57,10 +63,16 @@ void LinuxPinningHost::release(void* memory, std::size_t bytes) {
 
 int LinuxPinningHost::pin(std::byte* begin, std::uint64_t bytes, bool write) {
   // The pages are made resident once, by the call that says why it cannot.
-  if (const int error = errno_of(mlock2(begin, bytes, MLOCK_ONFAULT)); error != 0) return error;
-  const int error = populate(begin, bytes, write);
+  int error =
+      errno_of(knows_populate() ? mlock2(begin, bytes, MLOCK_ONFAULT) : mlock(begin, bytes));
+  if (error == 0 && knows_populate()) error = populate(begin, bytes, write);
+  // What lies before a hole is locked when that is found; unlocking stops there, too.
   if (error != 0) munlock(begin, bytes);
   return error;
+}
+
+int LinuxPinningHost::pin_for_writing(std::byte* begin, std::uint64_t bytes) {
+  return knows_populate() ? populate(begin, bytes, true) : 0;
 }
 
 void LinuxPinningHost::unpin(std::byte* begin, std::uint64_t bytes) {
@@ -68,7 +80,8 @@ void LinuxPinningHost::unpin(std::byte* begin, std::uint64_t bytes) {
 }
 
 int LinuxPinningHost::fault_in(std::byte* page, bool write) {
-  return populate(page, kPageBytes, write);
+  // Where nobody can be asked, the access itself will tell.
+  return knows_populate() ? populate(page, kPageBytes, write) : 0;
 }
 
 bool LinuxPinningHost::may_charge(std::uint64_t pages) {

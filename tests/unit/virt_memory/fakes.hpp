@@ -39,8 +39,16 @@ class FakeHost final : public PinningHost {
     if (on_pin) on_pin();
     if (hole >= begin && hole < begin + bytes) return pin_error;
     for (std::byte* page = begin; page != begin + bytes; page += kPageBytes) {
-      bool& writable = pinned[page];
-      writable = writable || write;
+      if (!pinned.emplace(page, write).second) ++mistakes;
+    }
+    return 0;
+  }
+  int pin_for_writing(std::byte* begin, std::uint64_t bytes) override {
+    ++pin_calls;
+    if (hole >= begin && hole < begin + bytes) return pin_error;
+    for (std::byte* page = begin; page != begin + bytes; page += kPageBytes) {
+      if (!pinned.contains(page)) ++mistakes;
+      pinned[page] = true;
     }
     return 0;
   }

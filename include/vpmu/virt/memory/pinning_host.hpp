@@ -20,8 +20,11 @@ class PinningHost {
   virtual void release(void* memory, std::size_t bytes) = 0;
 
   /// Makes all these pages resident, for writing ones of their own, and keeps them so: all or
-  /// nothing. Of pages that are pinned already: for writing, too, from now on. Does not nest.
+  /// nothing. None of them is pinned.
   virtual int pin(std::byte* begin, std::uint64_t bytes, bool write) = 0;
+  /// Of pages that are pinned, maybe for reading only: for writing, too. They stay pinned in any
+  /// case.
+  virtual int pin_for_writing(std::byte* begin, std::uint64_t bytes) = 0;
   /// Pages that are pinned.
   virtual void unpin(std::byte* begin, std::uint64_t bytes) = 0;
   /// Makes one page resident, as an access would.
@@ -46,6 +49,7 @@ class LinuxPinningHost final : public PinningHost {
   void* allocate(std::size_t bytes) override;
   void release(void* memory, std::size_t bytes) override;
   int pin(std::byte* begin, std::uint64_t bytes, bool write) override;
+  int pin_for_writing(std::byte* begin, std::uint64_t bytes) override;
   void unpin(std::byte* begin, std::uint64_t bytes) override;
   int fault_in(std::byte* page, bool write) override;
   bool may_charge(std::uint64_t pages) override;
