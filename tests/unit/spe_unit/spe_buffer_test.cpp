@@ -189,9 +189,7 @@ TEST_F(SpeBufferTest, LastPlaceForTheLongestRecordIsGoodEnough) {
 }
 
 TEST_F(SpeBufferTest, LargerThanAllowedIsTooLarge) {
-  SpeModel model = kSpeModelV1;
-  model.pmbidr |= std::uint64_t{2} << 32;  // 8 KiB
-  SpeUnit unit = one_page(model);
+  SpeUnit unit = one_page(with_max_buffer(kSpeModelV1, 2));
   misprogram(unit, kBuffer, kBuffer + 3 * kPage);
   sample_next(unit, kLoad);
   EXPECT_EQ(get(unit, reg::PMBSR_EL1), 0x2'0004u);

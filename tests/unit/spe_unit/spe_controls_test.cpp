@@ -128,9 +128,7 @@ TEST_F(SpeControls, EachLevelHasItsContext) {
 }
 
 TEST_F(SpeControls, DataSourcesAreThereIfTheIdentificationSaysSo) {
-  SpeModel model = kSpeModelV1;
-  model.pmsidr &= ~mask_of(Pmsidr::kLds);
-  SpeUnit unit = unit_of(model);
+  SpeUnit unit = unit_of(without_lds(kSpeModelV1));
   SpeOperation without = kLoad;
   without.source.reset();
   EXPECT_EQ(record(unit, kLoad), encoded(without, {}));
