@@ -36,9 +36,9 @@ bool interrupts(const SpeUnitState& unit) {
 bool is_possible(const SpeState& state, bool has_unit) {
   const SpeWorldSwitch::Place& place = state.place;
   if (place.controls && !has_unit) return false;
-  if (place.inverted_filter && (!has_unit || state.model.version < silicon::arm64::kSpeV1p2)) {
-    return false;
-  }
+  const bool has_inverted_filter = state.model.version >= silicon::arm64::kSpeV1p2;
+  if (place.inverted_filter && !(has_unit && has_inverted_filter)) return false;
+  if (place.controls && place.inverted_filter != has_inverted_filter) return false;
   if (place.host_stopped && (has_unit || !state.entered || state.host_has_unit)) return false;
   if (has_unit && state.entered && !place.controls) return false;
   // PMBLIMITR_EL1 of the unit is the guest's, or 0.

@@ -61,7 +61,7 @@ SpeSwitchPlan switch_plan(SpeFlavour flavour, std::uint8_t version) {
 
 SpeWorldSwitch::SpeWorldSwitch(SpeFlavour flavour, SpeUnit& unit, SpeUnit& guest, SpeUnit& host)
     : plan_{switch_plan(flavour, unit.model().version)},
-      moves_inverted_filter_{plan_.stays && unit.model().version >= kSpeV1p2},
+      has_inverted_filter_{unit.model().version >= kSpeV1p2},
       unit_{unit},
       guest_{guest},
       host_{host} {}
@@ -95,11 +95,13 @@ void SpeWorldSwitch::load_controls(const SpeOwner& owner) {
   unit_.set_owner(owner);
   move(plan_.guest_loads, guest_, unit_, statistics_.guest_loaded);
   place_.controls = true;
+  if (!plan_.stays) place_.inverted_filter = has_inverted_filter_;
 }
 
 void SpeWorldSwitch::give_back_controls() {
   move(plan_.guest_saves, unit_, guest_, statistics_.guest_saved);
   place_.controls = false;
+  if (!plan_.stays) place_.inverted_filter = false;
   unit_.set_owner(host_owner_);
   move(plan_.host, host_, unit_, statistics_.host_loaded);
 }
@@ -108,7 +110,7 @@ void SpeWorldSwitch::enter(bool buffer, const SpeOwner& owner) {
   ++statistics_.entries;
   const bool stayed = place_.controls;
   if (!stayed) load_controls(owner);
-  if (moves_inverted_filter_ && !place_.inverted_filter) {
+  if (has_inverted_filter_ && !place_.inverted_filter) {
     move(kInvertedFilter, unit_, host_, statistics_.host_saved);
     move(kInvertedFilter, guest_, unit_, statistics_.guest_loaded);
     place_.inverted_filter = true;
@@ -162,7 +164,7 @@ void SpeWorldSwitch::exit_without() {
 }
 
 void SpeWorldSwitch::give_back() {
-  if (place_.inverted_filter) {
+  if (plan_.stays && place_.inverted_filter) {
     move(kInvertedFilter, unit_, guest_, statistics_.guest_saved);
     move(kInvertedFilter, host_, unit_, statistics_.host_loaded);
     place_.inverted_filter = false;
@@ -175,8 +177,7 @@ bool SpeWorldSwitch::holds(SystemRegister which) const {
     case reg::PMBPTR_EL1:
     case reg::PMBSR_EL1: return place_.buffer;
     case reg::PMBLIMITR_EL1: return false;
-    case reg::PMSNEVFR_EL1:
-      return moves_inverted_filter_ ? place_.inverted_filter : place_.controls;
+    case reg::PMSNEVFR_EL1: return place_.inverted_filter;
     default: return place_.controls;
   }
 }
@@ -188,7 +189,8 @@ Result<void> SpeWorldSwitch::restore(const Place& place, const SpeSwitchStatisti
   silicon::arm64::SpeUnitState moved = place.controls ? state : hosts;
   moved.random = state.random;
   moved.statistics = state.statistics;
-  if (place.inverted_filter) moved.pmsnevfr = state.pmsnevfr;
+  const bool stays_alone = place.inverted_filter && !place.controls;
+  if (stays_alone && plan_.stays) moved.pmsnevfr = state.pmsnevfr;
   if (place.host_stopped) moved.pmscr = 0;
   if (auto fits = unit_.restore(moved); !fits) return fits;
   // Of the host's registers, what this unit has of them.
@@ -197,6 +199,11 @@ Result<void> SpeWorldSwitch::restore(const Place& place, const SpeSwitchStatisti
   if (place.controls) unit_.set_owner(owner);
   place_ = place;
   statistics_ = statistics;
+  if (stays_alone && !plan_.stays) {
+    // Where it was saved, it could stay. Its bits are those that the unit's could be.
+    set(guest_, reg::PMSNEVFR_EL1, state.pmsnevfr);
+    place_.inverted_filter = false;
+  }
   return {};
 }
 

@@ -92,7 +92,7 @@ class SpeWorldSwitch {
   /// Where everything is.
   struct Place {
     bool controls = false;         ///< PMS* of the guest
-    bool inverted_filter = false;  ///< its PMSNEVFR_EL1, where that is moved on its own
+    bool inverted_filter = false;  ///< its PMSNEVFR_EL1
     bool buffer = false;           ///< PMB* of the guest, enabled
     bool host_stopped = false;     ///< the host's PMSCR is saved, and the unit has 0
 
@@ -119,7 +119,7 @@ class SpeWorldSwitch {
                    std::uint64_t& count);
 
   const SpeSwitchPlan plan_;
-  const bool moves_inverted_filter_;  ///< on its own
+  const bool has_inverted_filter_;
   SpeUnit& unit_;
   SpeUnit& guest_;
   SpeUnit& host_;
