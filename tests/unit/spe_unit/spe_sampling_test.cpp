@@ -120,6 +120,19 @@ TEST_F(SpeSamplingTest, LongestIntervalIsReachedInOneStep) {
   EXPECT_EQ(unit.statistics().population, 3 * kLongest + 3);
 }
 
+TEST_F(SpeSamplingTest, RandomBytesMoveTheLongestIntervalAsTheyDoTheShortest) {
+  constexpr std::uint64_t kPeriod = 0xffff'ff01;
+  SpeUnit behind = unit_of(kSpeModelV1);
+  put(behind, reg::PMSIRR_EL1, 0xffff'ff01);
+  set_random(behind, kGives1000ff80);
+  EXPECT_EQ(strides(behind, 4),
+            (Numbers{kPeriod + 0x10, 2 * kPeriod, 3 * kPeriod + 0xff, 4 * kPeriod + 0x80}));
+  SpeUnit within = unit_of(without_ernd(kSpeModelV1));
+  put(within, reg::PMSIRR_EL1, 0xffff'ff01);
+  set_random(within, kGives102000);
+  EXPECT_EQ(strides(within, 3), (Numbers{kPeriod + 0x10, 2 * kPeriod + 0x30, 3 * kPeriod + 0x30}));
+}
+
 TEST_F(SpeSamplingTest, CountersAreReadAsTheyAre) {
   SpeUnit unit = unit_of(kSpeModelV1);
   put(unit, reg::PMSIRR_EL1, kRandomised);
