@@ -168,7 +168,7 @@ ErrnoResult<void> AddressSpace::pin(const Slot& slot, Pages pages, bool write) {
     const PinMap::Run run = map->run(at, std::min(pages.end, batch_end));
     const int error = pin_run(slot, {at, run.end}, !run.pinned, write, invalidations);
     if (error != 0) {
-      undo_pins(slot, fresh);
+      undo_pins(slot, {pages.first, at}, fresh);
       return refused(error, number, why_not(error));
     }
     if (!run.pinned) {
@@ -180,7 +180,7 @@ ErrnoResult<void> AddressSpace::pin(const Slot& slot, Pages pages, bool write) {
     at = run.end;
   }
   if (!host_.charge(more)) {
-    undo_pins(slot, fresh);
+    undo_pins(slot, pages, fresh);
     return refused(ENOMEM, number, kTooMany);
   }
   return {};
@@ -212,8 +212,10 @@ int AddressSpace::pin_run(const Slot& slot, Pages pages, bool fresh, bool write,
   return error;
 }
 
-void AddressSpace::undo_pins(const Slot& slot, std::span<const Pages> fresh) {
-  if (fresh.empty()) return;
+/// Of pages that were looked after, those that were pinned just now go; what a log has to see of
+/// the others is seen again.
+void AddressSpace::undo_pins(const Slot& slot, Pages done, std::span<const Pages> fresh) {
+  if (done.first == done.end) return;
   {
     const std::lock_guard lock{stage2_mutex_};
     for (const Pages& pages : fresh) {
@@ -222,6 +224,7 @@ void AddressSpace::undo_pins(const Slot& slot, std::span<const Pages> fresh) {
       user_.unmap(slot.address(pages.first), (pages.end - pages.first) * kPageBytes);
       slot.stage2->unmap(pages.first, pages.end);
     }
+    if (slot.dirty != nullptr) protect_for_log(slot, done);
     generation_.fetch_add(1);
   }
   user_.drop_translations();

@@ -563,6 +563,19 @@ TEST_F(LockedRanges, ThatFailLeaveWhatWasThere) {
   EXPECT_EQ(host.charged, 10u);
 }
 
+TEST_F(LockedRanges, ThatFailLeaveNoPageWritableBehindTheLog) {
+  MemorySlot logged = slot(0, 2048, kLog);
+  ASSERT_EQ(set(logged), 0);
+  auto reading = range(10, 10, kReadOnlyLock);
+  auto writing = range(10, 2);
+  ASSERT_TRUE(reading && writing);
+  host.hole = memory_at(kMemory + 25 * kPageBytes);
+  EXPECT_EQ(number(range(10, 20)), ENOMEM);
+  EXPECT_TRUE(user.entries.at(raw(page(11))).writable);
+  EXPECT_FALSE(user.entries.at(raw(page(12))).writable);
+  EXPECT_FALSE(space->translate(page(12), kRead)->writable);
+}
+
 TEST_F(LockedRanges, StayMappedWhenVcpusAreReset) {
   auto buffer = range(10, 10);
   ASSERT_TRUE(buffer);

@@ -231,7 +231,7 @@ class AddressSpace {
   ErrnoResult<void> lock_held(std::uint32_t number, LockAccess access);
   ErrnoResult<void> pin(const Slot& slot, Pages pages, bool write);
   int pin_run(const Slot& slot, Pages pages, bool fresh, bool write, std::uint64_t invalidations);
-  void undo_pins(const Slot& slot, std::span<const Pages> fresh);
+  void undo_pins(const Slot& slot, Pages done, std::span<const Pages> fresh);
   void unpin_unlocked(const Slot& slot, Pages pages);
   void unlock_slot(const Slot& slot);
   void unlock_range(const RangeLock& range);
