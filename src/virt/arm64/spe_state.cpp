@@ -32,14 +32,15 @@ bool interrupts(const SpeUnitState& unit) {
   return Pmbsr{unit.pmbsr}.get(Pmbsr::kS) != 0;
 }
 
-/// Whether this is where everything can be, on a vCPU that has the unit or not.
-bool is_possible(const SpeState& state, bool has_unit) {
+/// Whether this is where everything can be. `has_unit`: the guest, while it is entered; `host_has`:
+/// the host, so that nobody stops it.
+bool is_possible(const SpeState& state, bool has_unit, bool host_has) {
   const SpeWorldSwitch::Place& place = state.place;
   if (place.controls && !has_unit) return false;
   const bool has_inverted_filter = state.model.version >= silicon::arm64::kSpeV1p2;
   if (place.inverted_filter && !(has_unit && has_inverted_filter)) return false;
   if (place.controls && place.inverted_filter != has_inverted_filter) return false;
-  if (place.host_stopped && (has_unit || !state.entered || state.host_has_unit)) return false;
+  if (place.host_stopped && (has_unit || !state.entered || host_has)) return false;
   if (has_unit && state.entered && !place.controls) return false;
   // PMBLIMITR_EL1 of the unit is the guest's, or 0.
   const std::uint64_t limit = place.buffer ? state.guest.pmblimitr : 0;
@@ -89,16 +90,25 @@ Result<void> Spe::restore(const SpeState& state) {
   if (state.stop > SpeStop::kExit || (!initialised_ && state.stop != SpeStop::kRunning)) {
     return fail("SPE state: stopped in a way that there is not");
   }
-  if (!has_feature_) {
-    has_run_ = state.has_run;
-    entered_ = state.entered;
-    exits_ = state.exits;
-    return {};
+  if (has_feature_) {
+    if (auto fits = restore_registers(state); !fits) return fits;
   }
+  stop_ = state.stop;
+  host_has_unit_ = state.host_has_unit;
+  has_run_ = state.has_run;
+  entered_ = state.entered;
+  exits_ = state.exits;
+  // The line is where it was.
+  asserted_ = has_feature_ && state.asserted;
+  if (asserted_) sink_.set_buffer_line(true);
+  return {};
+}
+
+Result<void> Spe::restore_registers(const SpeState& state) {
   const bool host_has = vm_.config().exclusive && state.host_has_unit;
   const bool has_unit = initialised_ && state.stop == SpeStop::kRunning && !host_has;
   if (state.asserted != interrupts(state.guest) || (state.entered && !initialised_) ||
-      !is_possible(state, has_unit)) {
+      !is_possible(state, has_unit, host_has)) {
     return fail("SPE state: registers where they cannot be");
   }
   const SpeUnitState before = guest_->save();
@@ -107,14 +117,6 @@ Result<void> Spe::restore(const SpeState& state) {
     ensure(guest_->restore(before).has_value());
     return fits;
   }
-  stop_ = state.stop;
-  host_has_unit_ = state.host_has_unit;
-  has_run_ = state.has_run;
-  entered_ = state.entered;
-  exits_ = state.exits;
-  // The line is where it was.
-  asserted_ = state.asserted;
-  if (asserted_) sink_.set_buffer_line(true);
   return {};
 }
 

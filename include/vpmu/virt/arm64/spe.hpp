@@ -195,6 +195,7 @@ class Spe {
 
   // spe_state.cpp
   [[nodiscard]] Result<void> same_vcpu(const SpeState& state) const;
+  Result<void> restore_registers(const SpeState& state);
 
   SpeVm& vm_;
   SpeUnit* unit_;
