@@ -309,8 +309,11 @@ std::optional<std::string> SpeLockstep::restore_damaged(std::uint64_t what) {
 
 // ---- What must hold -----------------------------------------------------------------------------
 
-std::optional<std::string> SpeLockstep::compare_hosts() const {
-  if (registers_of(vcpu_->unit, setup_.flavour) != vcpu_->hosts) {
+std::optional<std::string> SpeLockstep::compare_hosts(bool still_scheduled) const {
+  SpeUnitState is = registers_of(vcpu_->unit, setup_.flavour);
+  // Until the vCPU is scheduled out, PMSNEVFR_EL1 may be the guest's: no host uses it.
+  if (still_scheduled && setup_.flavour != 2) is.pmsnevfr = vcpu_->hosts.pmsnevfr;
+  if (is != vcpu_->hosts) {
     return "the host's registers are not as it left them";
   }
   return vcpu_->unit.owner().pmscr_el2 == 0x40 ? std::nullopt
@@ -326,6 +329,9 @@ std::optional<std::string> SpeLockstep::compare_outside() const {
     return fmt::format("it is {}", spe.is_entered() ? "entered" : "not entered");
   }
   if (spe.is_entered() && reference_.host_has_it()) return compare_hosts();
+  if (!spe.is_entered() && (setup_.host_profiles || setup_.flavour == 2)) {
+    if (auto difference = compare_hosts(true)) return difference;
+  }
   for (unsigned level = 0; spe.is_entered() && level < 3; ++level) {
     const bool expected = reference_.has_unit() && reference_.unit.profiles(level);
     if (vcpu_->unit.profiles(level) != expected && reference_.feature) {

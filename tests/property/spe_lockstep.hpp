@@ -98,7 +98,7 @@ class SpeLockstep {
   std::optional<std::string> move();
   std::optional<std::string> restore_damaged(std::uint64_t what);
   [[nodiscard]] std::optional<std::string> compare_outside() const;
-  [[nodiscard]] std::optional<std::string> compare_hosts() const;
+  [[nodiscard]] std::optional<std::string> compare_hosts(bool still_scheduled = false) const;
 
   const Setup& setup_;
   SpePages pages_;

@@ -70,6 +70,11 @@ TEST_P(SpeSwitches, PutBackWhatTheHostHad) {
       EXPECT_FALSE(unit().profiles(1) && !guest_profiles) << "the host's sampling is stopped";
       sample(2);
       spe().exit();
+      if (host_profiles) {
+        SpeUnitState now = registers(unit(), is_vhe());
+        now.pmsnevfr = hosts.pmsnevfr;  // no host uses it
+        EXPECT_EQ(now, hosts) << "it goes on profiling at once";
+      }
       spe().scheduled_out();
       EXPECT_EQ(registers(unit(), is_vhe()), hosts);
       EXPECT_EQ(unit().owner().pmscr_el2, 0x40u);
@@ -82,6 +87,9 @@ TEST_P(SpeSwitches, GiveTheGuestWhatItHad) {
   set_host_registers(true);
   profile();
   write(reg::PMSNEVFR_EL1, 0x80);
+  write(reg::PMSEVFR_EL1, 0x02);
+  write(reg::PMSLATFR_EL1, 1);
+  write(reg::PMSFCR_EL1, 0x1'000d);
   sample(1);
   const SpeUnitState before = unit().save();
   for (int i = 0; i < 3; ++i) {

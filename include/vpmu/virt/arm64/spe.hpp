@@ -2,7 +2,7 @@
 //
 // The Statistical Profiling Extension that a guest's vCPU sees: its registers, its buffer
 // management interrupt, and what a VMM sets of it, with the interface and the error numbers of the
-// kernel's (docs/abi/spe.md), and a few of its defects less.
+// kernel's (docs/abi/spe-vcpu.md), and a few of its defects less.
 //
 // A vCPU has a unit, which is that of whatever host CPU it runs on. While the guest is entered,
 // PMS* are in the unit, and the guest accesses them directly; PMB* always trap. So a run goes
