@@ -8,7 +8,6 @@ namespace vpmu::virt::arm64 {
 
 using silicon::Privilege;
 using silicon::arm64::Pmbidr;
-using silicon::arm64::SystemRegister;
 namespace reg = silicon::arm64::reg;
 
 /// What decides whether a guest's access traps.
