@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/record/profile_file.hpp"
 
-#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -9,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/user_text.hpp"
+#include "cli/profiled_guest.hpp"
 #include "profile/symbols/elf_image.hpp"
 #include "profile/symbols/symbol_table.hpp"
 #include "vpmu/silicon/arm64/cpu_model.hpp"
@@ -18,30 +18,6 @@ namespace vpmu::cli::record {
 namespace {
 namespace fs = std::filesystem;
 namespace perf_data = profile::perf_data;
-
-/// As readers find it from wherever they are; as it was given if there is no such file.
-std::string absolute_path(const std::string& path) {
-  std::error_code error;
-  const fs::path found = fs::canonical(path, error);
-  return error ? path : found.string();
-}
-
-/// Of code. An image may leave it to its reader which of its segments have any.
-std::vector<perf_data::WrittenMapping> mappings(const profile::ElfImage& image,
-                                                const std::string& path) {
-  std::vector<perf_data::WrittenMapping> result;
-  const bool told = std::ranges::any_of(image.segments, &profile::ElfSegment::executable);
-  for (const profile::ElfSegment& segment : image.segments) {
-    if (segment.executable != told || segment.file_bytes == 0) continue;
-    result.push_back({.start = segment.address,
-                      .length = segment.file_bytes,
-                      .file_offset = segment.file_offset,
-                      .file = path,
-                      .build_id = image.build_id,
-                      .text = image.text});
-  }
-  return result;
-}
 
 /// Of the guest's kernel, as the text of a kallsyms file; empty: those of its image.
 Result<std::string> kallsyms(const RecordOptions& options) {
@@ -56,12 +32,6 @@ Result<std::string> kallsyms(const RecordOptions& options) {
         fmt::format("{}: {} has no symbols of code; give another file", option, in_quotes(path)));
   }
   return table->kallsyms();
-}
-
-/// As perf has it on Arm: without variant and revision.
-std::string perf_cpu_id(std::uint32_t midr) {
-  constexpr std::uint32_t kVariant = 0xf0'0000, kRevision = 0xf;
-  return fmt::format("{:#018x}", midr & ~(kVariant | kRevision));
 }
 }  // namespace
 
@@ -109,7 +79,7 @@ Result<ProfileDescription> describe_profile(const RecordOptions& options, const 
   config.vcpus = facts.vcpus;
   config.host_cpus = machine.host_activity().cpus();
   if (const auto image = profile::read_elf_image(path)) {
-    config.mappings = mappings(*image, path);
+    config.mappings = written_mappings(*image, path);
   } else if (symbols->empty()) {
     description.remarks.push_back(
         fmt::format("the profile has no symbols: {}, or its symbols with --guest-kallsyms",

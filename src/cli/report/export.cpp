@@ -11,6 +11,7 @@
 #include "base/user_text.hpp"
 #include "cli/report/output.hpp"
 #include "cli/report/progress.hpp"
+#include "cli/report/spe_export.hpp"
 #include "profile/views/folded.hpp"
 #include "profile/views/pprof.hpp"
 #include "profile/views/script.hpp"
@@ -47,6 +48,7 @@ Result<void> write_view(const ExportOptions& options, LoadedProfile& loaded, con
 }  // namespace
 
 Result<void> run_export(const ExportOptions& options) {
+  if (exports_spe(options)) return run_spe_export(options);
   if (options.format == "pprof" && options.output == "-" && isatty(STDOUT_FILENO) != 0) {
     return fail("--format pprof is compressed, and nothing for a terminal; give -o FILE");
   }

@@ -12,7 +12,7 @@ namespace vpmu::cli::report {
 
 struct ExportOptions {
   ProfileSource source;
-  std::string format;  ///< folded, pprof, speedscope or script
+  std::string format;  ///< folded, pprof, speedscope, script; of SPE perf.data, packets
   std::string output = "-";
   std::string weight = "samples";  ///< of folded stacks: samples or count
 };

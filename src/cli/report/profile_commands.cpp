@@ -17,7 +17,8 @@ namespace {
 void add_source(CLI::App& command, ProfileSource& source) {
   command
       .add_option("FILE", source.file,
-                  "Recording by `vpmu record` or `perf record`: a file or a directory")
+                  "Recording by `vpmu record` or `perf record`: a file or a directory; or a dump "
+                  "of SPE")
       ->capture_default_str();
   command.add_option("-e,--event", source.event, "Only this event of the recording");
   add_symbol_options(command, source.symbols);
@@ -41,6 +42,9 @@ void ProfileCommands::add_report(CLI::App& vpmu) {
                     "Below each row, who called it, and how often on the way to a sample");
   report_->add_flag("--branches", report_options_.branches,
                     "The taken branches of a recording with branch stacks instead");
+  report_->add_flag("--spe", report_options_.spe,
+                    "Where the loads of a trace of Arm SPE wait (a recording with --spe, or a "
+                    "dump by vpmu run --spe-dump): latency, misses, data sources");
   report_->add_option("--limit", report_options_.limit, "At most so many rows")
       ->check(CLI::PositiveNumber);
   report_
@@ -57,7 +61,12 @@ void ProfileCommands::add_report(CLI::App& vpmu) {
       "were\n"
       "recorded (-g); each sample counts once, recursion or not. Percent are of the event's "
       "count.\n"
-      "[k] is kernel code, [u] user code. Exit status: 0, or 2 if the recording cannot be read.");
+      "[k] is kernel code, [u] user code.\n"
+      "With --spe, rows are of loads, those first that waited longest in all: mean and most "
+      "cycles,\n"
+      "share of loads that missed the L1 data cache and the last level, and that walked page "
+      "tables.\n"
+      "Exit status: 0, or 2 if the recording cannot be read.");
 }
 
 void ProfileCommands::add_flame_graph(CLI::App& vpmu) {
@@ -87,9 +96,11 @@ void ProfileCommands::add_export(CLI::App& vpmu) {
   export_
       ->add_option("--format", options.format,
                    "folded: a line for each stack; pprof: its compressed protobuf; speedscope: its "
-                   "JSON; script: the text of `perf script`, which the Firefox Profiler reads")
+                   "JSON; script: the text of `perf script`, which the Firefox Profiler reads. Of "
+                   "Arm SPE: script, a line for each record; packets, a line for each of its "
+                   "packets; perf.data, for perf, of a dump by vpmu run --spe-dump")
       ->required()
-      ->check(CLI::IsMember({"folded", "pprof", "speedscope", "script"}));
+      ->check(CLI::IsMember({"folded", "pprof", "speedscope", "script", "packets", "perf.data"}));
   export_->add_option("-o,--output", options.output, "File to write, - for standard output")
       ->capture_default_str();
   export_->add_option("--weight", options.weight, "Of folded stacks: samples, or the event's count")

@@ -12,7 +12,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/user_text.hpp"
 #include "cli/report/output.hpp"
+#include "cli/report/spe_report.hpp"
+#include "profile/spe_views/trace_file.hpp"
 #include "profile/views/branch_table.hpp"
 #include "profile/views/report_table.hpp"
 #include "profile/views/report_text.hpp"
@@ -86,6 +89,13 @@ Result<void> run_report(const ReportCommandOptions& options) {
   const auto keys = profile::parse_sort_keys(options.sort);
   if (!keys) return tl::unexpected(keys.error());
   const double least = options.json ? 0 : kTextPercentLimit;
+  if (options.spe) {
+    return run_spe_report(options, options.percent_limit.value_or(least), columns(options));
+  }
+  if (profile::has_spe_traces(options.source.file)) {
+    return fail(
+        fmt::format("'{}': a trace of SPE; give --spe", vpmu::printable(options.source.file)));
+  }
   const profile::ReportOptions wanted{*keys, options.callers, options.limit,
                                       options.percent_limit.value_or(least)};
   auto loaded = load_profile(options.source, {.branches = options.branches});

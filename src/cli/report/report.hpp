@@ -17,6 +17,7 @@ struct ReportCommandOptions {
   std::string sort = "symbol";
   bool callers = false;
   bool branches = false;
+  bool spe = false;  ///< a trace of SPE
   std::optional<std::size_t> limit;
   std::optional<double> percent_limit;
   std::optional<std::size_t> width;  ///< columns

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "profile/perf_data/side_band.hpp"
+#include "profile/perf_data/spe_writer.hpp"
 
 namespace vpmu::profile::perf_data {
 namespace {
@@ -159,11 +160,15 @@ std::string guest_records(const WriterConfig& config, const SampleIds& ids) {
 /// is the upper half of all addresses, as it is for SPE.
 MappedCode no_kernel() {
   constexpr std::uint64_t kUpperHalf = std::uint64_t{1} << 63, kLength = 0x1000;
-  return {kUpperHalf, kLength, kUpperHalf, "[kernel.kallsyms]_of_the_guest", {}};
+  return {kUpperHalf, kLength, kUpperHalf, kGuestOfSpe, {}};
 }
 
-std::string process_records(const WriterConfig& config, const MappedCode& kernel) {
+/// `modules`: of the kernel. They come first: perf takes one that has the name of a user's file for
+/// that, if it knows of it.
+std::string process_records(const WriterConfig& config, const MappedCode& kernel,
+                            std::string_view modules = {}) {
   std::string records = mmap_record({kNobody, 0, CpuMode::kKernel, 0}, kernel);
+  records += modules;
   records += host_threads(config, config.guest);
   for (const WrittenMapping& mapping : config.mappings) {
     records += mmap2_record({config.vm_pid, config.vm_pid, CpuMode::kUser, 0}, code_of(mapping));
@@ -214,9 +219,8 @@ std::string first_spe_records(const WriterConfig& config) {
   WriterConfig kernel = config;
   kernel.kallsyms.clear();
   std::ranges::transform(config.mappings, kernel.mappings.begin(), as_spe_kernel);
-  return process_records(config, no_kernel()) +
-         guest_kernel(kernel, {kNobody, 0, CpuMode::kKernel, 0}) +
-         bare_record(RecordType::kFinishedInit);
+  const std::string modules = guest_kernel(kernel, {kNobody, 0, CpuMode::kKernel, 0});
+  return process_records(config, no_kernel(), modules) + bare_record(RecordType::kFinishedInit);
 }
 
 }  // namespace vpmu::profile::perf_data

@@ -51,6 +51,16 @@ std::vector<WrittenEvent> written_events(const SpeEvent& event) {
   return {std::move(trace), std::move(others)};
 }
 
+/// Whether the first record says whose it is.
+bool begins_with_context(std::span<const std::uint8_t> trace) {
+  while (const auto packet = spe::packet_at(trace)) {
+    if (packet->kind == spe::PacketKind::kContext) return true;
+    if (packet->kind == spe::PacketKind::kTimestamp || packet->kind == spe::PacketKind::kEnd) break;
+    trace = trace.subspan(packet->size);
+  }
+  return false;
+}
+
 struct Stream {
   std::vector<std::uint8_t> pending;
   std::uint64_t written = 0;
@@ -89,6 +99,7 @@ struct SpeWriter::Private {
   int end_file();
 
  private:
+  void say_whose(std::uint32_t vcpu);
   void append(std::string_view records, std::span<const std::uint8_t> trace);
   void write_piece(std::uint32_t vcpu, std::span<const std::uint8_t> trace);
 };
@@ -132,6 +143,16 @@ void SpeWriter::Private::write_piece(std::uint32_t vcpu, std::span<const std::ui
   stream.flags = 0;
 }
 
+/// A context packet in front of a stream's first record, unless it has one: the thread of the vCPU,
+/// as the host's CONTEXTIDR_EL2 would say. perf asks for one in each trace.
+void SpeWriter::Private::say_whose(std::uint32_t vcpu) {
+  constexpr std::uint8_t kContextEl2 = silicon::arm64::spe_packet::kContext + 1;
+  auto& trace = streams[vcpu].pending;
+  if (begins_with_context(trace)) return;
+  const std::string packet = Bytes{}.add(kContextEl2).add(host_thread(config.vm_pid, vcpu)).bytes();
+  trace.insert(trace.begin(), packet.begin(), packet.end());
+}
+
 /// What there is of whole records, filled up with padding to a multiple of 8.
 void SpeWriter::Private::write_whole(std::uint32_t vcpu) {
   Stream& stream = streams[vcpu];
@@ -140,7 +161,9 @@ void SpeWriter::Private::write_whole(std::uint32_t vcpu) {
                                  stream.pending.end());
   if (whole.bytes != 0) {
     stream.pending.resize(whole.bytes);
-    stream.pending.resize((whole.bytes + 7) / 8 * 8, silicon::arm64::spe_packet::kPadding);
+    if (stream.written == 0) say_whose(vcpu);
+    stream.pending.resize((stream.pending.size() + 7) / 8 * 8,
+                          silicon::arm64::spe_packet::kPadding);
     write_piece(vcpu, stream.pending);
   }
   if (rest.size() > kMostOfARecord) {

@@ -16,6 +16,9 @@
 
 namespace vpmu::profile::perf_data {
 
+/// The kernel that is mapped in our files of SPE, so that nobody takes another's for the guest's.
+inline constexpr const char* kGuestOfSpe = "[kernel.kallsyms]_of_the_guest";
+
 struct SpeEvent {
   std::string name = "arm_spe_0//";  ///< readers know SPE by "arm_spe_"
   std::uint64_t config = 0;          ///< of the driver: 1 ts_enable, 2 pa_enable, 4 pct_enable

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string_view>
 
 #include "profile/symbols/elf_file.hpp"
@@ -73,6 +74,15 @@ Result<ElfImage> read_elf_image(const std::string& path) {
   const auto file = ElfFile::open(path);
   if (!file) return tl::unexpected{file.error()};
   return image_of(*file);
+}
+
+std::vector<ElfSegment> code_segments(const ElfImage& image) {
+  const bool told = std::ranges::any_of(image.segments, &ElfSegment::executable);
+  std::vector<ElfSegment> code;
+  std::ranges::copy_if(image.segments, std::back_inserter(code), [told](const ElfSegment& segment) {
+    return segment.executable == told && segment.file_bytes != 0;
+  });
+  return code;
 }
 
 Result<std::vector<std::uint8_t>> read_code(const std::string& path, std::uint64_t address,

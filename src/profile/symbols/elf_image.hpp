@@ -29,6 +29,8 @@ struct ElfImage {
 };
 
 Result<ElfImage> read_elf_image(const std::string& path);
+/// Segments with code. An image may leave it to its reader which those are: then all with content.
+std::vector<ElfSegment> code_segments(const ElfImage& image);
 /// `bytes` of the image as linked at `address`; fewer at a segment's end.
 Result<std::vector<std::uint8_t>> read_code(const std::string& path, std::uint64_t address,
                                             std::uint64_t bytes);

@@ -70,6 +70,13 @@ std::vector<spe::Record> records_of(const Trace& trace) {
   return records;
 }
 
+/// As they are in a file: the first says that it is of the vCPU's thread.
+std::vector<spe::Record> written(std::vector<spe::Record> records, std::uint32_t vcpu) {
+  records.front().parts |= spe::Record::kContextEl2;
+  records.front().context[1] = 2 + vcpu;
+  return records;
+}
+
 /// Records of 20 to 57 bytes, of which some are padded.
 Trace many_records(std::uint64_t seed, int count) {
   std::mt19937_64 random{seed};
@@ -124,7 +131,7 @@ TEST(SpeWriter, WhatGoesInComesOutInPiecesOfWholeRecords) {
   EXPECT_TRUE(read.info.complete);
   ASSERT_EQ(read.streams.size(), 2u);
   for (std::uint32_t vcpu = 0; vcpu < 2; ++vcpu) {
-    EXPECT_EQ(records_of(read.streams.at(vcpu)), records_of(traces[vcpu])) << vcpu;
+    EXPECT_EQ(records_of(read.streams.at(vcpu)), written(records_of(traces[vcpu]), vcpu)) << vcpu;
   }
   EXPECT_GT(read.pieces.size(), 4u);
   for (const auto& piece : read.pieces) {
@@ -153,11 +160,11 @@ TEST(SpeWriter, TheFileSaysWhatPerfHasOfSpe) {
   EXPECT_EQ(read.info.arch, "aarch64");
   EXPECT_EQ(read.info.cpu_id, "0x00000000410fd0c0");
   EXPECT_EQ(read.names, (std::vector<std::string>{"sort.elf", "CPU 0/KVM"}));
-  // The host's kernel, which is empty; the image as a process's, and as a kernel's.
+  // The host's kernel, which is empty; the image as a kernel's, and as a process's.
   const std::vector<std::pair<CpuMode, std::uint64_t>> mappings{
       {CpuMode::kKernel, 0x8000'0000'0000'0000},
-      {CpuMode::kUser, 0x101000},
-      {CpuMode::kKernel, 0xff00'0000'0010'1000}};
+      {CpuMode::kKernel, 0xff00'0000'0010'1000},
+      {CpuMode::kUser, 0x101000}};
   EXPECT_EQ(read.mappings, mappings);
   EXPECT_EQ(read.samples, 0);
 }
@@ -173,7 +180,21 @@ TEST(SpeWriter, ARecordThatNeverEndsIsLeftOut) {
   ASSERT_TRUE((*writer)->finish());
   EXPECT_EQ((*writer)->left_out(), 5u);
   EXPECT_EQ((*writer)->records(), 3u);
-  EXPECT_EQ(records_of(read_traces(path.str()).streams.at(0)), whole);
+  EXPECT_EQ(records_of(read_traces(path.str()).streams.at(0)), written(whole, 0));
+}
+
+TEST(SpeWriter, AStreamThatSaysWhoseItIsStaysAsItIs) {
+  const TestPath path;
+  silicon::arm64::SpeOperation operation;
+  operation.context_el1 = 1234;
+  const auto record =
+      encode(operation, {.context_el1 = true, .context_el2 = {}, .timestamp = 5, .align = 3});
+  Trace trace{record.bytes().begin(), record.bytes().end()};
+  auto writer = SpeWriter::create(path.str(), spe_config(1), kEvent);
+  ASSERT_TRUE(writer);
+  (*writer)->add(0, trace);
+  ASSERT_TRUE((*writer)->finish());
+  EXPECT_EQ(read_traces(path.str()).streams.at(0), trace);
 }
 
 TEST(SpeWriter, BytesOfNoRecordAreLeftOutAndMakeTheStreamTruncated) {
@@ -218,7 +239,7 @@ TEST(SpeWriter, AKilledRecordingIsABeginning) {
   auto writer = SpeWriter::create(path.str(), spe_config(1), kEvent);
   ASSERT_TRUE(writer);
   const Trace trace = many_records(1, 30'000);
-  const auto all = records_of(trace);
+  const auto all = written(records_of(trace), 0);
   std::span<const std::uint8_t> left{trace};
   for (std::size_t seen = 0; !left.empty();) {
     const auto some = left.first(std::min<std::size_t>(left.size(), 100'000));
