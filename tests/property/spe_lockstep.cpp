@@ -334,7 +334,7 @@ std::optional<std::string> SpeLockstep::compare_outside() const {
   }
   for (unsigned level = 0; spe.is_entered() && level < 3; ++level) {
     const bool expected = reference_.has_unit() && reference_.unit.profiles(level);
-    if (vcpu_->unit.profiles(level) != expected && reference_.feature) {
+    if (vcpu_->unit.profiles(level) != expected && (reference_.feature || setup_.flavour != 0)) {
       return fmt::format("it {} EL{}", expected ? "does not profile" : "profiles", level);
     }
   }

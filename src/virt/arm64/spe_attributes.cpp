@@ -48,6 +48,7 @@ ErrnoResult<void> Spe::init_vcpu(const SpeVcpuFeatures& features) {
   if (has_feature_ && !features.spe) {
     return refuse(EINVAL, "SPE: the vCPU has it already; it is for the vCPU's whole life");
   }
+  if (features.spe) exit();
   has_feature_ = features.spe;
   reset();
   return {};

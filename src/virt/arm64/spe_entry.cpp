@@ -48,6 +48,13 @@ bool Spe::has_unit() const {
   return has_feature_ && stop_ == SpeStop::kRunning && !host_has_it();
 }
 
+/// A guest without the unit must not be sampled by mistake. At EL2, that needs nothing unless the
+/// guest has the feature: EL2 keeps the buffer then.
+bool Spe::stops_host() const {
+  if (!switch_ || host_has_it()) return false;
+  return has_feature_ || vm_.config().flavour != SpeFlavour::kVhe;
+}
+
 SpeEntry Spe::may_run_on(hostperf::HostCpu host_cpu) const {
   const auto cpu = static_cast<unsigned>(host_cpu);
   if (!supported_.empty() && !supported_.contains(cpu)) return SpeEntry::kCpuOutsideSet;
@@ -87,7 +94,7 @@ SpeEntry Spe::enter(hostperf::HostCpu cpu) {
   if (has_unit()) {
     const bool buffer = wants_buffer();
     switch_->enter(buffer, vm_.owner());
-  } else if (has_feature_ && !host_has_it()) {
+  } else if (stops_host()) {
     switch_->enter_without();
   }
   return SpeEntry::kDone;
@@ -115,7 +122,7 @@ void Spe::exit() {
   entered_ = false;
   if (has_unit()) {
     if (switch_->exit()) settle_event();
-  } else if (has_feature_ && !host_has_it()) {
+  } else if (stops_host()) {
     switch_->exit_without();
   }
 }

@@ -68,6 +68,39 @@ TEST_F(SpeInterrupts, FullBufferSaysSoAndNothingElse) {
   EXPECT_EQ(spe().exit_statistics().events, 2u);
 }
 
+TEST_F(SpeInterrupts, LooksTheSameToAGuestThatStartsStopped) {
+  for (const std::int32_t request : {kSpeStopTrap, kSpeStopExit, kSpeResume}) {
+    SCOPED_TRACE(request);
+    make_ready();
+    ASSERT_TRUE(spe().set_stop(request));
+    ASSERT_EQ(spe().enter(kCpu), SpeEntry::kDone);
+    EXPECT_EQ(read(reg::PMSIDR_EL1), kSpeModelV1p1.pmsidr);
+    EXPECT_EQ(read(reg::PMBIDR_EL1), kSpeModelV1p1.pmbidr);
+    write(reg::PMBSR_EL1, 0x1006'5678);
+    EXPECT_TRUE(line());
+    EXPECT_EQ(read(reg::PMBSR_EL1), 0x1006'5678u);
+    write(reg::PMBSR_EL1, 0);
+    EXPECT_FALSE(line());
+
+    profile();
+    EXPECT_EQ(entry, request == kSpeStopExit ? SpeEntry::kStoppedAndProfiles : SpeEntry::kDone);
+    sample(1000);
+    const bool runs = request == kSpeResume;
+    EXPECT_EQ(line(), runs);
+    EXPECT_EQ(vcpu->buffer.writes.size(), runs ? 64u : 0u);
+    EXPECT_EQ(read(reg::PMBPTR_EL1), runs ? kBase + 0x1000 : kBase);
+    EXPECT_EQ(read(reg::PMSCR_EL1), 3u);
+
+    // Whoever was stopped gets everything once it is resumed.
+    ASSERT_TRUE(spe().set_stop(kSpeResume));
+    ASSERT_EQ(spe().enter(kCpu), SpeEntry::kDone);
+    sample(1000);
+    EXPECT_TRUE(line());
+    EXPECT_EQ(read(reg::PMBSR_EL1), kFull);
+    EXPECT_EQ(vcpu->buffer.writes.size(), 64u);
+  }
+}
+
 TEST_F(SpeInterrupts, AbortAtStage1IsTheGuestsToSee) {
   vcpu->buffer.fault = SpeBuffer::Fault{.address = kBase, .status = 0x07};
   profile();

@@ -178,6 +178,20 @@ TEST_P(SpeSwitches, KeepTheHostsSamplingStoppedInGuestsWithoutTheUnit) {
   EXPECT_EQ(statistics().moves(), 2u) << "PMSCR, there and back";
 }
 
+TEST_P(SpeSwitches, KeepTheHostsSamplingStoppedInGuestsWithoutTheFeature) {
+  SpeVmConfig config = spe_everywhere(kSpeModelV1p2);
+  config.flavour = GetParam();
+  make(config);
+  set_host_registers(true);
+  const SpeUnitState hosts = unit().save();
+  ASSERT_EQ(spe().enter(kCpu), SpeEntry::kDone);
+  EXPECT_EQ(unit().profiles(1), is_vhe()) << "whose buffer stays EL2's";
+  EXPECT_EQ(statistics().host_drains, is_vhe() ? 0u : 1u);
+  ASSERT_TRUE(spe().init_vcpu({.spe = true}));
+  EXPECT_FALSE(spe().is_entered());
+  EXPECT_EQ(unit().save(), hosts);
+}
+
 TEST_P(SpeSwitches, CompleteWhatIsInFlight) {
   start();
   profile(0x1000, 1);

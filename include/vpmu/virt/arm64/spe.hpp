@@ -187,6 +187,7 @@ class Spe {
   [[nodiscard]] SpeEntry may_run_on(hostperf::HostCpu cpu) const;
   [[nodiscard]] bool host_has_it() const;
   [[nodiscard]] bool has_unit() const;
+  [[nodiscard]] bool stops_host() const;
   [[nodiscard]] bool wants_to_profile() const;
   bool wants_buffer();
   void settle_event();
