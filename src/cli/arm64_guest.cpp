@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cli/arm64_pmu_option.hpp"
+#include "cli/arm64_spe_option.hpp"
 #include "cli/host_events_option.hpp"
 #include "cli/size_text.hpp"
 
@@ -64,6 +65,8 @@ Result<std::unique_ptr<machine::arm64::Machine>> make_arm64_machine(const GuestO
   if (!host) return tl::unexpected(host.error());
   auto events = host_events(options, {**host, options.shared_host_cpus()});
   if (!events) return tl::unexpected(events.error());
+  auto spe = arm64_spe_offer(options);
+  if (!spe) return tl::unexpected(spe.error());
   return machine::arm64::Machine::create({.model = *model,
                                           .host_model = *host,
                                           .vcpus = options.smp,
@@ -71,7 +74,8 @@ Result<std::unique_ptr<machine::arm64::Machine>> make_arm64_machine(const GuestO
                                           .pmu = *pmu,
                                           .quantum = options.quantum,
                                           .host_cpus = options.host_cpus,
-                                          .host_events = std::move(*events)},
+                                          .host_events = std::move(*events),
+                                          .spe = std::move(*spe)},
                                          console);
 }
 

@@ -11,7 +11,8 @@ int exit_status(const machine::Outcome& outcome, int signal) {
     case Reason::kDebugExit: return static_cast<int>((outcome.value << 1 | 1) & 0xff);
     case Reason::kPowerOff:
     case Reason::kReset: return 0;
-    case Reason::kCrash: return kStatusCrash;
+    case Reason::kCrash:
+    case Reason::kRefused: return kStatusCrash;
     case Reason::kInstructions:
     case Reason::kHalted: return kStatusBudget;
     case Reason::kStopped:

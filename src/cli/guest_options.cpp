@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/arm64_spe_option.hpp"
 #include "cli/pmu_option.hpp"
 #include "cli/pv_perf_option.hpp"
 #include "machine/machine_shape.hpp"
@@ -25,6 +26,9 @@ void add_machine_options(CLI::App& command, GuestOptions& options) {
   command.add_option("--mem,-m", options.memory, "Guest memory: a number with K, M, G or T")
       ->capture_default_str();
   command.add_option("--pmu", options.pmu, kPmuOptionHelp)->capture_default_str();
+  command.add_option("--guest-spe", options.guest_spe, kGuestSpeOptionHelp)->capture_default_str();
+  command.add_option("--spe-cpus", options.spe_cpus, kSpeCpusOptionHelp);
+  command.add_option("--spe-supported", options.spe_supported, kSpeSupportedOptionHelp);
   command.add_option("--pv-perf", options.pv_perf, kPvPerfOptionHelp)->capture_default_str();
   command.add_option("--pv-perf-raw", options.pv_perf_raw, kPvPerfRawOptionHelp);
   command.add_option("--quantum", options.quantum, "Instructions per turn of a vCPU")

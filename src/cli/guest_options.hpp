@@ -27,6 +27,7 @@ struct GuestOptions {
   std::string append;
   std::vector<std::string> initrd;
   std::string pmu = "on";
+  std::string guest_spe = "off", spe_cpus, spe_supported;
   std::string pv_perf = "off";
   std::string pv_perf_raw;  ///< path, or empty
   std::string host_cpu;     ///< empty: as `cpu`

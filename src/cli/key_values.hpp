@@ -26,9 +26,14 @@ struct RequestKeys {
     std::string_view key;
     std::optional<bool> Request::*member;
   };
+  struct Text {
+    std::string_view key;
+    std::optional<std::string> Request::*member;
+  };
   std::span<const Number> numbers;
   std::span<const Switch> switches;  ///< on or off
   bool hexadecimal = false;          ///< numbers may be so, behind 0x
+  std::span<const Text> texts{};
 };
 
 /// Errors name the key, and what it can be.
@@ -57,6 +62,10 @@ Result<void> set(Request& request, const RequestKeys<Request>& keys, std::string
   }
   for (const auto& each : keys.switches) {
     if (each.key == key) return set_once(request.*each.member, key, parse_switch(key, value));
+    known += fmt::format(", {}", each.key);
+  }
+  for (const auto& each : keys.texts) {
+    if (each.key == key) return set_once(request.*each.member, key, Result<std::string>{value});
     known += fmt::format(", {}", each.key);
   }
   return fail(fmt::format("'{}' is none of {}; give one of them", key, known));

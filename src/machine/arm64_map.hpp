@@ -30,6 +30,7 @@ inline constexpr std::uint64_t kRam = kArmMemory.begin;
 inline constexpr std::uint32_t kFirstPpi = 16;
 inline constexpr std::uint32_t kFirstSpi = 32;
 inline constexpr std::uint32_t kPmuInterrupt = 23;
+inline constexpr std::uint32_t kSpeInterrupt = 21;
 inline constexpr std::uint32_t kHypervisorTimerInterrupt = 26;  ///< that nobody raises: no EL2
 inline constexpr std::uint32_t kVirtualTimerInterrupt = 27;
 inline constexpr std::uint32_t kSecureTimerInterrupt = 29;  ///< that nobody raises: no EL3

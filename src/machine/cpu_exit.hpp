@@ -12,6 +12,7 @@ enum class CpuExit : std::uint8_t {
   kWaiting,    ///< waits to be started by another CPU
   kRequested,  ///< request_exit() was called by a device or signal handler
   kShutdown,   ///< cannot go on: a triple fault
+  kRefused,    ///< the hypervisor does not enter the guest
 };
 
 }  // namespace vpmu::machine

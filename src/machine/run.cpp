@@ -9,6 +9,7 @@ const char* name(Outcome::Reason reason) {
     case Outcome::Reason::kPowerOff: return "power-off";
     case Outcome::Reason::kReset: return "reset";
     case Outcome::Reason::kCrash: return "crash";
+    case Outcome::Reason::kRefused: return "entry-refused";
     case Outcome::Reason::kInstructions: return "instruction-limit";
     case Outcome::Reason::kHalted: return "halted";
     case Outcome::Reason::kStopped: return "stopped";

@@ -14,6 +14,7 @@ struct Outcome {
     kPowerOff,
     kReset,
     kCrash,         ///< vCPU `value` cannot go on: a triple fault, an exception that has no vector
+    kRefused,       ///< vCPU `value` cannot run on its host CPU, or not now
     kInstructions,  ///< the limit was reached
     kHalted,        ///< all vCPUs are halted, and nothing can wake one any more
     kStopped,       ///< stop()

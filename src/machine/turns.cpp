@@ -97,6 +97,7 @@ void Turns::run_turn(TurnTaker& vcpu, const RunLimits& limits) {
     state_.cut = exit == CpuExit::kBudget && clock.now() < guests &&
                  vcpu.instructions() - state_.turn_begin < around_.quantum;
     if (exit == CpuExit::kShutdown) end(Outcome::Reason::kCrash, state_.vcpu);
+    if (exit == CpuExit::kRefused) end(Outcome::Reason::kRefused, state_.vcpu);
     if (exit == CpuExit::kHalted || exit == CpuExit::kWaiting) {
       state_.in_turn = false;
       break;

@@ -34,6 +34,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
   auto memory = GuestMemory::create(config.memory_bytes, kArmMemory);
   if (!memory) return tl::unexpected(memory.error());
   std::unique_ptr<Machine> machine{new Machine{config, std::move(*memory), console}};
+  if (auto spe = machine->attach_spe(); !spe) return tl::unexpected(spe.error());
   const auto opened = machine->host_activity_->open(config.host_events);
   if (!opened) return tl::unexpected(opened.error());
   return machine;
@@ -65,6 +66,28 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
                                                  .quantum = config.quantum});
 }
 
+Result<void> Machine::attach_spe() {
+  if (!config_.spe || config_.model->spe.version == 0) return {};
+  const SpeOffer& offer = *config_.spe;
+  const unsigned cpus = host_perf_->host_cpus();
+  const std::string all = cpus == 1 ? "0" : "0-" + std::to_string(cpus - 1);
+  const std::string list = offer.host_cpus.value_or(all);
+  const auto with_unit = virt::parse_cpu_list(list, cpus);
+  if (!with_unit) return fail("host CPUs with SPE: " + with_unit.error().message);
+  spe_vm_.emplace(virt::arm64::SpeVmConfig{.model = config_.model->spe,
+                                           .cpus = *with_unit,
+                                           .flavour = offer.flavour,
+                                           .perfmon_capable = offer.physical_time,
+                                           .exclusive = offer.exclusive,
+                                           .max_buffer_bytes = offer.max_buffer_bytes});
+  if (!spe_vm_->usable()) return {};
+  spe_vm_->set_interrupt_controller(virt::arm64::SpeVm::InterruptController::kInitialised);
+  for (const auto& vcpu : vcpus_) {
+    if (auto done = vcpu->attach_spe(*spe_vm_, offer.supported_cpus.c_str()); !done) return done;
+  }
+  return {};
+}
+
 Machine::~Machine() {
   // PMUs hold events of host perf, which looks at the vCPUs' totals.
   for (const auto& vcpu : vcpus_) vcpu->detach_pmu();
@@ -74,7 +97,8 @@ boot::DeviceTreeBoard Machine::tree_board() const {
   const bool real = config_.model->implementer() == silicon::arm64::Implementer::kArm;
   return {.vcpus = config_.vcpus,
           .cpu = real ? "arm," + std::string{config_.model->name} : "arm,armv8",
-          .pmu = pmu_config_.version != 0};
+          .pmu = pmu_config_.version != 0,
+          .spe = vcpus_.front()->spe() != nullptr};
 }
 
 Result<void> Machine::load(const boot::LoadRequest& request) {

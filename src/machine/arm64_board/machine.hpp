@@ -30,8 +30,21 @@
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/virt/arm64/event_filter.hpp"
 #include "vpmu/virt/arm64/pmu_config.hpp"
+#include "vpmu/virt/arm64/spe_vm.hpp"
 
 namespace vpmu::machine::arm64 {
+
+/// Statistical profiling for guests: what the host has of it, and what it gives away.
+struct SpeOffer {
+  virt::arm64::SpeFlavour flavour = virt::arm64::SpeFlavour::kVhe;
+  bool physical_time = false;          ///< guests may have it in their records
+  bool exclusive = false;              ///< not while the host profiles the guest
+  std::uint64_t max_buffer_bytes = 0;  ///< 0: of any size
+  /// Host CPUs that have the unit, as a list; none: all.
+  std::optional<std::string> host_cpus;
+  /// Host CPUs that every vCPU may run on, as a list; empty: any.
+  std::string supported_cpus;
+};
 
 struct MachineConfig {
   const silicon::arm64::CpuModel* model = nullptr;
@@ -45,6 +58,8 @@ struct MachineConfig {
   std::uint64_t quantum = 10'000;  ///< instructions; not 0
   unsigned host_cpus = 0;          ///< 0: as many as vCPUs
   std::vector<HostEvent> host_events;
+  /// None, or a model without the unit: guests have no SPE.
+  std::optional<SpeOffer> spe;
 
   [[nodiscard]] const silicon::arm64::CpuModel& host() const {
     return host_model != nullptr ? *host_model : *model;
@@ -142,6 +157,7 @@ class Machine final : public GuestMachine,
 
  private:
   Machine(const MachineConfig& config, GuestMemory memory, Console& console);
+  Result<void> attach_spe();
 
   // MachineControl
   void exit(std::uint32_t code) override { turns_->end(Outcome::Reason::kDebugExit, code); }
@@ -181,6 +197,7 @@ class Machine final : public GuestMachine,
   std::vector<GuestFilter> past_filters_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   virt::arm64::PmuConfig pmu_config_;
+  std::optional<virt::arm64::SpeVm> spe_vm_;
   std::unique_ptr<hostperf::ModelledHostPerf> host_perf_;
   std::unique_ptr<HostActivity> host_activity_;
   boot::Arm64Start start_;

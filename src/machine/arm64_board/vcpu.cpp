@@ -31,6 +31,11 @@ bool intercepted(SystemRegister which) {
   return sgi || physical_timer || pmu;
 }
 
+/// PMS* and PMB*, which have a column of their own.
+bool is_spe(SystemRegister which) {
+  return op0(which) == 3 && crn(which) == 9 && (crm(which) == 9 || crm(which) == 10);
+}
+
 silicon::Privilege privilege(bool el0) {
   return el0 ? silicon::Privilege::kUser : silicon::Privilege::kKernel;
 }
@@ -75,6 +80,14 @@ void Vcpu::set_event_gate(const virt::arm64::EventGate* gate, std::uint32_t numb
   }
 }
 
+Result<void> Vcpu::attach_spe(virt::arm64::SpeVm& vm, const char* cpus) {
+  assert(!spe_);
+  spe_.emplace(GuestSpe::Around{vm, index(), cpu_, totals_, redistributor_});
+  auto set_up = spe_->set_up(cpus);
+  cpu_.core().identity.spe_version = spe_->version();
+  return set_up;
+}
+
 void Vcpu::detach_pmu() {
   pmu_.reset();
 }
@@ -83,11 +96,17 @@ void Vcpu::power_on(std::uint64_t entry, std::uint64_t context) {
   gic_.reset();
   timer_.reset();
   pmu_->reset();
+  if (spe_) spe_->reset();
   cpu_.power_on(entry, context);
 }
 
-void Vcpu::scheduled_in(hostperf::HostCpu /*cpu*/) {
+void Vcpu::scheduled_in(hostperf::HostCpu cpu) {
   pmu_->scheduled_in();
+  host_cpu_ = cpu;
+}
+
+void Vcpu::scheduled_out() {
+  if (spe_) spe_->scheduled_out();
 }
 
 /// What the PMU has put off until the guest goes on: before a run, and right behind an overflow.
@@ -97,11 +116,15 @@ void Vcpu::enter() {
 
 class Vcpu::Exit {
  public:
-  Exit(Vcpu& vcpu, ExitReason reason) : vcpu_{vcpu} { vcpu_.record(reason); }
+  Exit(Vcpu& vcpu, ExitReason reason) : vcpu_{vcpu} {
+    vcpu_.record(reason);
+    vcpu_.leave_spe();
+  }
   /// What a CPU with virtualization would do by itself.
   explicit Exit(Vcpu& vcpu) : vcpu_{vcpu} {}
   ~Exit() {
     vcpu_.enter();
+    vcpu_.enter_spe(true);
     vcpu_.after_device_access();
   }
   Exit(const Exit&) = delete;
@@ -119,6 +142,8 @@ bool Vcpu::runnable() {
 
 CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool /*resumes*/) {
   enter();
+  enter_spe(false);
+  if (refused_ != virt::arm64::SpeEntry::kDone) return CpuExit::kRefused;
   time_.begin(until);
   const CpuExit exit = [&] {
     const virt::RunningVcpu running{*this};
@@ -126,7 +151,10 @@ CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool /*resume
     return cpu_.run(instructions, until);
   }();
   time_.end();
-  if (exit == CpuExit::kHalted) record(ExitReason::kWait);
+  if (exit == CpuExit::kHalted) {
+    record(ExitReason::kWait);
+    leave_spe();
+  }
   if (cpu_.waits_for_event()) timer_.wait_for_event();
   if (exit == CpuExit::kShutdown) record(ExitReason::kException);
   return exit;
@@ -175,7 +203,45 @@ Access Vcpu::traced_write(SystemRegister reg, std::uint64_t value, const Access&
   return access;
 }
 
+template <class Dispatch>
+Access Vcpu::access_spe(ExitReason reason, Dispatch dispatch) {
+  if (!spe_) return Access::not_mine();
+  const virt::PhaseScope emulating{virt::Phase::kEmulating};
+  const Access access = dispatch(*spe_);
+  if (spe_->spe().is_entered()) return access;
+  record(reason);
+  enter_spe(true);
+  return access;
+}
+
+void Vcpu::leave_spe() {
+  if (spe_) spe_->exit();
+}
+
+void Vcpu::enter_spe(bool retires) {
+  if (!spe_) return;
+  refused_ = spe_->enter(host_cpu_, retires);
+  if (refused_ != virt::arm64::SpeEntry::kDone) cpu_.request_exit();
+}
+
+std::uint64_t Vcpu::until_sample(unsigned el) {
+  return spe_ ? spe_->until_sample(el) : kNoSample;
+}
+
+void Vcpu::sampled(const silicon::arm64::SpeOperation& operation) {
+  silicon::arm64::SpeOperation timed = operation;
+  timed.physical_count = timer_.physical_count();
+  timed.virtual_count = timer_.virtual_count();
+  if (!spe_->sampled(timed)) return;
+  const Exit buffer_event{*this, ExitReason::kExternalInterrupt};
+}
+
 Access Vcpu::read_system_register(SystemRegister reg, bool el0) {
+  if (is_spe(reg)) {
+    return traced_read(reg, access_spe(ExitReason::kSystemRegisterRead, [&](GuestSpe& spe) {
+                         return spe.read(reg, privilege(el0));
+                       }));
+  }
   if (!intercepted(reg)) {
     const Exit none{*this};
     return traced_read(reg, dispatch_read(reg, el0));
@@ -185,6 +251,12 @@ Access Vcpu::read_system_register(SystemRegister reg, bool el0) {
 }
 
 Access Vcpu::write_system_register(SystemRegister reg, std::uint64_t value, bool el0) {
+  if (is_spe(reg)) {
+    return traced_write(reg, value,
+                        access_spe(ExitReason::kSystemRegisterWrite, [&](GuestSpe& spe) {
+                          return spe.write(reg, value, privilege(el0));
+                        }));
+  }
   if (!intercepted(reg)) {
     const Exit none{*this};
     return traced_write(reg, value, dispatch_write(reg, value, el0));
@@ -262,6 +334,7 @@ VcpuState Vcpu::save() {
           .gic = gic_.save(),
           .timer = timer_.save(),
           .pmu = pmu_->save(),
+          .spe = spe_ ? std::optional{spe_->save()} : std::nullopt,
           .counter_log = counter_log_.save()};
 }
 
@@ -276,6 +349,10 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (auto timer = in_part("generic timer", timer_.restore(state.timer)); !timer) return timer;
   if (cpu_.waits_for_event()) timer_.wait_for_event();
   if (auto pmu = in_part("PMU", pmu_->restore(state.pmu)); !pmu) return pmu;
+  if (state.spe.has_value() != spe_.has_value()) return fail("SPE: one has it, the other has not");
+  if (spe_) {
+    if (auto spe = in_part("SPE", spe_->restore(*state.spe)); !spe) return spe;
+  }
   // Last: it has listened to the PMU.
   return counter_log_.restore(state.counter_log);
 }

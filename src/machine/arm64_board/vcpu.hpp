@@ -17,6 +17,7 @@
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64_board/board.hpp"
 #include "machine/arm64_board/counter_log.hpp"
+#include "machine/arm64_board/guest_spe.hpp"
 #include "machine/arm64_board/trace_sink.hpp"
 #include "machine/devices/event_stream.hpp"
 #include "machine/devices/generic_timer.hpp"
@@ -33,6 +34,7 @@
 #include "vpmu/silicon/retire_totals.hpp"
 #include "vpmu/virt/arm64/overflow_sink.hpp"
 #include "vpmu/virt/arm64/pmu.hpp"
+#include "vpmu/virt/arm64/spe_vm.hpp"
 #include "vpmu/virt/exit_stats.hpp"
 #include "vpmu/virt/running_vcpu.hpp"
 
@@ -57,6 +59,7 @@ struct VcpuState {
   GicCpuInterface::State gic;
   GenericTimer::State timer;
   virt::arm64::PmuState pmu;
+  std::optional<virt::arm64::SpeState> spe;
   CounterLog::State counter_log;  ///< for the report only
   friend bool operator==(const VcpuState&, const VcpuState&) = default;
 };
@@ -88,6 +91,9 @@ class Vcpu final : public TurnTaker,
   void set_trace(TraceSink* trace) { trace_ = trace; }
   /// The PMU gives its host events back. The vCPU does not run any more.
   void detach_pmu();
+  /// Gives the guest statistical profiling, on host CPUs of that list (empty: any). Once, before
+  /// the first run. `vm` must outlive the vCPU.
+  Result<void> attach_spe(virt::arm64::SpeVm& vm, const char* cpus);
   /// Which events the guest may count from its next instruction on; null: all. Must outlive the
   /// PMU, or be replaced. Not while it runs. `number`: what the log of counters calls it.
   void set_event_gate(const virt::arm64::EventGate* gate, std::uint32_t number);
@@ -99,7 +105,7 @@ class Vcpu final : public TurnTaker,
 
   // TurnTaker
   void scheduled_in(hostperf::HostCpu cpu) override;
-  void scheduled_out() override {}
+  void scheduled_out() override;
   CpuExit run(std::uint64_t instructions, std::uint64_t until, bool resumes) override;
   void request_exit() override { cpu_.request_exit(); }
   [[nodiscard]] bool runnable() override;
@@ -125,6 +131,11 @@ class Vcpu final : public TurnTaker,
   [[nodiscard]] const virt::arm64::Pmu& pmu() const { return *pmu_; }
   [[nodiscard]] const CounterLog& counter_log() const { return counter_log_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
+  /// Null: the guest has no SPE.
+  [[nodiscard]] GuestSpe* spe() { return spe_ ? &*spe_ : nullptr; }
+  [[nodiscard]] const GuestSpe* spe() const { return spe_ ? &*spe_ : nullptr; }
+  /// Why the vCPU was not entered when its run ended with CpuExit::kRefused.
+  [[nodiscard]] virt::arm64::SpeEntry refused() const { return refused_; }
 
   [[nodiscard]] VcpuState save();
   /// On a vCPU that has not run yet, with the clock and the board restored before.
@@ -145,6 +156,8 @@ class Vcpu final : public TurnTaker,
   bool fiq_waiting() override;
   std::uint64_t now() override { return time_.now(); }
   void before_entry() override { enter(); }
+  std::uint64_t until_sample(unsigned el) override;
+  void sampled(const silicon::arm64::SpeOperation& operation) override;
   void send_event() override { config_.events->send_event(); }
 
   // SemihostingMemory
@@ -174,6 +187,12 @@ class Vcpu final : public TurnTaker,
   [[nodiscard]] TraceSink::Where where();
   Access traced_read(SystemRegister reg, const Access& access);
   Access traced_write(SystemRegister reg, std::uint64_t value, const Access& access);
+  /// An access to a register of SPE's: an exit, if it leaves the guest.
+  template <class Dispatch>
+  Access access_spe(virt::ExitReason reason, Dispatch dispatch);
+  void leave_spe();
+  /// `retires`: as GuestSpe::enter().
+  void enter_spe(bool retires);
   Access dispatch_read(SystemRegister reg, bool el0);
   Access dispatch_write(SystemRegister reg, std::uint64_t value, bool el0);
   /// A device may have armed a timer earlier than this turn's end.
@@ -194,6 +213,9 @@ class Vcpu final : public TurnTaker,
   CounterLog counter_log_;
   TraceSink* trace_ = nullptr;
   std::optional<virt::arm64::Pmu> pmu_;
+  std::optional<GuestSpe> spe_;
+  hostperf::HostCpu host_cpu_{};
+  virt::arm64::SpeEntry refused_ = virt::arm64::SpeEntry::kDone;
 };
 
 }  // namespace vpmu::machine::arm64

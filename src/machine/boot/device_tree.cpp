@@ -99,6 +99,13 @@ void add_pmu(DeviceTreeWriter& tree) {
   tree.end_node();
 }
 
+void add_spe(DeviceTreeWriter& tree) {
+  tree.begin_node("spe-pmu");
+  tree.text("compatible", "arm,statistical-profiling-extension-v1");
+  tree.cells("interrupts", {kPrivateKind, kSpeInterrupt - kFirstPpi, kLevelHigh});
+  tree.end_node();
+}
+
 void add_pl011(DeviceTreeWriter& tree) {
   tree.begin_node("apb-pclk");
   tree.text("compatible", "fixed-clock");
@@ -139,6 +146,7 @@ Result<std::vector<std::uint8_t>> device_tree(const DeviceTreeBoard& board,
   add_interrupt_controller(tree, board.vcpus);
   add_timer(tree);
   if (board.pmu) add_pmu(tree);
+  if (board.spe) add_spe(tree);
   add_pl011(tree);
   add_exit_device(tree);
   auto finished = tree.finish();

@@ -21,6 +21,7 @@ struct DeviceTreeBoard {
   unsigned vcpus = 1;                   ///< MPIDR affinity 0 to vcpus - 1
   std::string cpu = "arm,neoverse-n1";  ///< what the CPUs are compatible with
   bool pmu = true;                      ///< they have one
+  bool spe = false;                     ///< and statistical profiling
 };
 
 /// The part that whoever starts the guest chooses.

@@ -113,6 +113,10 @@ class GenericTimer {
   [[nodiscard]] Access read(silicon::arm64::SystemRegister which, bool el0) const;
   Access write(silicon::arm64::SystemRegister which, std::uint64_t value, bool el0);
 
+  /// CNTPCT and CNTVCT.
+  [[nodiscard]] std::uint64_t physical_count() const { return physical_.count(); }
+  [[nodiscard]] std::uint64_t virtual_count() const { return virtual_.count(); }
+
   struct State {
     std::uint64_t frequency = 0;       ///< CNTFRQ, whatever the rate is
     std::uint64_t virtual_offset = 0;  ///< CNTVOFF: 0 but behind a migration

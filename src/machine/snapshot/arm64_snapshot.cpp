@@ -88,7 +88,8 @@ Result<std::unique_ptr<arm64::Machine>> Reader::arm64_machine(
                                          .pmu = header.arm64_pmu,
                                          .quantum = header.quantum,
                                          .host_cpus = header.host_cpus,
-                                         .host_events = header.host_events},
+                                         .host_events = header.host_events,
+                                         .spe = {}},
                                         console);
   if (!machine) {
     // On its own host that can only be the file.

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#include "cli/arm64_spe_option.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/key_values.hpp"
+
+namespace vpmu::cli {
+
+namespace {
+using machine::arm64::SpeOffer;
+using virt::arm64::SpeFlavour;
+
+struct Request {
+  std::optional<bool> physical_time{}, exclusive{};
+  std::optional<unsigned> max_buffer_kib{};
+  std::optional<std::string> flavour{};
+};
+
+using Keys = RequestKeys<Request>;
+constexpr Keys::Number kNumbers[] = {{"max-buffer-kib", &Request::max_buffer_kib}};
+constexpr Keys::Switch kSwitches[] = {{"physical-time", &Request::physical_time},
+                                      {"exclusive", &Request::exclusive}};
+constexpr Keys::Text kTexts[] = {{"flavour", &Request::flavour}};
+
+Result<SpeFlavour> flavour(const std::string& name) {
+  if (name == "vhe") return SpeFlavour::kVhe;
+  if (name == "nvhe") return SpeFlavour::kNvhe;
+  if (name == "protected") return SpeFlavour::kProtected;
+  return fail(fmt::format("--guest-spe: flavour={}: give vhe, nvhe or protected", name));
+}
+
+Result<void> take(const Request& request, SpeOffer& offer) {
+  if (request.flavour) {
+    const auto found = flavour(*request.flavour);
+    if (!found) return tl::unexpected(found.error());
+    offer.flavour = *found;
+  }
+  offer.physical_time = request.physical_time.value_or(false);
+  offer.exclusive = request.exclusive.value_or(false);
+  constexpr unsigned kSmallest = 4;
+  if (request.max_buffer_kib && *request.max_buffer_kib < kSmallest) {
+    return fail(fmt::format("--guest-spe: max-buffer-kib={}: give {} or more",
+                            *request.max_buffer_kib, kSmallest));
+  }
+  offer.max_buffer_bytes = std::uint64_t{request.max_buffer_kib.value_or(0)} << 10;
+  return {};
+}
+}  // namespace
+
+Result<std::optional<SpeOffer>> arm64_spe_offer(const GuestOptions& options) {
+  if (options.guest_spe == "off") return std::nullopt;
+  SpeOffer offer;
+  if (options.guest_spe != "on") {
+    const auto request =
+        parse_request<Request>(options.guest_spe, {kNumbers, kSwitches, false, kTexts});
+    if (!request) return fail("--guest-spe: " + request.error().message);
+    if (auto taken = take(*request, offer); !taken) return tl::unexpected(taken.error());
+  }
+  if (options.given("--spe-cpus")) offer.host_cpus = options.spe_cpus;
+  offer.supported_cpus = options.spe_supported;
+  return offer;
+}
+
+}  // namespace vpmu::cli
