@@ -35,6 +35,17 @@ int populate(std::byte* begin, std::uint64_t bytes, bool write) {
   }
 }
 
+// The system calls themselves: sanitizers replace the C library's mlock() and munlock() by nothing.
+int lock_pages(std::byte* begin, std::uint64_t bytes) {
+  return static_cast<int>(syscall(SYS_mlock, begin, bytes));
+}
+int lock_pages_on_fault(std::byte* begin, std::uint64_t bytes) {
+  return static_cast<int>(syscall(SYS_mlock2, begin, bytes, MLOCK_ONFAULT));
+}
+void unlock_pages(std::byte* begin, std::uint64_t bytes) {
+  syscall(SYS_munlock, begin, bytes);
+}
+
 bool may_lock_without_limit() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
@@ -64,10 +75,10 @@ void LinuxPinningHost::release(void* memory, std::size_t bytes) {
 int LinuxPinningHost::pin(std::byte* begin, std::uint64_t bytes, bool write) {
   // The pages are made resident once, by the call that says why it cannot.
   int error =
-      errno_of(knows_populate() ? mlock2(begin, bytes, MLOCK_ONFAULT) : mlock(begin, bytes));
+      errno_of(knows_populate() ? lock_pages_on_fault(begin, bytes) : lock_pages(begin, bytes));
   if (error == 0 && knows_populate()) error = populate(begin, bytes, write);
   // What lies before a hole is locked when that is found; unlocking stops there, too.
-  if (error != 0) munlock(begin, bytes);
+  if (error != 0) unlock_pages(begin, bytes);
   return error;
 }
 
@@ -76,7 +87,7 @@ int LinuxPinningHost::pin_for_writing(std::byte* begin, std::uint64_t bytes) {
 }
 
 void LinuxPinningHost::unpin(std::byte* begin, std::uint64_t bytes) {
-  munlock(begin, bytes);
+  unlock_pages(begin, bytes);
 }
 
 int LinuxPinningHost::fault_in(std::byte* page, bool write) {
