@@ -6,7 +6,6 @@
 namespace vpmu::virt::arm64 {
 namespace {
 
-using silicon::Privilege;
 using silicon::arm64::SystemRegister;
 
 struct RegisterCase {
