@@ -90,7 +90,28 @@ Result<void> GuestRun::load_any(machine::TraceSink* trace) {
   return *architecture == machine::Architecture::kArm64 ? load_arm64() : load_pc(trace);
 }
 
+namespace {
+constexpr const char* kArm64Options[] = {"--guest-spe", "--spe-cpus", "--spe-supported"};
+
+Result<void> check_pc_options(const GuestOptions& options) {
+  for (const char* option : kArm64Options) {
+    if (!options.given(option)) continue;
+    return fail(
+        fmt::format("{}: is for arm64 guests, and this one is for x86; leave it out", option));
+  }
+  return {};
+}
+
+/// A line on why a vCPU was not entered, if that is how the run ended.
+std::string refusal(const machine::arm64::Machine& machine, const machine::Outcome& outcome) {
+  if (outcome.reason != machine::Outcome::Reason::kRefused) return {};
+  const auto why = virt::arm64::error(machine.vcpus()[outcome.value]->refused());
+  return fmt::format("vpmu: vCPU {} is not entered: {}\n", outcome.value, why.message);
+}
+}  // namespace
+
 Result<void> GuestRun::load_pc(machine::TraceSink* trace) {
+  if (auto checked = check_pc_options(options_); !checked) return checked;
   auto config = machine_config(options_);
   if (!config) return tl::unexpected(config.error());
   config->trace = trace;
@@ -139,7 +160,8 @@ Result<void> GuestRun::run() {
 std::string GuestRun::remarks() const {
   const bool crashed = facts_.outcome.reason == machine::Outcome::Reason::kCrash;
   if (const auto* arm64 = machine_.any().arm64()) {
-    return (crashed ? crash_report(*arm64->vcpus()[facts_.outcome.value]) : std::string{}) +
+    return (crashed ? crash_report(*arm64->vcpus()[facts_.outcome.value])
+                    : refusal(*arm64, facts_.outcome)) +
            counter_troubles(*arm64);
   }
   const machine::Machine& pc = *machine_.any().pc();

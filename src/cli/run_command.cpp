@@ -14,6 +14,7 @@
 #include "cli/guest_run.hpp"
 #include "cli/report.hpp"
 #include "cli/snapshot_files.hpp"
+#include "cli/spe_dump.hpp"
 #include "cli/text_trace.hpp"
 
 namespace vpmu::cli {
@@ -42,6 +43,15 @@ Result<void> write_report(const GuestRun& run, const std::string& file, bool hos
   }
   return {};
 }
+
+/// `file`: path, or empty. Null: not wanted.
+Result<std::unique_ptr<SpeDump>> spe_dump(GuestRun& run, const std::string& file,
+                                          const std::string& image) {
+  if (file.empty()) return nullptr;
+  machine::arm64::Machine* machine = run.any_machine().arm64();
+  if (machine != nullptr) return SpeDump::attach(*machine, file, image);
+  return fail("--spe-dump: is for arm64 guests, and this one is for x86; leave it out");
+}
 }  // namespace
 
 RunCommand::RunCommand(CLI::App& vpmu) : run_{vpmu.add_subcommand("run", "Run a guest image")} {
@@ -58,6 +68,9 @@ RunCommand::RunCommand(CLI::App& vpmu) : run_{vpmu.add_subcommand("run", "Run a 
                    "INSTRUCTIONS=FILE: save the guest when all its vCPUs together have retired so "
                    "many, and go on (repeatable)")
       ->allow_extra_args(false);
+  run_->add_option("--spe-dump", options_.spe_dump,
+                   "Write what the guest's own SPE records to this file, for `vpmu report --spe` "
+                   "and `vpmu export`");
   add_guest_options(*run_, guest_);
   run_->footer(kGuestExitStatusHelp);
 }
@@ -77,10 +90,15 @@ int RunCommand::run() const {
   if (auto prepared = run.prepare(std::move(*saves)); !prepared) {
     return bad_input(prepared.error());
   }
+  auto dump = spe_dump(run, options_.spe_dump, guest_.image);
+  if (!dump) return bad_input(dump.error());
   const auto stopped = run.run();
   fmt::print(stderr, "{}{}", run.remarks(), summary(run.any_machine(), run.facts()));
   const auto written = write_report(run, options_.json, options_.host_times);
   if (!written) return bad_input(written.error());
+  if (*dump != nullptr) {
+    if (const auto finished = (*dump)->finish(); !finished) return bad_input(finished.error());
+  }
   if (!stopped) return bad_input(stopped.error());
   if (const auto console = run.console_error(); !console) return bad_input(console.error());
   return run.facts().status;

@@ -28,6 +28,7 @@ class RunCommand {
     bool host_times = false;
     std::vector<std::string> trace;
     std::vector<std::string> save_at;  ///< INSTRUCTIONS=FILE
+    std::string spe_dump;              ///< path, or empty
   };
 
   CLI::App* run_;

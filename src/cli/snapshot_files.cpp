@@ -65,6 +65,10 @@ class FileInput final : public snapshot::Input {
 
 Result<void> save_machine(const AnyMachine& machine, const snapshot::Guest& guest,
                           snapshot::Output& output) {
+  const machine::arm64::Machine* arm64 = machine.arm64();
+  if (arm64 != nullptr && arm64->vcpus().front()->spe() != nullptr) {
+    return fail("--save-at: guests with SPE cannot be saved to a file yet; give --guest-spe off");
+  }
   Result<void> saved;
   visit(machine, [&](auto& of_its_type) { saved = snapshot::save(of_its_type, guest, output); });
   return saved;

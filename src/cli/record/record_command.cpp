@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cli/record/record_guest.hpp"
+#include "cli/record/record_spe.hpp"
 
 namespace vpmu::cli::record {
 
@@ -19,6 +20,7 @@ RecordCommand::RecordCommand(CLI::App& vpmu)
   add_sample_options();
   add_file_options();
   add_real_time_option();
+  add_spe_option();
   add_guest_options(*record_, guest_);
   record_->footer(std::string{kGuestExitStatusHelp} +
                   "\nWhatever it is, what was recorded is in the file.");
@@ -95,6 +97,21 @@ void RecordCommand::add_real_time_option() {
   }
 }
 
+void RecordCommand::add_spe_option() {
+  CLI::Option* spe = record_->add_flag(
+      "--spe{}", options_.spe,
+      "Statistical profiling of an arm64 guest: one operation in so many, with its address, "
+      "latency and data source, as --spe or --spe=KEY=VALUE,...: period=N (1024 operations), "
+      "ts_enable=1, pa_enable=0, pct_enable=0, jitter=1, load_filter=0, store_filter=0, "
+      "branch_filter=0, event_filter=MASK, min_latency=CYCLES, memory=1 (0: without a model of "
+      "caches, at full speed)");
+  for (const char* other :
+       {"--event", "--count", "--freq", "--all-cpus", "--call-graph", "--max-stack", "--branch-any",
+        "--branch-filter", "--real-time", "--layout"}) {
+    spe->excludes(record_->get_option(other));
+  }
+}
+
 bool RecordCommand::parsed() const {
   return record_->parsed();
 }
@@ -117,6 +134,7 @@ std::vector<std::string> RecordCommand::command_line() const {
 int RecordCommand::run() const {
   RecordOptions options = options_;
   options.as_process = layout_ == "process";
+  if (record_->count("--spe") != 0) return record_spe(guest_, options, command_line());
   return record_guest(guest_, options, command_line());
 }
 

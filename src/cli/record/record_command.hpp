@@ -33,6 +33,7 @@ class RecordCommand {
   void add_file_options();
   /// Behind all the others, of which it excludes some.
   void add_real_time_option();
+  void add_spe_option();
   /// As it is written into the file: without the file's own name, so that the same recording is the
   /// same file whatever it is called.
   [[nodiscard]] std::vector<std::string> command_line() const;

@@ -32,6 +32,7 @@ struct RecordOptions {
   std::string guest_kallsyms;  ///< path, or empty
   std::string symbols;         ///< path, or empty
   bool real_time = false;
+  std::string spe;  ///< of --spe=...; empty: as usual
 
   [[nodiscard]] bool branches() const { return any_branches || !branch_filter.empty(); }
   [[nodiscard]] std::uint64_t real_time_frequency() const {

@@ -224,15 +224,22 @@ void Vcpu::enter_spe(bool retires) {
   if (refused_ != virt::arm64::SpeEntry::kDone) cpu_.request_exit();
 }
 
+void Vcpu::profile(const SpeProfile& profile, SpeRecordSink& sink) {
+  profiler_.emplace(config_.model->spe, index(), totals_, sink);
+  profiler_->start(profile);
+}
+
 std::uint64_t Vcpu::until_sample(unsigned el) {
-  return spe_ ? spe_->until_sample(el) : kNoSample;
+  const std::uint64_t guests = spe_ ? spe_->until_sample(el) : kNoSample;
+  return profiler_ ? std::min(guests, profiler_->until_sample(el)) : guests;
 }
 
 void Vcpu::sampled(const silicon::arm64::SpeOperation& operation) {
   silicon::arm64::SpeOperation timed = operation;
   timed.physical_count = timer_.physical_count();
   timed.virtual_count = timer_.virtual_count();
-  if (!spe_->sampled(timed)) return;
+  if (profiler_) profiler_->sampled(timed);
+  if (!spe_ || !spe_->sampled(timed)) return;
   const Exit buffer_event{*this, ExitReason::kExternalInterrupt};
 }
 

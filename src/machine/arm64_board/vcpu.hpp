@@ -18,6 +18,7 @@
 #include "machine/arm64_board/board.hpp"
 #include "machine/arm64_board/counter_log.hpp"
 #include "machine/arm64_board/guest_spe.hpp"
+#include "machine/arm64_board/spe_profiler.hpp"
 #include "machine/arm64_board/trace_sink.hpp"
 #include "machine/devices/event_stream.hpp"
 #include "machine/devices/generic_timer.hpp"
@@ -131,6 +132,11 @@ class Vcpu final : public TurnTaker,
   [[nodiscard]] const virt::arm64::Pmu& pmu() const { return *pmu_; }
   [[nodiscard]] const CounterLog& counter_log() const { return counter_log_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
+  /// Profiles it from outside, from its next instruction on. The CPU model has SPE. `sink` must
+  /// outlive the vCPU's runs.
+  void profile(const SpeProfile& profile, SpeRecordSink& sink);
+  /// Null: nobody does.
+  [[nodiscard]] SpeProfiler* profiler() { return profiler_ ? &*profiler_ : nullptr; }
   /// Null: the guest has no SPE.
   [[nodiscard]] GuestSpe* spe() { return spe_ ? &*spe_ : nullptr; }
   [[nodiscard]] const GuestSpe* spe() const { return spe_ ? &*spe_ : nullptr; }
@@ -214,6 +220,7 @@ class Vcpu final : public TurnTaker,
   TraceSink* trace_ = nullptr;
   std::optional<virt::arm64::Pmu> pmu_;
   std::optional<GuestSpe> spe_;
+  std::optional<SpeProfiler> profiler_;
   hostperf::HostCpu host_cpu_{};
   virt::arm64::SpeEntry refused_ = virt::arm64::SpeEntry::kDone;
 };
