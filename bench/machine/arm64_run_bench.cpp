@@ -39,6 +39,14 @@ void arm64_workload(benchmark::State& state, const std::string& arguments) {
                            kGuestSuccess, right_checksum()));
 }
 
+void arm64_spe(benchmark::State& state, const char* offered, const std::string& arguments) {
+  report(state,
+         time_child(state,
+                    {vpmu_path(), "run", "--guest-spe", offered, arm64_guest_path("workload"),
+                     "--append", std::string{"rounds="} + kRounds + " " + arguments},
+                    kGuestSuccess, right_checksum()));
+}
+
 /// Semihosting passes its status on as it is.
 void arm64_qemu(benchmark::State& state, const char* guest, const std::string& arguments,
                 bool computes) {
@@ -61,6 +69,10 @@ BENCHMARK_CAPTURE(arm64_workload, pmu_off, "pmu=off")->Apply(timed);
 BENCHMARK_CAPTURE(arm64_workload, four_counters, "")->Apply(timed);
 BENCHMARK_CAPTURE(arm64_workload, four_counters_pmi_100000, "pmi=100000")->Apply(timed);
 BENCHMARK_CAPTURE(arm64_workload, four_counters_branches, "events=8,11,9,21")->Apply(timed);
+BENCHMARK_CAPTURE(arm64_spe, not_there, "off", "pmu=off")->Apply(timed);
+BENCHMARK_CAPTURE(arm64_spe, off, "on", "pmu=off")->Apply(timed);
+BENCHMARK_CAPTURE(arm64_spe, every_1024, "on", "pmu=off spe=1024")->Apply(timed);
+BENCHMARK_CAPTURE(arm64_spe, every_65536, "on", "pmu=off spe=65536")->Apply(timed);
 BENCHMARK_CAPTURE(arm64_qemu, workload, "workload", std::string{"rounds="} + kRounds, true)
     ->Apply(timed);
 BENCHMARK_CAPTURE(arm64_qemu, start, "hello", "", false)->Apply(timed);

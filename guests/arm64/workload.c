@@ -4,12 +4,14 @@
 //   rounds=N   20 is what the published numbers use
 //   pmu=off    leaves the PMU alone
 //   pmi=N      an overflow interrupt every N instructions
+//   spe=N         statistical profiling of one operation in N, into a buffer of 64 KiB
 //   events=a,b,...   what the counters count, hexadecimal; otherwise what costs no slower mode:
 //                    instructions, cycles, exceptions taken and returned from
 // The counters are armed to overflow far away.
 #include "runtime/check.h"
 #include "runtime/gic.h"
 #include "runtime/pmu.h"
+#include "runtime/spe.h"
 #include "runtime/start.h"
 #include "workload_core.h"
 
@@ -66,6 +68,26 @@ static void start_counters(void) {
   pmu_enable();
 }
 
+static uint8_t spe_buffer[64 * 1024] __attribute__((aligned(4096)));
+static volatile uint64_t spe_buffers;
+
+/// The buffer is full: from its beginning on again.
+static void on_spe_buffer(unsigned intid) {
+  (void)intid;
+  ++spe_buffers;
+  write_spe(PMBPTR_EL1, spe_buffer);
+  write_spe(PMBSR_EL1, 0);
+}
+
+static void start_spe(uint64_t interval) {
+  gic_start();
+  set_interrupt_handler(INTID_SPE, on_spe_buffer);
+  gic_enable(INTID_SPE, PRIORITY_DEFAULT);
+  interrupts_on();
+  const uint64_t begin = (uint64_t)spe_buffer;
+  spe_start(begin, begin + sizeof spe_buffer, interval | 1, PMSCR_E0SPE | PMSCR_E1SPE | PMSCR_TS);
+}
+
 static void report(void) {
   for (unsigned i = 0; i < counters; ++i) {
     if (i == 0 && period != 0) continue;  // is set back all the time
@@ -83,12 +105,19 @@ void guest_main(void) {
     panic("this machine has too few counters; say pmu=off");
   }
 
+  const uint64_t interval = option_number("spe", 0);
   if (count) start_counters();
+  if (interval != 0) start_spe(interval);
   const uint64_t checksum = workload(keys, rounds);
   if (count) {
     pmu_disable();
     interrupts_off();
     report();
+  }
+  if (interval != 0) {
+    spe_stop();
+    interrupts_off();
+    print("buffers %lu\n", spe_buffers);
   }
   print("checksum %016lx\n", checksum);
   guest_exit(0);
