@@ -13,6 +13,10 @@ namespace {
 /// Fault status: an exclusive access to what does not support it.
 constexpr std::uint8_t kUnsupportedExclusive = 0x35;
 
+Fault external_abort(std::uint64_t address, MemoryUse use) {
+  return {.address = address, .use = use, .status = fault_status(FaultStatus::kExternal)};
+}
+
 /// Devices get what is aligned in accesses of up to 8 bytes; anything else, byte for byte.
 template <class Each>
 void in_pieces(std::uint64_t physical, unsigned bytes, Each each) {
@@ -116,11 +120,7 @@ tl::expected<Accesses::Place, Fault> Accesses::locate(const Wanted& wanted) {
         Fault{.address = *hit, .use = wanted.use, .status = fault_status(FaultStatus::kDebug)});
   }
   for (const Piece& piece : place.pieces) {
-    if (nothing_at(piece)) {
-      return tl::unexpected(Fault{.address = piece.linear,
-                                  .use = wanted.use,
-                                  .status = fault_status(FaultStatus::kExternal)});
-    }
+    if (nothing_at(piece)) return tl::unexpected(external_abort(piece.linear, wanted.use));
   }
   return place;
 }
@@ -206,9 +206,7 @@ std::optional<CodeMapping> Accesses::fetch(std::uint64_t address) {
   const std::uint64_t page = found->physical & ~kPageMask;
   const std::uint8_t* host = memory_.host(page, kPageBytes);
   if (host == nullptr) {
-    fault_ = Fault{.address = address,
-                   .use = MemoryUse::kFetch,
-                   .status = fault_status(FaultStatus::kExternal)};
+    fault_ = external_abort(address, MemoryUse::kFetch);
     return std::nullopt;
   }
   return CodeMapping{page, host, found->size_bits, found->global};
@@ -312,30 +310,21 @@ tl::expected<void, Fault> Accesses::zero(std::uint64_t address, ExceptionLevel r
 
 tl::expected<void, Fault> Accesses::store(std::uint64_t address,
                                           std::span<const std::uint8_t> bytes) {
-  std::array<std::uint8_t*, 2> hosts{};
-  std::array<std::uint64_t, 2> physical{};
-  const std::size_t first = std::min<std::size_t>(bytes.size(), kPageBytes - (address & kPageMask));
-  for (std::size_t n = 0; n < 2; ++n) {
-    const std::uint64_t at = address + n * first, length = n == 0 ? first : bytes.size() - first;
-    if (length == 0) continue;
-    const auto found = mmu_.translate(at, MemoryUse::kWrite, ExceptionLevel::kEl1);
+  const auto count = static_cast<unsigned>(bytes.size());
+  const auto first = std::min(count, static_cast<unsigned>(kPageBytes - (address & kPageMask)));
+  std::array<Piece, 2> pieces{Piece{.linear = address, .bytes = first},
+                              Piece{.linear = address + first, .bytes = count - first}};
+  for (Piece& piece : pieces) {
+    if (piece.bytes == 0) continue;
+    const auto found = mmu_.translate(piece.linear, MemoryUse::kWrite, ExceptionLevel::kEl1);
     if (!found) return tl::unexpected(found.error());
-    physical[n] = found->physical;
-    hosts[n] = memory_.host(found->physical, length);
-    if (hosts[n] == nullptr) {
-      return tl::unexpected(Fault{
-          .address = at, .use = MemoryUse::kWrite, .status = fault_status(FaultStatus::kExternal)});
-    }
+    piece.physical = found->physical;
+    piece.host = memory_.host(found->physical, piece.bytes);
+    if (piece.host == nullptr)
+      return tl::unexpected(external_abort(piece.linear, MemoryUse::kWrite));
   }
-  for (std::size_t n = 0; n < 2; ++n) {
-    if (hosts[n] == nullptr) continue;
-    const auto part = n == 0 ? bytes.first(first) : bytes.subspan(first);
-    const auto offset = static_cast<unsigned>(physical[n] & kPageMask);
-    const std::size_t page = memory_.page_index(physical[n]);
-    const auto last = offset + static_cast<unsigned>(part.size()) - 1;
-    if (code_pages_.hits(page, offset, last)) code_pages_.written(page);
-    std::memcpy(hosts[n], part.data(), part.size());
-  }
+  write_piece(pieces[0], bytes.data());
+  if (pieces[1].bytes != 0) write_piece(pieces[1], bytes.data() + first);
   return {};
 }
 

@@ -220,9 +220,7 @@ bool may_concern(const TlbInvalidation& invalidation, const CodePage& code) {
   const std::uint64_t differs = (code.address() ^ invalidation.address) & kSignedPageBits;
   return differs >> code.mapping().size_bits == 0;
 }
-}  // namespace
 
-namespace {
 bool is_as_it_was(const CodePage& code, const Translation& now) {
   const CodeMapping& was = code.mapping();
   return (now.physical & ~kPageMask) == was.physical && now.size_bits == was.size_bits &&

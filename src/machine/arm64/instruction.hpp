@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "machine/arm64/word_bits.hpp"
 #include "vpmu/silicon/arm64/system_register.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -13,7 +14,7 @@ struct Instruction {
   std::uint32_t word = 0;
 
   [[nodiscard]] constexpr unsigned bits(unsigned high, unsigned low) const {
-    return word >> low & ((2U << (high - low)) - 1);
+    return arm64::bits(word, high, low);
   }
   [[nodiscard]] constexpr bool matches(std::uint32_t mask, std::uint32_t value) const {
     return (word & mask) == value;

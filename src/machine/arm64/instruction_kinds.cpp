@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "machine/arm64/instruction_kinds.hpp"
 
+#include "machine/arm64/word_bits.hpp"
+
 namespace vpmu::machine::arm64 {
 
 namespace {
-
-/// Bits `high` to `low` of a word, as the manual prints them.
-constexpr std::uint32_t bits(std::uint32_t word, unsigned high, unsigned low) {
-  return word >> low & ((2U << (high - low)) - 1);
-}
-constexpr bool bit(std::uint32_t word, unsigned which) {
-  return (word >> which & 1) != 0;
-}
 
 /// As a base register, and as the destination of some instructions.
 constexpr std::uint32_t kStackPointer = 31;

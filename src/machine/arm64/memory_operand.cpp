@@ -2,17 +2,12 @@
 #include "machine/arm64/memory_operand.hpp"
 
 #include "machine/arm64/instruction_kinds.hpp"
+#include "machine/arm64/word_bits.hpp"
 
 namespace vpmu::machine::arm64 {
 
 namespace {
 
-constexpr bool bit(std::uint32_t word, unsigned n) {
-  return (word >> n & 1) != 0;
-}
-constexpr std::uint32_t bits(std::uint32_t word, unsigned high, unsigned low) {
-  return word >> low & ((1U << (high - low + 1)) - 1);
-}
 /// The field as a signed number.
 constexpr std::int64_t signed_bits(std::uint32_t word, unsigned high, unsigned low) {
   const unsigned width = high - low + 1;

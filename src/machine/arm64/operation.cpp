@@ -2,6 +2,7 @@
 #include "machine/arm64/operation.hpp"
 
 #include "machine/arm64/instruction_kinds.hpp"
+#include "machine/arm64/word_bits.hpp"
 
 namespace vpmu::machine::arm64 {
 
@@ -9,12 +10,6 @@ using silicon::arm64::SpeOperationType;
 
 namespace {
 
-constexpr bool bit(std::uint32_t word, unsigned n) {
-  return (word >> n & 1) != 0;
-}
-constexpr std::uint32_t bits(std::uint32_t word, unsigned high, unsigned low) {
-  return word >> low & ((1U << (high - low + 1)) - 1);
-}
 // ---- Classes ------------------------------------------------------------------------------------
 
 /// Payloads of operation type packets.
