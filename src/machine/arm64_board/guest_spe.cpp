@@ -31,7 +31,8 @@ Result<void> GuestSpe::set_up(const char* cpus) {
   };
   if (auto done = named("SPE", spe_.init_vcpu({.spe = true})); !done) return done;
   if (auto done = named("host CPUs with SPE", spe_.set_supported_cpus(cpus)); !done) return done;
-  if (auto done = named("SPE's interrupt", spe_.set_irq(kSpeIntid)); !done) return done;
+  if (auto done = named("SPE's interrupt", spe_.set_irq(arm64_map::kSpeInterrupt)); !done)
+    return done;
   return named("SPE", spe_.init());
 }
 
@@ -78,7 +79,7 @@ bool GuestSpe::sampled(const SpeOperation& operation) {
 }
 
 void GuestSpe::set_buffer_line(bool asserted) {
-  redistributor_.set_line(kSpeIntid, asserted);
+  redistributor_.set_line(arm64_map::kSpeInterrupt, asserted);
 }
 
 // ---- Its memory ---------------------------------------------------------------------------------

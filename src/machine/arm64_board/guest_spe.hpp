@@ -12,6 +12,7 @@
 
 #include "machine/arm64/cpu.hpp"
 #include "machine/arm64_board/operation_sampler.hpp"
+#include "machine/arm64_map.hpp"
 #include "machine/devices/gic_redistributor.hpp"
 #include "vpmu/base/access.hpp"
 #include "vpmu/base/result.hpp"
@@ -20,9 +21,6 @@
 #include "vpmu/virt/arm64/spe.hpp"
 
 namespace vpmu::machine::arm64 {
-
-/// The buffer management interrupt, as usual: PPI 5.
-inline constexpr unsigned kSpeIntid = 21;
 
 /// Where the records go that a guest's unit writes, besides the guest's buffer.
 class SpeRecordSink {
@@ -74,9 +72,6 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
 
   [[nodiscard]] const virt::arm64::Spe& spe() const { return spe_; }
   [[nodiscard]] virt::arm64::Spe& spe() { return spe_; }
-  [[nodiscard]] const silicon::arm64::SpeStatistics& statistics() const {
-    return unit_.statistics();
-  }
 
   [[nodiscard]] virt::arm64::SpeState save();
   Result<void> restore(const virt::arm64::SpeState& state);
@@ -86,7 +81,7 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   tl::expected<void, Fault> write(std::uint64_t address,
                                   std::span<const std::uint8_t> bytes) override;
   // virt::arm64::SpeSink
-  bool own_interrupt(unsigned irq) override { return irq == kSpeIntid; }
+  bool own_interrupt(unsigned irq) override { return irq == arm64_map::kSpeInterrupt; }
   void set_buffer_line(bool asserted) override;
 
   const unsigned vcpu_;

@@ -26,9 +26,9 @@ std::uint64_t OperationSampler::passed() const {
 }
 
 std::uint64_t OperationSampler::until_sample(unsigned el) {
-  if (!(el == 0 ? levels_.user : levels_.kernel)) return kNone;
-  if (passed() >= unit_.until_sample()) hand_over();
-  return unit_.until_sample() - 1 - passed();
+  if (!profiles(el)) return silicon::arm64::SpeUnit::kNever;
+  hand_over();
+  return unit_.until_sample() - 1;
 }
 
 void OperationSampler::hand_over() {
@@ -44,14 +44,13 @@ void OperationSampler::hand_over() {
 
 void OperationSampler::registers_changed(bool retires) {
   const silicon::PrivilegeSet levels = profiled();
-  const bool switched = levels != levels_;
-  if (!switched) return;
+  if (levels == levels_) return;
   levels_ = levels;
   told_ = population() + (retires && levels.kernel ? 1 : 0);
 }
 
 void OperationSampler::retired(const SpeOperation& operation) {
-  if (!(operation.pc.level == 0 ? levels_.user : levels_.kernel)) return;
+  if (!profiles(operation.pc.level)) return;
   const std::uint64_t count = passed();
   if (count < unit_.until_sample()) return;
   unit_.pass(count - 1);

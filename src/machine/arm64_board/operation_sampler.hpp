@@ -19,9 +19,9 @@ class OperationSampler {
   /// Both must outlive it. `totals`: of the vCPU.
   OperationSampler(silicon::arm64::SpeUnit& unit, const silicon::RetireTotals& totals);
 
-  /// Operations that may retire at level `el` before the one that is sampled.
+  /// Operations that may retire at level `el` before the one that is sampled; SpeUnit::kNever: none
+  /// is.
   [[nodiscard]] std::uint64_t until_sample(unsigned el);
-  static constexpr std::uint64_t kNone = silicon::arm64::SpeUnit::kNever;
 
   /// An operation has just retired by itself: it is sampled if it is its turn.
   void retired(const silicon::arm64::SpeOperation& operation);
@@ -35,6 +35,7 @@ class OperationSampler {
 
  private:
   [[nodiscard]] silicon::PrivilegeSet profiled() const;
+  [[nodiscard]] bool profiles(unsigned el) const { return el == 0 ? levels_.user : levels_.kernel; }
   [[nodiscard]] std::uint64_t population() const;
   /// Since the unit was told last.
   [[nodiscard]] std::uint64_t passed() const;

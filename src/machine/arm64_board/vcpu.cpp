@@ -12,9 +12,6 @@ namespace vpmu::machine::arm64 {
 using virt::ExitReason;
 
 namespace {
-/// The PMU's interrupt: a PPI, as the Server Base System Architecture has it.
-constexpr unsigned kPmuIntid = 23;
-
 /// ICC_IAR0_EL1 and ICC_IAR1_EL1, which acknowledge an interrupt, and the first INTID that is none.
 constexpr SystemRegister kIccIar0 = silicon::arm64::system_register(3, 0, 12, 8, 0);
 constexpr SystemRegister kIccIar1 = silicon::arm64::system_register(3, 0, 12, 12, 0);
@@ -313,7 +310,7 @@ bool Vcpu::fiq_waiting() {
 }
 
 void Vcpu::set_overflow_line(bool asserted) {
-  redistributor_.set_line(kPmuIntid, asserted);
+  redistributor_.set_line(arm64_map::kPmuInterrupt, asserted);
 }
 
 // ---- What is seen from outside ------------------------------------------------------------------
