@@ -3,11 +3,10 @@
 // Machines for arm64: what is different from those for x86.
 #include <utility>
 
-#include "machine/snapshot/arm64_messages.hpp"
 #include "machine/snapshot/envelope.hpp"
 #include "machine/snapshot/memory_records.hpp"
-#include "machine/snapshot/messages.hpp"
 #include "machine/snapshot/snapshot.hpp"
+#include "machine/snapshot/state_records.hpp"
 
 namespace vpmu::machine::snapshot {
 
@@ -28,47 +27,26 @@ Result<void> write_header(const arm64::Machine& machine, const Guest& guest, Rec
   return writer.write(record);
 }
 
-Result<void> write_state(const arm64::MachineState& state, RecordWriter& writer) {
-  proto::Record record;
-  encode(state, *record.mutable_arm64_machine());
-  if (auto done = writer.write(record); !done) return done;
-  for (const arm64::VcpuState& vcpu : state.vcpus) {
-    record.Clear();
-    encode(vcpu, *record.mutable_arm64_vcpu());
-    if (auto done = writer.write(record); !done) return done;
-  }
-  return {};
-}
+constexpr StateMessages<proto::Arm64Machine, proto::Arm64Vcpu> kMessages{
+    .machine_kind = Kind::kArm64Machine,
+    .vcpu_kind = Kind::kArm64Vcpu,
+    .new_machine = &proto::Record::mutable_arm64_machine,
+    .new_vcpu = &proto::Record::mutable_arm64_vcpu,
+    .machine = &proto::Record::arm64_machine,
+    .vcpu = &proto::Record::arm64_vcpu,
+};
 }  // namespace
 
 Result<void> save(arm64::Machine& machine, const Guest& guest, Output& output) {
   RecordWriter writer{output};
   if (auto done = writer.begin(); !done) return done;
   if (auto done = write_header(machine, guest, writer); !done) return done;
-  if (auto done = write_state(machine.save(), writer); !done) return done;
+  if (auto done = write_state(machine.save(), kMessages, writer); !done) return done;
   if (auto done = write_memory(machine.board().memory, writer); !done) return done;
   return writer.end();
 }
 
 // ---- Restoring ----------------------------------------------------------------------------------
-
-namespace {
-Result<arm64::MachineState> read_state(unsigned vcpus, RecordReader& reader) {
-  proto::Record record;
-  arm64::MachineState state;
-  auto done = reader.read(record, Kind::kArm64Machine);
-  if (!done) return tl::unexpected(done.error());
-  done = decode(record.arm64_machine(), state);
-  if (!done) return damaged(done.error().message);
-  for (unsigned n = 0; n < vcpus; ++n) {
-    done = reader.read(record, Kind::kArm64Vcpu);
-    if (!done) return tl::unexpected(done.error());
-    done = decode(record.arm64_vcpu(), state.vcpus.emplace_back());
-    if (!done) return damaged_vcpu(n, done.error());
-  }
-  return state;
-}
-}  // namespace
 
 Result<std::unique_ptr<arm64::Machine>> Reader::arm64_machine(
     Console& console, std::uint64_t most_memory, const silicon::arm64::CpuModel* host) {
@@ -96,7 +74,7 @@ Result<std::unique_ptr<arm64::Machine>> Reader::arm64_machine(
     if (!elsewhere) return damaged(machine.error().message);
     return tl::unexpected(machine.error());
   }
-  const auto state = read_state(header.vcpus, private_->records);
+  const auto state = read_state<arm64::MachineState>(header.vcpus, kMessages, private_->records);
   if (!state) return tl::unexpected(state.error());
   auto memory = read_memory((*machine)->board().memory, private_->records);
   if (!memory) return tl::unexpected(memory.error());

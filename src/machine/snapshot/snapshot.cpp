@@ -8,6 +8,7 @@
 #include "machine/snapshot/envelope.hpp"
 #include "machine/snapshot/memory_records.hpp"
 #include "machine/snapshot/messages.hpp"
+#include "machine/snapshot/state_records.hpp"
 
 namespace vpmu::machine::snapshot {
 
@@ -44,17 +45,14 @@ Result<void> write_header(const Machine& machine, const Guest& guest, RecordWrit
   return writer.write(record);
 }
 
-Result<void> write_state(const MachineState& state, RecordWriter& writer) {
-  proto::Record record;
-  encode(state, *record.mutable_machine());
-  if (auto done = writer.write(record); !done) return done;
-  for (const VcpuState& vcpu : state.vcpus) {
-    record.Clear();
-    encode(vcpu, *record.mutable_vcpu());
-    if (auto done = writer.write(record); !done) return done;
-  }
-  return {};
-}
+constexpr StateMessages<proto::Machine, proto::Vcpu> kMessages{
+    .machine_kind = Kind::kMachine,
+    .vcpu_kind = Kind::kVcpu,
+    .new_machine = &proto::Record::mutable_machine,
+    .new_vcpu = &proto::Record::mutable_vcpu,
+    .machine = &proto::Record::machine,
+    .vcpu = &proto::Record::vcpu,
+};
 
 }  // namespace
 
@@ -62,7 +60,7 @@ Result<void> save(Machine& machine, const Guest& guest, Output& output) {
   RecordWriter writer{output};
   if (auto done = writer.begin(); !done) return done;
   if (auto done = write_header(machine, guest, writer); !done) return done;
-  if (auto done = write_state(machine.save(), writer); !done) return done;
+  if (auto done = write_state(machine.save(), kMessages, writer); !done) return done;
   if (auto done = write_memory(machine.board().memory, writer); !done) return done;
   return writer.end();
 }
@@ -149,18 +147,6 @@ Result<MachineConfig> machine_config(const Header& header, std::uint64_t most_me
   return config;
 }
 
-Result<MachineState> read_state(unsigned vcpus, RecordReader& reader) {
-  proto::Record record;
-  MachineState state;
-  if (auto done = reader.read(record, Kind::kMachine); !done) return tl::unexpected(done.error());
-  if (auto done = decode(record.machine(), state); !done) return damaged(done.error().message);
-  for (unsigned n = 0; n < vcpus; ++n) {
-    if (auto done = reader.read(record, Kind::kVcpu); !done) return tl::unexpected(done.error());
-    auto done = decode(record.vcpu(), state.vcpus.emplace_back());
-    if (!done) return damaged_vcpu(n, done.error());
-  }
-  return state;
-}
 }  // namespace
 
 // ---- The header ---------------------------------------------------------------------------------
@@ -246,7 +232,7 @@ Result<std::unique_ptr<Machine>> Reader::machine(Console& console, TraceSink* tr
     return fail("this vpmu cannot give its guest the same PMU; restore it with vpmu " +
                 private_->header.vpmu_version);
   }
-  const auto state = read_state(config->vcpus, private_->records);
+  const auto state = read_state<MachineState>(config->vcpus, kMessages, private_->records);
   if (!state) return tl::unexpected(state.error());
   auto memory = read_memory((*machine)->board().memory, private_->records);
   if (!memory) return tl::unexpected(memory.error());
