@@ -2,7 +2,6 @@
 #include "profile/perf_data/spe_writer.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -10,6 +9,7 @@
 
 #include "profile/perf_data/bytes.hpp"
 #include "profile/perf_data/features.hpp"
+#include "profile/perf_data/file_end.hpp"
 #include "profile/perf_data/file_head.hpp"
 #include "profile/perf_data/layout.hpp"
 #include "profile/perf_data/output_file.hpp"
@@ -186,13 +186,7 @@ int SpeWriter::Private::end_file() {
   Features features = features_of(config, facts);
   // Without it perf script shows no data addresses.
   features.emplace(Feature::kAuxtrace, Bytes{}.add(pieces).raw(index.bytes()).bytes());
-  const std::string sections = feature_sections(features, written);
-  if (const int failed = file.write_at(written, sections)) {
-    file.cut(written);
-    return failed;
-  }
-  if (const int failed = file.cut(written + sections.size())) return failed;
-  return file.write_at(0, head.bytes(written - head.data_offset(), feature_bits(features)));
+  return write_end(file, head, written, features);
 }
 
 SpeWriter::SpeWriter() = default;
@@ -254,13 +248,8 @@ Result<void> SpeWriter::finish() {
     file.left_out += std::exchange(file.streams[vcpu].pending, {}).size();
   }
   const int unended = file.end_file();
-  const int unclosed = file.file.close();
-  const int error = file.error != 0 ? file.error : unended != 0 ? unended : unclosed;
-  if (error == 0) return {};
-  return profile_error(
-      file.file.path(),
-      fmt::format("{}; it has the first {} records", std::strerror(error), file.records),
-      "free some space, or give another path with -o");
+  return close_file(file.file, file.error != 0 ? file.error : unended,
+                    fmt::format("{} records", file.records));
 }
 
 }  // namespace vpmu::profile::perf_data

@@ -14,6 +14,7 @@
 #include "profile/perf_data/branch_flags.hpp"
 #include "profile/perf_data/bytes.hpp"
 #include "profile/perf_data/features.hpp"
+#include "profile/perf_data/file_end.hpp"
 #include "profile/perf_data/file_head.hpp"
 #include "profile/perf_data/layout.hpp"
 #include "profile/perf_data/output_file.hpp"
@@ -197,15 +198,7 @@ void Writer::Private::flush() {
 /// Features behind what records there are, then the header that knows them. Without room for them
 /// the file stays as it was.
 int Writer::Private::end_file() {
-  const Features features = features_of(config, facts);
-  const std::string sections = feature_sections(features, written);
-  if (const int failed = file.write_at(written, sections)) {
-    file.cut(written);
-    return failed;
-  }
-  const std::uint64_t bits = feature_bits(features);
-  if (const int failed = file.cut(written + sections.size())) return failed;
-  return file.write_at(0, head.bytes(written - head.data_offset(), bits));
+  return write_end(file, head, written, features_of(config, facts));
 }
 
 Writer::Writer() = default;
@@ -268,13 +261,8 @@ Result<void> Writer::finish() {
     file.end_round();
   }
   const int unended = file.end_file();
-  const int unclosed = file.file.close();
-  const int error = file.error != 0 ? file.error : unended != 0 ? unended : unclosed;
-  if (error == 0) return {};
-  return profile_error(
-      file.file.path(),
-      fmt::format("{}; it has the first {} samples", std::strerror(error), file.samples_in_file),
-      "free some space, or give another path with -o");
+  return close_file(file.file, file.error != 0 ? file.error : unended,
+                    fmt::format("{} samples", file.samples_in_file));
 }
 
 }  // namespace vpmu::profile::perf_data
