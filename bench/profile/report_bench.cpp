@@ -6,11 +6,8 @@
 // symbols. Nobody shows call graphs: perf is told not to, and vpmu does not unless told to.
 //
 // Without perf there is nothing to compare with, and nothing is measured.
-#include <unistd.h>
-
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
@@ -20,6 +17,7 @@
 
 #include "bench/support/build_files.hpp"
 #include "bench/support/child.hpp"
+#include "bench/support/temporary_profile.hpp"
 #include "profile/perf_data/writer.hpp"
 #include "profile/symbols/elf_image.hpp"
 
@@ -81,19 +79,10 @@ std::vector<std::array<Branch, 32>> make_branches(const WrittenMapping& code) {
 /// A recording of 1 GB, as long as this lives.
 class File {
  public:
-  explicit File(bool branches)
-      : path_{std::filesystem::temp_directory_path() /
-              ("vpmu_bench-report-" + std::to_string(getpid()) + ".data")} {
+  explicit File(bool branches) {
     if (auto written = write(branches); !written) error_ = written.error().message;
   }
-  ~File() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& path() const { return file_.path(); }
   [[nodiscard]] const std::string& error() const { return error_; }
 
  private:
@@ -109,7 +98,7 @@ class File {
     config.mappings = {*code};
     config.guest = "bench";
     config.vcpus = 4;
-    auto writer = Writer::create(path_, config);
+    auto writer = Writer::create(path(), config);
     if (!writer) return tl::unexpected(writer.error());
     const auto stacks = make_stacks(*code);
     const auto branches = make_branches(*code);
@@ -135,7 +124,7 @@ class File {
     return (*writer)->finish();
   }
 
-  std::string path_;
+  TemporaryProfile file_{"report"};
   std::string error_;
 };
 

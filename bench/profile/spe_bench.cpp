@@ -5,11 +5,7 @@
 // as processes, by CPU time. What is printed goes nowhere.
 //
 // Without perf there is nothing to compare with; our own rows are measured all the same.
-#include <unistd.h>
-
 #include <cstdint>
-#include <ctime>
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
@@ -19,6 +15,8 @@
 
 #include "bench/support/build_files.hpp"
 #include "bench/support/child.hpp"
+#include "bench/support/cpu_time.hpp"
+#include "bench/support/temporary_profile.hpp"
 #include "profile/perf_data/spe_writer.hpp"
 #include "profile/spe/record_decoder.hpp"
 
@@ -68,15 +66,13 @@ const std::vector<std::uint8_t>& trace() {
 /// The trace as perf.data, until the process ends.
 class File {
  public:
-  File()
-      : path_{std::filesystem::temp_directory_path() /
-              ("vpmu_bench-spe-" + std::to_string(getpid()) + ".data")} {
+  File() {
     using namespace profile::perf_data;
     WriterConfig config;
     config.arch = "aarch64";
     config.cpu_id = "0x00000000410fd0c0";
     config.guest = "bench";
-    auto writer = SpeWriter::create(path_, config, {.config = 3, .period = 1024, .time = {}});
+    auto writer = SpeWriter::create(path(), config, {.config = 3, .period = 1024, .time = {}});
     if (!writer) {
       error_ = writer.error().message;
       return;
@@ -84,25 +80,13 @@ class File {
     (*writer)->add(0, trace());
     if (const auto finished = (*writer)->finish(); !finished) error_ = finished.error().message;
   }
-  ~File() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& path() const { return file_.path(); }
   [[nodiscard]] const std::string& error() const { return error_; }
 
  private:
-  std::string path_;
+  TemporaryProfile file_{"spe"};
   std::string error_;
 };
-
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 void decode(benchmark::State& state) {
   const auto& bytes = trace();

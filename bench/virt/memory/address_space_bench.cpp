@@ -7,7 +7,6 @@
 
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/support/cpu_time.hpp"
 #include "vpmu/virt/memory/host_mapping.hpp"
 
 namespace vpmu::bench {
@@ -47,13 +47,6 @@ struct World {
   SoftwareUser user;
   AddressSpace space{{}, host, user};
 };
-
-/// Of this thread, user and system.
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 /// What it takes, once; negative: the host refuses it.
 double time_our_lock(World& world) {
