@@ -180,6 +180,7 @@ BranchKind branch_kind(std::uint32_t word) {
 
 MemoryKind memory_kind(std::uint32_t word) {
   constexpr MemoryKind kLoad{.load = true}, kStore{.store = true};
+  constexpr MemoryKind kBoth{.load = true, .store = true};
   if ((word & 0x0a00'0000) != 0x0800'0000) return {};
   const bool vector = bit(word, 26), prefetch_size = bits(word, 31, 30) == 3;
   switch (bits(word, 29, 28)) {
@@ -191,21 +192,22 @@ MemoryKind memory_kind(std::uint32_t word) {
       const bool atomic = !bit(word, 24) && bit(word, 21) && bits(word, 11, 10) == 0;
       if (atomic && !vector) {
         const bool loads_only = bits(word, 15, 12) == 0xc;  // LDAPR
-        return loads_only ? kLoad : MemoryKind{.load = true, .store = true};
+        return loads_only ? kLoad : kBoth;
       }
       if (vector) return (opc & 1) != 0 ? kLoad : kStore;
       if (opc == 0) return kStore;
       return opc == 2 && prefetch_size ? MemoryKind{} : kLoad;
     }
-    default: return bit(word, 22) ? kLoad : kStore;  // exclusive, ordered, structures, pairs
+    default:  // exclusive, ordered, structures, pairs
+      if (compares_and_swaps(word)) return kBoth;
+      return bit(word, 22) ? kLoad : kStore;
   }
 }
 
 bool accesses_stack(std::uint32_t word) {
-  if ((word & 0x0a00'0000) != 0x0800'0000 || bits(word, 9, 5) != kStackPointer) return false;
+  if (bits(word, 9, 5) != kStackPointer) return false;
   const bool literal = bits(word, 29, 27) == 3 && !bit(word, 24);
-  const bool prefetch = (word & 0xffc0'0000) == 0xf980'0000 || (word & 0xffc0'0000) == 0xf880'0000;
-  return !literal && !prefetch;
+  return !literal && memory_kind(word) != MemoryKind{};
 }
 
 namespace {

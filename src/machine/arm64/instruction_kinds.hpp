@@ -38,6 +38,12 @@ struct MemoryKind {
 };
 [[nodiscard]] MemoryKind memory_kind(std::uint32_t word);
 
+/// CAS and CASP with their kin, which are among the exclusive and ordered accesses.
+[[nodiscard]] constexpr bool compares_and_swaps(std::uint32_t word) {
+  const bool one = (word & 0x3fa0'7c00) == 0x08a0'7c00, pair = (word & 0xbfa0'7c00) == 0x0820'7c00;
+  return one || pair;
+}
+
 /// Exclusive, acquire and release accesses: alignment faults whatever SCTLR says.
 [[nodiscard]] constexpr bool must_be_aligned(std::uint32_t word) {
   return (word & 0x3f00'0000) == 0x0800'0000;
@@ -45,11 +51,11 @@ struct MemoryKind {
 
 /// LDXR, LDAXR, LDXP, LDAXP.
 [[nodiscard]] constexpr bool loads_exclusive(std::uint32_t word) {
-  return (word & 0x3fc0'0000) == 0x0840'0000;
+  return (word & 0x3fc0'0000) == 0x0840'0000 && !compares_and_swaps(word);
 }
 /// STXR, STLXR, STXP, STLXP.
 [[nodiscard]] constexpr bool stores_exclusive(std::uint32_t word) {
-  return (word & 0x3fc0'0000) == 0x0800'0000;
+  return (word & 0x3fc0'0000) == 0x0800'0000 && !compares_and_swaps(word);
 }
 /// Of these: the number of the base register, 31 for SP, and the bytes accessed.
 [[nodiscard]] constexpr unsigned exclusive_base(std::uint32_t word) {

@@ -71,8 +71,8 @@ MemoryOperand literal(std::uint32_t word, const Registers& registers) {
 }
 
 MemoryOperand exclusive(std::uint32_t word, const Registers& registers) {
-  const unsigned bytes = 1U << bits(word, 31, 30);
-  const bool two = bit(word, 21);
+  const bool two = bit(word, 21) && !bit(word, 23), swaps = two && compares_and_swaps(word);
+  const unsigned bytes = swaps ? 4U << bits(word, 30, 30) : 1U << bits(word, 31, 30);
   return {registers.read_base(bits(word, 9, 5)), two ? 2 * bytes : bytes};
 }
 
@@ -123,6 +123,11 @@ std::optional<MemoryOperand> memory_operand(std::uint32_t word, const Registers&
 std::optional<std::uint64_t> written_back(std::uint32_t word, const Registers& registers) {
   const std::uint64_t base = registers.read_base(bits(word, 9, 5));
   switch (bits(word, 29, 27)) {
+    case 1: {  // structures, behind which they are, or further by a register
+      if (!bit(word, 26) || !bit(word, 23)) return std::nullopt;
+      const unsigned rm = bits(word, 20, 16);
+      return base + (rm == 31 ? structures(word, registers).bytes : registers.read(rm));
+    }
     case 5:
       if (!bit(word, 23)) return std::nullopt;
       return base + static_cast<std::uint64_t>(signed_bits(word, 21, 15) * pair_bytes(word));

@@ -35,6 +35,9 @@ bool is_unscaled_in_order(std::uint32_t word) {
 std::uint8_t load_or_store(std::uint32_t word) {
   const std::uint8_t store = memory_kind(word).load ? kPlain : kStore;
   if (bit(word, 26)) return kSimd | store;
+  if (compares_and_swaps(word)) {
+    return kExtended | kAtomic | (bit(word, 22) || bit(word, 15) ? kOrdered : 0);
+  }
   if (bits(word, 29, 24) == kExclusiveOrOrdered) {
     if (bit(word, 23)) return kExtended | kOrdered | store;
     return kExtended | kExclusive | (bit(word, 15) ? kOrdered : 0) | store;
