@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 #include "virt/memory/slot.hpp"
 #include "vpmu/virt/memory/address_space.hpp"
@@ -21,28 +22,52 @@ bool worth_a_warning(std::uint64_t count) {
 
 }  // namespace
 
+namespace {
+
+/// Why nobody may have that of a slot, mapped or not.
+std::optional<StageTwoFault> denied(const Slot* slot, StageTwoAccess access) {
+  if (slot == nullptr) return StageTwoFault{StageTwoFault::Kind::kNoSlot};
+  if (access == StageTwoAccess::kWrite && slot->config.is_read_only())
+    return StageTwoFault{StageTwoFault::Kind::kReadOnly};
+  return std::nullopt;
+}
+
+/// What an entry says, if there is one for that; a write is dirty then.
+std::optional<Translation> mapped(const Slot& slot, std::uint64_t address, StageTwoAccess access) {
+  const std::uint64_t offset = address - slot.begin();
+  const std::uint64_t page = offset / kPageBytes;
+  const StageTwoState state = slot.stage2->state(page);
+  if (!permits(state, access)) return std::nullopt;
+  if (access == StageTwoAccess::kWrite && slot.dirty != nullptr && !slot.dirty->test(page))
+    slot.dirty->set(page / 64, std::uint64_t{1} << page % 64);
+  const std::uint64_t unit = state.block ? kBlockBytes : kPageBytes;
+  return Translation{slot.config.host + offset, unit - address % unit, state.writable};
+}
+
+}  // namespace
+
 tl::expected<Translation, StageTwoFault> AddressSpace::translate(GuestPhysical address,
                                                                  StageTwoAccess access) {
   const RcuReadSection section;
   for (;;) {
     const SlotTable& table = *table_.load(std::memory_order_acquire);
     const Slot* const slot = table.at(raw(address));
-    if (slot == nullptr) return tl::unexpected(StageTwoFault{StageTwoFault::Kind::kNoSlot});
-    const bool write = access == StageTwoAccess::kWrite;
-    if (write && slot->config.is_read_only())
-      return tl::unexpected(StageTwoFault{StageTwoFault::Kind::kReadOnly});
-    const std::uint64_t offset = raw(address) - slot->begin();
-    const std::uint64_t page = offset / kPageBytes;
-    const StageTwoState state = slot->stage2->state(page);
-    if (permits(state, access)) {
-      if (write && slot->dirty != nullptr && !slot->dirty->test(page))
-        slot->dirty->set(page / 64, std::uint64_t{1} << page % 64);
-      const std::uint64_t unit = state.block ? kBlockBytes : kPageBytes;
-      return Translation{slot->config.host + offset, unit - raw(address) % unit, state.writable};
-    }
+    if (const auto fault = denied(slot, access)) return tl::unexpected(*fault);
+    if (const auto there = mapped(*slot, raw(address), access)) return *there;
+    const std::uint64_t page = (raw(address) - slot->begin()) / kPageBytes;
     // It is there the next time; or somebody has changed it meanwhile.
     if (const auto fault = map_page(table, *slot, page, access)) return tl::unexpected(*fault);
   }
+}
+
+tl::expected<Translation, StageTwoFault> AddressSpace::translate_mapped(GuestPhysical address,
+                                                                        StageTwoAccess access) {
+  const RcuReadSection section;
+  const Slot* const slot = table_.load(std::memory_order_acquire)->at(raw(address));
+  if (const auto fault = denied(slot, access)) return tl::unexpected(*fault);
+  if (const auto there = mapped(*slot, raw(address), access)) return *there;
+  note_locked_fault(*slot, (raw(address) - slot->begin()) / kPageBytes, access);
+  return tl::unexpected(StageTwoFault{StageTwoFault::Kind::kNotMapped});
 }
 
 /// Nothing is mapped if something has changed that the caller has looked at.
@@ -50,7 +75,7 @@ std::optional<StageTwoFault> AddressSpace::map_page(const SlotTable& table, cons
                                                     std::uint64_t page, StageTwoAccess access) {
   const bool write = access == StageTwoAccess::kWrite;
   const std::uint64_t invalidations = invalidations_.load();
-  if (access != StageTwoAccess::kExecute) note_locked_fault(slot, page, write);
+  note_locked_fault(slot, page, access);
   if (const int error = host_.fault_in(slot.host(page), write); error != 0)
     return StageTwoFault{StageTwoFault::Kind::kHostMemory, error};
 
@@ -69,8 +94,9 @@ std::optional<StageTwoFault> AddressSpace::map_page(const SlotTable& table, cons
 }
 
 /// A page that is mapped but not for writing is as it should be, unless the lock has promised that.
-void AddressSpace::note_locked_fault(const Slot& slot, std::uint64_t page, bool write) {
-  if (!slot.pins->pinned(page)) return;
+void AddressSpace::note_locked_fault(const Slot& slot, std::uint64_t page, StageTwoAccess access) {
+  if (access == StageTwoAccess::kExecute || !slot.pins->pinned(page)) return;
+  const bool write = access == StageTwoAccess::kWrite;
   const bool promised = !write || slot.pins->lock == Pins::kReadWrite;
   if (!promised && slot.stage2->state(page).mapped) return;
   const std::uint64_t count = locked_faults_.fetch_add(1) + 1;

@@ -315,6 +315,16 @@ TEST_F(LockedSlot, WarnsOfFaultsAfterTheVmmHasChangedItsMemory) {
   EXPECT_EQ(user.warnings.size(), 2u);
 }
 
+TEST_F(LockedSlot, WarnsOfHardwareThatFindsItsPageUnmapped) {
+  ASSERT_EQ(lock(0), 0);
+  EXPECT_TRUE(space->translate_mapped(page(1), kWrite));
+  space->invalidate(memory_at(kMemory), 16 * kPageBytes);
+  EXPECT_FALSE(space->translate_mapped(page(1), kWrite));
+  ASSERT_EQ(user.warnings.size(), 1u);
+  EXPECT_EQ(user.warnings[0].page, page(1));
+  EXPECT_EQ(space->locked_page_faults(), 1u);
+}
+
 TEST_F(LockedSlot, WarnsTenTimesAndThenEverMoreSeldom) {
   ASSERT_EQ(lock(0), 0);
   for (unsigned n = 0; n < 100; ++n) {

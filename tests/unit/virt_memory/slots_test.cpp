@@ -144,6 +144,36 @@ TEST_F(MemorySlots, AreMappedInPagesWhereTheirMemoryLiesOtherwiseOrBlocksAreOff)
   EXPECT_EQ(space->translate(page(0), kRead)->bytes, kPageBytes);
 }
 
+TEST_F(MemorySlots, AreNotMappedForWhoCannotWaitForThat) {
+  add(slot(0, 16, MemorySlot::kLogDirtyPages));
+  const auto fault_of = [this](GuestPhysical address, StageTwoAccess access) {
+    const auto found = space->translate_mapped(address, access);
+    EXPECT_FALSE(found);
+    return found ? StageTwoFault{} : found.error();
+  };
+  const StageTwoFault not_mapped{Kind::kNotMapped};
+  EXPECT_EQ(fault_of(page(2), kRead), not_mapped);
+  EXPECT_EQ(fault_of(page(16), kRead), StageTwoFault{Kind::kNoSlot});
+  EXPECT_TRUE(user.entries.empty());
+  EXPECT_EQ(host.faults_in, 0u);
+  ASSERT_TRUE(space->translate(page(2), kRead));
+  EXPECT_TRUE(space->translate_mapped(page(2), kRead));
+  EXPECT_EQ(fault_of(page(2), kWrite), not_mapped) << "it is not for writing yet";
+  ASSERT_TRUE(space->translate(page(2), kWrite));
+  std::uint64_t dirty = 0;
+  ASSERT_TRUE(space->take_dirty_log(0, {&dirty, 1}));
+  EXPECT_EQ(fault_of(page(2), kWrite), not_mapped) << "its log wants to see that";
+  ASSERT_TRUE(space->translate(page(2), kWrite));
+  ASSERT_TRUE(space->take_dirty_log(0, {&dirty, 1}));
+  const auto range = space->lock_range(page(2), kPageBytes, LockAccess::kReadWrite);
+  const auto found = space->translate_mapped(GuestPhysical{raw(page(2)) + 8}, kWrite);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->host, memory_at(kMemory + 2 * kPageBytes + 8));
+  ASSERT_TRUE(space->take_dirty_log(0, {&dirty, 1}));
+  EXPECT_EQ(dirty, std::uint64_t{1} << 2);
+  EXPECT_TRUE(user.warnings.empty());
+}
+
 TEST_F(MemorySlots, ThatAreReadOnlyFaultOnWrites) {
   add(slot(0, 16, MemorySlot::kReadOnly));
   EXPECT_EQ(offset_of(page(1)), kPageBytes);

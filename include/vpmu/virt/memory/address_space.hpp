@@ -66,6 +66,7 @@ struct StageTwoFault {
     kReadOnly,    ///< a write to a read-only slot
     kHostMemory,  ///< the slot's memory is not there: `error` is the host's
     kMapping,     ///< AddressSpaceUser::map() failed with `error`
+    kNotMapped,   ///< translate_mapped(): there is no entry, or none for writing
   };
   Kind kind{};
   int error = 0;
@@ -131,6 +132,10 @@ class AddressSpace {
 
   /// Maps the page or block if need be, and notes that it is dirty.
   tl::expected<Translation, StageTwoFault> translate(GuestPhysical address, StageTwoAccess access);
+  /// The same for hardware that cannot wait for a mapping: maps nothing. If a lock had promised the
+  /// page, that is noted.
+  tl::expected<Translation, StageTwoFault> translate_mapped(GuestPhysical address,
+                                                            StageTwoAccess access);
   /// Changes whenever an entry goes away or loses a permission.
   [[nodiscard]] std::uint64_t generation() const {
     return generation_.load(std::memory_order_acquire);
@@ -225,7 +230,7 @@ class AddressSpace {
 
   std::optional<StageTwoFault> map_page(const SlotTable& table, const Slot& slot,
                                         std::uint64_t page, StageTwoAccess access);
-  void note_locked_fault(const Slot& slot, std::uint64_t page, bool write);
+  void note_locked_fault(const Slot& slot, std::uint64_t page, StageTwoAccess access);
   void entries_changed();
 
   ErrnoResult<void> lock_held(std::uint32_t number, LockAccess access);
