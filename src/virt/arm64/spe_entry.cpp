@@ -11,6 +11,11 @@ using silicon::arm64::Pmbsr;
 using silicon::arm64::Pmscr;
 namespace reg = silicon::arm64::reg;
 
+namespace {
+/// An external abort, synchronous, at stage 1: all that a guest may know of what is not its own.
+constexpr std::uint64_t kAbort = 0x9006'0010;
+}  // namespace
+
 Spe::Spe(SpeVm& vm, silicon::arm64::SpeUnit* unit, SpeSink& sink)
     : vm_{vm}, unit_{unit}, sink_{sink} {
   ensure(!vm.usable() || unit != nullptr);
@@ -91,8 +96,10 @@ SpeEntry Spe::enter(hostperf::HostCpu cpu) {
   }
   has_run_ = true;
   entered_ = true;
-  if (has_unit()) {
-    const bool buffer = wants_buffer();
+  const bool unit = has_unit();
+  const bool buffer = unit && wants_buffer();
+  if (has_feature_ && !buffer) sink_.release_buffer();
+  if (unit) {
     switch_->enter(buffer, vm_.owner());
   } else if (stops_host()) {
     switch_->enter_without();
@@ -100,21 +107,29 @@ SpeEntry Spe::enter(hostperf::HostCpu cpu) {
   return SpeEntry::kDone;
 }
 
-/// Whether the unit gets the guest's buffer: not while the interrupt is pending, and not if it is
-/// larger than it may be.
+/// Whether the unit gets the guest's buffer: not while the interrupt is pending, not if it is
+/// larger than it may be, and not if it could not write there.
 bool Spe::wants_buffer() {
   const Pmblimitr limit{guest_value(reg::PMBLIMITR_EL1)};
   if (limit.get(Pmblimitr::kE) == 0 || asserted_) return false;
   const std::uint64_t end = limit.raw & mask_of(Pmblimitr::kLimit);
   const std::uint64_t start = guest_value(reg::PMBPTR_EL1);
   const std::uint64_t most = vm_.max_buffer_bytes();
-  if (most == 0 || end <= start || end - start <= most) return true;
+  const bool too_large = most != 0 && end > start && end - start > most;
+  const SpeBufferAnswer answer =
+      too_large ? SpeBufferAnswer::kTooLarge : sink_.prepare_buffer(start, end);
+  if (answer == SpeBufferAnswer::kReady) return true;
+  deny_buffer(answer);
+  return false;
+}
+
+void Spe::deny_buffer(SpeBufferAnswer answer) {
+  if (answer == SpeBufferAnswer::kUnavailable) return raise(kAbort);
   Pmbsr syndrome;
   syndrome.set(Pmbsr::kS, 1);
   syndrome.set(Pmbsr::kBsc, Pmbsr::kBscTooLarge);
   ++exits_.too_large;
   raise(syndrome.raw);
-  return false;
 }
 
 void Spe::exit() {
@@ -149,14 +164,12 @@ void Spe::reset() {
 /// The unit has raised its interrupt. What the guest writes to PMBSR_EL1 never comes here, so that
 /// an abort of stage 2 that is found here is a real one.
 void Spe::settle_event() {
-  /// An external abort, synchronous, at stage 1: all that a guest may know of what is not its own.
-  constexpr std::uint64_t kReplacement = 0x9006'0010;
   ++exits_.events;
   const Pmbsr syndrome{guest_value(reg::PMBSR_EL1)};
   const std::uint64_t what = syndrome.get(Pmbsr::kEc);
   if (what != Pmbsr::kEcOther && what != Pmbsr::kEcStage1) {
     ++exits_.replaced;
-    raise(kReplacement);
+    raise(kAbort);
   }
   update_line();
 }

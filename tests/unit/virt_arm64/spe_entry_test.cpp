@@ -275,5 +275,67 @@ TEST_F(SpeOfTheHost, IsNotDisturbedByGuestsWhileItHasTheUnit) {
   EXPECT_EQ(unit().save(), hosts);
 }
 
+// ---- Who pins the buffer ------------------------------------------------------------------------
+
+class SpeBuffers : public SpeFixture {
+ protected:
+  SpeBuffers() { make_ready(); }
+  FakeSpeSink& sink() { return vcpu->sink; }
+};
+
+TEST_F(SpeBuffers, ArePreparedAtEachEntryWhileTheyAreEnabled) {
+  write(reg::PMBPTR_EL1, kBase + 0x40);
+  EXPECT_TRUE(sink().prepared.empty());
+  EXPECT_NE(sink().releases, 0);
+  sink().releases = 0;
+  write(reg::PMBLIMITR_EL1, (kBase + 0x2000) | kEnable);
+  ASSERT_EQ(sink().prepared.size(), 1u);
+  EXPECT_EQ(sink().prepared[0], std::pair(kBase + 0x40, kBase + 0x2000));
+  spe().exit();
+  ASSERT_EQ(spe().enter(kCpu), SpeEntry::kDone);
+  EXPECT_EQ(sink().prepared.size(), 2u);
+  EXPECT_EQ(sink().releases, 0);
+  write(reg::PMBLIMITR_EL1, kBase + 0x2000);
+  EXPECT_EQ(sink().prepared.size(), 2u);
+  EXPECT_EQ(sink().releases, 1);
+}
+
+TEST_F(SpeBuffers, AreNotNeededWhileStoppedOrInterrupted) {
+  profile();
+  sink().prepared.clear();
+  sink().releases = 0;
+  write(reg::PMBSR_EL1, kS);
+  EXPECT_EQ(sink().releases, 1);
+  write(reg::PMBSR_EL1, 0);
+  EXPECT_EQ(sink().prepared.size(), 1u);
+  ASSERT_TRUE(spe().set_stop(kSpeStopTrap));
+  ASSERT_EQ(spe().enter(kCpu), SpeEntry::kDone);
+  EXPECT_EQ(sink().releases, 2);
+  EXPECT_EQ(sink().prepared.size(), 1u);
+}
+
+TEST_F(SpeBuffers, ThatAreRefusedInterruptAndAreNeverWritten) {
+  const struct {
+    SpeBufferAnswer answer;
+    std::uint64_t syndrome;
+    std::uint64_t too_large;
+  } cases[] = {{SpeBufferAnswer::kTooLarge, 0x2'0004, 1},
+               {SpeBufferAnswer::kUnavailable, 0x9006'0010, 0}};
+  for (const auto& [answer, syndrome, too_large] : cases) {
+    make_ready();
+    sink().answer = answer;
+    profile();
+    EXPECT_FALSE(unit().profiles(0));
+    EXPECT_TRUE(sink().line);
+    EXPECT_EQ(read(reg::PMBSR_EL1), syndrome);
+    EXPECT_EQ(spe().exit_statistics().too_large, too_large);
+    EXPECT_EQ(spe().exit_statistics().events, 0u) << "the unit has not done anything";
+    EXPECT_EQ(sink().prepared.size(), 1u) << "not asked again until the guest has seen it";
+    sink().answer = SpeBufferAnswer::kReady;
+    write(reg::PMBSR_EL1, 0);
+    EXPECT_TRUE(unit().profiles(0)) << "another try";
+  }
+}
+
 }  // namespace
 }  // namespace vpmu::virt::arm64

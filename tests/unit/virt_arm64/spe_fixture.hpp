@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <memory>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -36,9 +38,18 @@ class FakeSpeSink final : public SpeSink {
     ++changes;
   }
 
+  SpeBufferAnswer prepare_buffer(std::uint64_t start, std::uint64_t limit) override {
+    prepared.push_back({start, limit});
+    return answer;
+  }
+  void release_buffer() override { ++releases; }
+
   bool line = false;
   int changes = 0;
   std::set<unsigned> others;  ///< interrupts of other devices
+  SpeBufferAnswer answer = SpeBufferAnswer::kReady;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> prepared;
+  int releases = 0;
 };
 
 /// A host of four CPUs that all have the unit.

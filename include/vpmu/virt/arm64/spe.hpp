@@ -190,6 +190,7 @@ class Spe {
   [[nodiscard]] bool stops_host() const;
   [[nodiscard]] bool wants_to_profile() const;
   bool wants_buffer();
+  void deny_buffer(SpeBufferAnswer answer);
   void settle_event();
   void raise(std::uint64_t syndrome);
   void update_line();

@@ -27,7 +27,7 @@ struct SpeExitStatistics {
 
   std::uint64_t events = 0;      ///< buffer management events of the unit
   std::uint64_t replaced = 0;    ///< of those, with a syndrome that a guest must not see
-  std::uint64_t too_large = 0;   ///< buffers that were, by SpeVmConfig::max_buffer_bytes
+  std::uint64_t too_large = 0;   ///< buffers that were, by SpeVmConfig or SpeSink
   std::uint64_t interrupts = 0;  ///< how often the line was asserted
   std::uint64_t refused = 0;     ///< entries
 
