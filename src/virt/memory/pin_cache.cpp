@@ -20,11 +20,6 @@ PinCache::~PinCache() {
   drop_all();
 }
 
-PinCache::Buffers::iterator PinCache::find(const BufferKey& key) {
-  return std::find_if(buffers_.begin(), buffers_.end(),
-                      [&](const Buffer& buffer) { return buffer.key.same_place(key); });
-}
-
 void PinCache::use(Buffers::iterator buffer, std::uint64_t now) {
   buffer->used = now;
   buffers_.splice(buffers_.begin(), buffers_, buffer);
@@ -47,8 +42,9 @@ bool PinCache::evict() {
 }
 
 bool PinCache::reuse(const BufferKey& key, std::uint64_t now) {
-  const auto buffer = find(key);
-  if (buffer == buffers_.end() || buffer->key.generation != key.generation) return false;
+  const auto buffer = std::find_if(buffers_.begin(), buffers_.end(),
+                                   [&](const Buffer& pinned) { return pinned.key.covers(key); });
+  if (buffer == buffers_.end()) return false;
   use(buffer, now);
   ++statistics_.hits;
   return true;
@@ -67,7 +63,9 @@ bool PinCache::make_room(std::uint64_t bytes) {
 ErrnoResult<void> PinCache::pin(const BufferKey& key, std::span<const GuestPhysical> pages,
                                 std::uint64_t now) {
   in_use_ = false;
-  if (const auto old = find(key); old != buffers_.end()) {
+  const auto old = std::find_if(buffers_.begin(), buffers_.end(),
+                                [&](const Buffer& pinned) { return pinned.key.same_place(key); });
+  if (old != buffers_.end()) {
     if (std::equal(pages.begin(), pages.end(), old->pages.begin(), old->pages.end())) {
       old->key = key;
       use(old, now);

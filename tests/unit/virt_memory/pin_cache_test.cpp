@@ -80,11 +80,24 @@ TEST_F(PinCaches, TellBuffersApartByRootPlaceAndLimit) {
   other.root = 0x2000;
   EXPECT_FALSE(cache->reuse(other));
   other = key(0);
-  other.begin += 4096;
+  other.begin -= 4096;
   EXPECT_FALSE(cache->reuse(other));
   other = key(0);
   other.limit += 4096;
   EXPECT_FALSE(cache->reuse(other));
+}
+
+TEST_F(PinCaches, KeepABufferThatGoesOnBehindWhatWasRecorded) {
+  EXPECT_EQ(pin(0), 0);
+  cache->release();
+  BufferKey rest = key(0);
+  rest.begin += 4096;
+  rest.limit -= 4096;
+  EXPECT_TRUE(cache->reuse(rest));
+  EXPECT_TRUE(cache->reuse(key(0))) << "its own key stays";
+  rest.generation = 1;
+  EXPECT_FALSE(cache->reuse(rest));
+  EXPECT_EQ(host.pinned.size(), 8u);
 }
 
 TEST_F(PinCaches, DropTheLeastRecentlyUsed) {

@@ -7,9 +7,10 @@
 //   buffer becomes enabled:  if (!cache.reuse(key, now)) cache.pin(key, pages of the buffer, now);
 //   buffer is disabled:      cache.release(now);
 //
-// A buffer is the same if its key is. If only the key's generation is another, the guest may have
-// changed its tables: the VMM walks them again, and pin() compares. `now`, in any unit, is for
-// drop_older() alone. Belongs to the vCPU's thread; what vCPUs share is their budget.
+// A buffer is the same if its key is, or if it lies in one that is pinned: drivers go on behind
+// what was recorded. If only the key's generation is another, the guest may have changed its
+// tables: the VMM walks them again, and pin() compares. `now`, in any unit, is for drop_older()
+// alone. Belongs to the vCPU's thread; what vCPUs share is their budget.
 #pragma once
 
 #include <atomic>
@@ -59,6 +60,11 @@ struct BufferKey {
   [[nodiscard]] bool same_place(const BufferKey& other) const {
     return root == other.root && begin == other.begin && limit == other.limit;
   }
+  /// All of the other's pages are among its own, which were found by the same tables.
+  [[nodiscard]] bool covers(const BufferKey& other) const {
+    return root == other.root && begin <= other.begin && limit >= other.limit &&
+           generation == other.generation;
+  }
 };
 
 struct PinCacheStatistics {
@@ -75,7 +81,7 @@ class PinCache {
   PinCache(const PinCache&) = delete;
   PinCache& operator=(const PinCache&) = delete;
 
-  /// The buffer with that very key is pinned: it is in use now.
+  /// The buffer with that key, or one that covers it, is pinned: it is in use now.
   bool reuse(const BufferKey& key, std::uint64_t now = 0);
   /// The buffer has these pages, in its order, each the address of a page; it is pinned and in use
   /// now. What was in use before is idle. Idle ones go, the least recently used first, if it would
@@ -112,7 +118,6 @@ class PinCache {
   };
   using Buffers = std::list<Buffer>;
 
-  Buffers::iterator find(const BufferKey& key);
   void use(Buffers::iterator buffer, std::uint64_t now);
   void remove(Buffers::iterator buffer);
   bool evict();
