@@ -45,11 +45,10 @@ Result<void> write_report(const GuestRun& run, const std::string& file, bool hos
 }
 
 /// `file`: path, or empty. Null: not wanted.
-Result<std::unique_ptr<SpeDump>> spe_dump(GuestRun& run, const std::string& file,
-                                          const std::string& image) {
+Result<std::unique_ptr<SpeDump>> spe_dump(GuestRun& run, const std::string& file) {
   if (file.empty()) return nullptr;
   machine::arm64::Machine* machine = run.any_machine().arm64();
-  if (machine != nullptr) return SpeDump::attach(*machine, file, image);
+  if (machine != nullptr) return SpeDump::attach(*machine, file, run.name().image);
   return fail("--spe-dump: is for arm64 guests, and this one is for x86; leave it out");
 }
 }  // namespace
@@ -90,7 +89,7 @@ int RunCommand::run() const {
   if (auto prepared = run.prepare(std::move(*saves)); !prepared) {
     return bad_input(prepared.error());
   }
-  auto dump = spe_dump(run, options_.spe_dump, guest_.image);
+  auto dump = spe_dump(run, options_.spe_dump);
   if (!dump) return bad_input(dump.error());
   const auto stopped = run.run();
   fmt::print(stderr, "{}{}", run.remarks(), summary(run.any_machine(), run.facts()));

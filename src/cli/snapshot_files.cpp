@@ -13,6 +13,7 @@
 
 #include "cli/arm64_guest.hpp"
 #include "cli/arm64_pmu_option.hpp"
+#include "cli/arm64_spe_option.hpp"
 #include "cli/atomic_file.hpp"
 #include "cli/host_events_option.hpp"
 #include "cli/pmu_option.hpp"
@@ -65,10 +66,6 @@ class FileInput final : public snapshot::Input {
 
 Result<void> save_machine(const AnyMachine& machine, const snapshot::Guest& guest,
                           snapshot::Output& output) {
-  const machine::arm64::Machine* arm64 = machine.arm64();
-  if (arm64 != nullptr && arm64->vcpus().front()->spe() != nullptr) {
-    return fail("--save-at: guests with SPE cannot be saved to a file yet; give --guest-spe off");
-  }
   Result<void> saved;
   visit(machine, [&](auto& of_its_type) { saved = snapshot::save(of_its_type, guest, output); });
   return saved;
@@ -94,6 +91,35 @@ Result<void> check_arm64_pmu(const GuestOptions& options, const snapshot::Header
   if (!pmu) return tl::unexpected(pmu.error());
   if (*pmu == header.arm64_pmu) return {};
   return another_pmu(options);
+}
+
+/// What of the guest's SPE is asked for must be what it has.
+Result<void> check_spe(const GuestOptions& options, const snapshot::Header& header) {
+  using machine::arm64::SpeOffer;
+  if (options.given("--guest-spe")) {
+    const auto given = arm64_spe_offer(options);
+    if (!given) return tl::unexpected(given.error());
+    std::optional<SpeOffer> wanted = *given;
+    // Which host CPUs is asked below.
+    if (wanted && header.spe) {
+      wanted->host_cpus = header.spe->host_cpus;
+      wanted->supported_cpus = header.spe->supported_cpus;
+    }
+    if (wanted != header.spe) {
+      const std::string has = !header.spe ? "no SPE"
+                              : !wanted   ? "SPE"
+                                          : "another SPE than --guest-spe " + options.guest_spe;
+      return fail("its guest has " + has + "; leave --guest-spe out");
+    }
+  }
+  const SpeOffer saved = header.spe.value_or(SpeOffer{});
+  if (options.given("--spe-cpus") && options.spe_cpus != saved.host_cpus) {
+    return fail("its host has its SPE units on other CPUs; leave --spe-cpus out");
+  }
+  if (options.given("--spe-supported") && options.spe_supported != saved.supported_cpus) {
+    return fail("its vCPUs may run on other host CPUs; leave --spe-supported out");
+  }
+  return {};
 }
 
 /// --pv-perf says what this host is to offer: it must be what the guest has.
@@ -189,6 +215,7 @@ Result<void> check_options(const GuestOptions& options, const snapshot::Header& 
   if (auto fits = check_machine_options(options, header); !fits) return fits;
   if (header.architecture == machine::Architecture::kArm64) {
     if (auto has = check_arm64_options(options); !has) return has;
+    if (auto fits = check_spe(options, header); !fits) return fits;
   }
   if (options.given("--pmu")) {
     auto fits = header.architecture == machine::Architecture::kArm64

@@ -13,8 +13,15 @@ namespace vpmu::machine::arm64 {
 namespace {
 /// Whether the guest can be what it is on that host.
 Result<void> check_host(const MachineConfig& config) {
+  if (&config.host() == config.model) return {};
+  const bool has_spe = config.spe && config.model->spe.version != 0;
+  if (has_spe && config.host().spe != config.model->spe) {
+    return fail("a guest of " + std::string{config.model->name} +
+                " with SPE cannot run on a host of " + std::string{config.host().name} +
+                ": give --guest-spe off");
+  }
   const auto pmu = config.pmu.value_or(virt::arm64::guest_pmu(*config.model));
-  if (&config.host() == config.model || pmu.version == 0) return {};
+  if (pmu.version == 0) return {};
   return fail("a guest of " + std::string{config.model->name} +
               " with a PMU cannot run on a host of " + std::string{config.host().name} +
               ": give --pmu off, and count from outside");
@@ -258,6 +265,11 @@ Result<void> Machine::restore(const MachineState& state) {
     for (const auto& vcpu : vcpus_) vcpu->program_counters();
   }
   if (auto host = host_activity_->restore_counts(state.host); !host) return host;
+  for (unsigned n = 0; n < host_perf_->host_cpus(); ++n) {
+    const auto cpu = static_cast<hostperf::HostCpu>(n);
+    const auto vcpu = host_perf_->vcpu_on(cpu);
+    if (vcpu) vcpus_[static_cast<std::size_t>(*vcpu)]->restore_host_cpu(cpu);
+  }
   if (auto turns = turns_->restore(state.schedule); !turns) return turns;
   start_.protocol = state.protocol;
   return {};

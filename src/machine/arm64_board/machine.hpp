@@ -44,6 +44,8 @@ struct SpeOffer {
   std::optional<std::string> host_cpus;
   /// Host CPUs that every vCPU may run on, as a list; empty: any.
   std::string supported_cpus;
+
+  friend bool operator==(const SpeOffer&, const SpeOffer&) = default;
 };
 
 struct MachineConfig {

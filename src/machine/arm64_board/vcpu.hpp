@@ -146,6 +146,8 @@ class Vcpu final : public TurnTaker,
   [[nodiscard]] VcpuState save();
   /// On a vCPU that has not run yet, with the clock and the board restored before.
   Result<void> restore(const VcpuState& state);
+  /// It is on that host CPU already, as it was when it was saved.
+  void restore_host_cpu(hostperf::HostCpu cpu) { host_cpu_ = cpu; }
 
  private:
   // Environment

@@ -300,6 +300,113 @@ struct Fields<virt::arm64::FilterRange> {
                  number(&S::action, &M::action, &M::set_action)};
 };
 
+template <>
+struct Fields<silicon::arm64::SpeModel> {
+  using S = silicon::arm64::SpeModel;
+  using M = proto::SpeModel;
+  static constexpr auto list = std::tuple{number(&S::version, &M::version, &M::set_version),
+                                          number(&S::pmsidr, &M::pmsidr, &M::set_pmsidr),
+                                          number(&S::pmbidr, &M::pmbidr, &M::set_pmbidr)};
+};
+
+template <>
+struct Fields<silicon::arm64::SpeStatistics> {
+  using S = silicon::arm64::SpeStatistics;
+  using M = proto::SpeStatistics;
+  static constexpr auto list =
+      std::tuple{number(&S::population, &M::population, &M::set_population),
+                 number(&S::feed, &M::feed, &M::set_feed),
+                 number(&S::filtrate, &M::filtrate, &M::set_filtrate),
+                 number(&S::collisions, &M::collisions, &M::set_collisions),
+                 number(&S::records, &M::records, &M::set_records),
+                 number(&S::bytes, &M::bytes, &M::set_bytes),
+                 number(&S::misprogrammed, &M::misprogrammed, &M::set_misprogrammed)};
+};
+
+template <>
+struct Fields<silicon::arm64::SpeUnitState> {
+  using S = silicon::arm64::SpeUnitState;
+  using M = proto::SpeUnit;
+  static constexpr auto list =
+      std::tuple{number(&S::pmscr, &M::pmscr, &M::set_pmscr),
+                 number(&S::pmsnevfr, &M::pmsnevfr, &M::set_pmsnevfr),
+                 number(&S::pmsicr, &M::pmsicr, &M::set_pmsicr),
+                 number(&S::pmsirr, &M::pmsirr, &M::set_pmsirr),
+                 number(&S::pmsfcr, &M::pmsfcr, &M::set_pmsfcr),
+                 number(&S::pmsevfr, &M::pmsevfr, &M::set_pmsevfr),
+                 number(&S::pmslatfr, &M::pmslatfr, &M::set_pmslatfr),
+                 number(&S::pmblimitr, &M::pmblimitr, &M::set_pmblimitr),
+                 number(&S::pmbptr, &M::pmbptr, &M::set_pmbptr),
+                 number(&S::pmbsr, &M::pmbsr, &M::set_pmbsr),
+                 number(&S::random, &M::random, &M::set_random),
+                 number(&S::in_flight, &M::in_flight, &M::set_in_flight),
+                 part(&S::statistics, &M::has_statistics, &M::statistics, &M::mutable_statistics)};
+};
+
+template <>
+struct Fields<virt::arm64::SpeWorldSwitch::Place> {
+  using S = virt::arm64::SpeWorldSwitch::Place;
+  using M = proto::SpePlace;
+  static constexpr auto list =
+      std::tuple{number(&S::controls, &M::controls, &M::set_controls),
+                 number(&S::inverted_filter, &M::inverted_filter, &M::set_inverted_filter),
+                 number(&S::buffer, &M::buffer, &M::set_buffer),
+                 number(&S::host_stopped, &M::host_stopped, &M::set_host_stopped)};
+};
+
+template <>
+struct Fields<virt::arm64::SpeSwitchStatistics> {
+  using S = virt::arm64::SpeSwitchStatistics;
+  using M = proto::SpeSwitchStatistics;
+  static constexpr auto list =
+      std::tuple{number(&S::entries, &M::entries, &M::set_entries),
+                 number(&S::exits, &M::exits, &M::set_exits),
+                 number(&S::host_saved, &M::host_saved, &M::set_host_saved),
+                 number(&S::host_loaded, &M::host_loaded, &M::set_host_loaded),
+                 number(&S::guest_saved, &M::guest_saved, &M::set_guest_saved),
+                 number(&S::guest_loaded, &M::guest_loaded, &M::set_guest_loaded),
+                 number(&S::host_drains, &M::host_drains, &M::set_host_drains),
+                 number(&S::guest_drains, &M::guest_drains, &M::set_guest_drains)};
+};
+
+template <>
+struct Fields<virt::arm64::SpeExitStatistics> {
+  using S = virt::arm64::SpeExitStatistics;
+  using M = proto::SpeExitStatistics;
+  static constexpr auto list = std::tuple{
+      number(&S::control_traps, &M::control_traps, &M::set_control_traps),
+      number(&S::buffer_traps, &M::buffer_traps, &M::set_buffer_traps),
+      number(&S::identification_traps, &M::identification_traps, &M::set_identification_traps),
+      number(&S::direct, &M::direct, &M::set_direct),
+      number(&S::events, &M::events, &M::set_events),
+      number(&S::replaced, &M::replaced, &M::set_replaced),
+      number(&S::too_large, &M::too_large, &M::set_too_large),
+      number(&S::interrupts, &M::interrupts, &M::set_interrupts),
+      number(&S::refused, &M::refused, &M::set_refused)};
+};
+
+template <>
+struct Fields<virt::arm64::SpeState> {
+  using S = virt::arm64::SpeState;
+  using M = proto::Spe;
+  static constexpr auto list =
+      std::tuple{part(&S::model, &M::has_model, &M::model, &M::mutable_model),
+                 number(&S::pmbidr, &M::pmbidr, &M::set_pmbidr),
+                 number(&S::has_feature, &M::has_feature, &M::set_has_feature),
+                 number(&S::initialised, &M::initialised, &M::set_initialised),
+                 number(&S::irq, &M::irq, &M::set_irq),
+                 number(&S::stop, &M::stop, &M::set_stop),
+                 number(&S::host_has_unit, &M::host_has_unit, &M::set_host_has_unit),
+                 number(&S::has_run, &M::has_run, &M::set_has_run),
+                 number(&S::entered, &M::entered, &M::set_entered),
+                 number(&S::asserted, &M::asserted, &M::set_asserted),
+                 part(&S::guest, &M::has_guest, &M::guest, &M::mutable_guest),
+                 part(&S::unit, &M::has_unit, &M::unit, &M::mutable_unit),
+                 part(&S::place, &M::has_place, &M::place, &M::mutable_place),
+                 part(&S::switches, &M::has_switches, &M::switches, &M::mutable_switches),
+                 part(&S::exits, &M::has_exits, &M::exits, &M::mutable_exits)};
+};
+
 // ---- What has a form of its own -----------------------------------------------------------------
 
 namespace {
@@ -322,6 +429,15 @@ Result<void> decode_counter_log(const proto::Arm64Vcpu& message, arm64::VcpuStat
     if (auto done = decode(from, log.troubles[log.trouble_count++]); !done) return done;
   }
   return {};
+}
+
+void encode_spe(const arm64::VcpuState& state, proto::Arm64Vcpu& message) {
+  if (state.spe) encode(*state.spe, *message.mutable_spe());
+}
+
+Result<void> decode_spe(const proto::Arm64Vcpu& message, arm64::VcpuState& state) {
+  if (!message.has_spe()) return {};
+  return decode(message.spe(), state.spe.emplace());
 }
 
 void encode_filter(const GuestFilterState& state, proto::Arm64EventFilter& to) {
@@ -381,7 +497,8 @@ struct Fields<arm64::VcpuState> {
       part(&S::timer, &M::has_timer, &M::timer, &M::mutable_timer),
       part(&S::pmu, &M::has_pmu, &M::pmu, &M::mutable_pmu),
       own<S, M>(encode_retired<S, M>, decode_retired<S, M>),
-      own<S, M>(encode_counter_log, decode_counter_log)};
+      own<S, M>(encode_counter_log, decode_counter_log),
+      own<S, M>(encode_spe, decode_spe)};
 };
 
 // ---- Messages -----------------------------------------------------------------------------------
@@ -403,6 +520,15 @@ void encode(const virt::arm64::PmuConfig& config, proto::Arm64PmuConfig& message
   encode<virt::arm64::PmuConfig, proto::Arm64PmuConfig>(config, message);
 }
 
+void encode(const arm64::SpeOffer& offer, proto::SpeOffer& message) {
+  message.set_flavour(to_number(offer.flavour));
+  message.set_physical_time(offer.physical_time);
+  message.set_exclusive(offer.exclusive);
+  message.set_max_buffer_bytes(offer.max_buffer_bytes);
+  if (offer.host_cpus) message.set_host_cpus(*offer.host_cpus);
+  message.set_supported_cpus(offer.supported_cpus);
+}
+
 Result<void> decode(const proto::Arm64Machine& message, arm64::MachineState& state) {
   if (!message.has_schedule() || !message.has_board()) return fail("a part is missing");
   if (auto protocol = from_number(message.protocol(), state.protocol); !protocol) return protocol;
@@ -419,6 +545,20 @@ Result<void> decode(const proto::Arm64Vcpu& message, arm64::VcpuState& state) {
 
 Result<void> decode(const proto::Arm64PmuConfig& message, virt::arm64::PmuConfig& config) {
   return decode<virt::arm64::PmuConfig, proto::Arm64PmuConfig>(message, config);
+}
+
+Result<void> decode(const proto::SpeOffer& message, arm64::SpeOffer& offer) {
+  offer = {};
+  if (auto flavour = from_number(message.flavour(), offer.flavour); !flavour) return flavour;
+  if (offer.flavour > virt::arm64::SpeFlavour::kProtected) {
+    return fail("its SPE is of a flavour that there is not");
+  }
+  offer.physical_time = message.physical_time();
+  offer.exclusive = message.exclusive();
+  offer.max_buffer_bytes = message.max_buffer_bytes();
+  if (message.has_host_cpus()) offer.host_cpus = message.host_cpus();
+  offer.supported_cpus = message.supported_cpus();
+  return {};
 }
 
 }  // namespace vpmu::machine::snapshot

@@ -20,6 +20,7 @@ Result<void> write_header(const arm64::Machine& machine, const Guest& guest, Rec
   proto::Header& header = *record.mutable_header();
   describe(machine, guest, header);
   encode(machine.pmu_config(), *header.mutable_arm64_pmu());
+  if (machine.config().spe) encode(*machine.config().spe, *header.mutable_spe());
   header.set_host_cpus(machine.config().host_cpus);
   for (const HostEvent& event : machine.config().host_events) {
     encode(event, *header.add_host_events());
@@ -67,7 +68,7 @@ Result<std::unique_ptr<arm64::Machine>> Reader::arm64_machine(
                                          .quantum = header.quantum,
                                          .host_cpus = header.host_cpus,
                                          .host_events = header.host_events,
-                                         .spe = {}},
+                                         .spe = header.spe},
                                         console);
   if (!machine) {
     // On its own host that can only be the file.

@@ -167,6 +167,9 @@ Result<void> decode_x86_part(const proto::Header& from, Header& header) {
 
 Result<void> decode_arm64_part(const proto::Header& from, Header& header) {
   if (!from.has_arm64_pmu()) return fail("its PMU is missing");
+  if (from.has_spe()) {
+    if (auto done = decode(from.spe(), header.spe.emplace()); !done) return done;
+  }
   return decode(from.arm64_pmu(), header.arm64_pmu);
 }
 

@@ -46,6 +46,7 @@ struct Header {
   std::uint64_t quantum = 0;
   virt::x86::PmuConfig pmu;            ///< of x86
   virt::arm64::PmuConfig arm64_pmu{};  ///< of arm64
+  std::optional<arm64::SpeOffer> spe{};
   unsigned host_cpus = 0;
   std::vector<HostEvent> host_events;
   std::string host_cpu_model;

@@ -80,6 +80,33 @@ TEST_F(Arm64SnapshotCommandTest, OptionsThatDoNotFitTheGuestAreOneLineAndStatus2
   for (const Case& each : cases) expect_bad_input(restore + each.options, each.says);
 }
 
+TEST_F(Arm64SnapshotCommandTest, WhatIsOfferedOfSpeIsInIt) {
+  const std::string offered = "--guest-spe flavour=nvhe --host-cpus 2 --spe-cpus 0-1 ";
+  const std::string run = "run '" VPMU_ARM64_GUESTS "/spe_sampling.elf' ";
+  ASSERT_EQ(vpmu(run + offered + at + "--max-instructions 100000").status, 124);
+  EXPECT_EQ(vpmu(restore).status, 1);
+  EXPECT_EQ(vpmu(restore + offered).status, 1);
+  EXPECT_EQ(vpmu(restore + "--spe-cpus 0-1").status, 1);
+  expect_bad_input(restore + "--guest-spe off", "its guest has SPE; leave --guest-spe out");
+  expect_bad_input(restore + "--guest-spe on",
+                   "its guest has another SPE than --guest-spe on; leave --guest-spe out");
+  expect_bad_input(restore + "--guest-spe flavour=any", "give vhe, nvhe or protected");
+  expect_bad_input(restore + "--spe-cpus 0", "leave --spe-cpus out");
+  expect_bad_input(restore + "--spe-supported 1", "leave --spe-supported out");
+  expect_bad_input(restore + "--host-cpu cortex-a72 --pmu on", "with SPE cannot run on a host");
+  save();
+  expect_bad_input(restore + "--guest-spe on", "its guest has no SPE; leave --guest-spe out");
+  expect_bad_input(restore + "--spe-cpus 0", "leave --spe-cpus out");
+}
+
+TEST_F(Arm64SnapshotCommandTest, ADumpOfTheRestIsOfTheSameImage) {
+  const std::string image = VPMU_ARM64_GUESTS "/spe_sampling.elf";
+  ASSERT_EQ(vpmu("run '" + image + "' --guest-spe on" + at + "--max-instructions 100000").status,
+            124);
+  ASSERT_EQ(vpmu(restore + "--spe-dump '" + path("rest") + "'").status, 1);
+  EXPECT_NE(content(path("rest")).find(image), std::string::npos);
+}
+
 TEST_F(Arm64SnapshotCommandTest, TheHostAndItsEventsAreInIt) {
   const std::string options = "--smp 2 --quantum 123 --append cpus=2 --host-cpus 1 ";
   const std::string events = "--host-event r8:D --host-event r11 --host-event cycles:u ";

@@ -107,6 +107,7 @@ TEST(SnapshotFields, AllOfAnArm64VcpuArrives) {
   expect_every_byte_of_a_part_to_arrive<Message>(state, state.gic);
   expect_every_byte_of_a_part_to_arrive<Message>(state, state.timer);
   expect_every_byte_of_a_part_to_arrive<Message>(state, state.pmu);
+  expect_every_byte_of_a_part_to_arrive<Message>(state, state.spe.emplace());
   state.counter_log.trouble_count = 3;
   for (std::uint32_t n = 0; n < state.counter_log.trouble_count; ++n) {
     expect_every_byte_of_a_part_to_arrive<Message>(state, state.counter_log.troubles[n]);
@@ -125,6 +126,29 @@ TEST(SnapshotFields, AllOfAnArm64PmusConfigurationArrives) {
   expect_every_byte_to_arrive<snapshot::proto::Arm64PmuConfig, virt::arm64::PmuConfig>();
 }
 
+TEST(SnapshotFields, WhatIsOfferedOfSpeArrives) {
+  using virt::arm64::SpeFlavour;
+  const arm64::SpeOffer offers[] = {
+      {},
+      {SpeFlavour::kNvhe, false, false, 0, "", ""},
+      {SpeFlavour::kProtected, true, false, 1, "0-3,5", ""},
+      {SpeFlavour::kVhe, false, true, ~std::uint64_t{0}, std::nullopt, "1"},
+  };
+  for (const arm64::SpeOffer& offer : offers) {
+    snapshot::proto::SpeOffer message;
+    snapshot::encode(offer, message);
+    arm64::SpeOffer back{SpeFlavour::kProtected, true, true, 5, "7", "8"};
+    ASSERT_TRUE(snapshot::decode(message, back).has_value());
+    EXPECT_TRUE(back == offer);
+  }
+  snapshot::proto::SpeOffer message;
+  for (const std::uint32_t flavour : {3U, 0x100U}) {
+    message.set_flavour(flavour);
+    arm64::SpeOffer back;
+    EXPECT_FALSE(snapshot::decode(message, back).has_value()) << flavour;
+  }
+}
+
 /// Bytes are 0 or 1, as those of truth values have to be.
 template <class State>
 void set_at_random(State& state, std::mt19937_64& random) {
@@ -138,7 +162,8 @@ TEST(SnapshotFields, RandomArm64StatesArrive) {
   for (unsigned round = 0; round < 200; ++round) {
     arm64::VcpuState vcpu;
     set_at_random(vcpu, random);
-    vcpu.spe.reset();  // guests with SPE are not saved
+    vcpu.spe.reset();
+    if (random() % 2 != 0) set_at_random(vcpu.spe.emplace(), random);
     vcpu.counter_log = {};
     vcpu.counter_log.trouble_count = random() % (arm64::CounterLog::kMaxTroubles + 1);
     for (std::uint32_t n = 0; n < vcpu.counter_log.trouble_count; ++n) {
@@ -172,7 +197,8 @@ TEST(SnapshotFields, RandomArm64StatesArrive) {
 }
 
 TEST(SnapshotFields, Arm64PartsThatAreMissingOrTooManyAreRefused) {
-  const arm64::VcpuState state;
+  arm64::VcpuState state;
+  state.spe.emplace();
   snapshot::proto::Arm64Vcpu whole;
   snapshot::encode(state, whole);
   const auto refused = [&](auto change) {
@@ -189,6 +215,10 @@ TEST(SnapshotFields, Arm64PartsThatAreMissingOrTooManyAreRefused) {
   EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_pmu()->add_counters(); }));
   EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_cpu()->mutable_registers()->add_x(0); }));
   EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_cpu()->set_sleep(0x100); }));
+  EXPECT_FALSE(refused([](auto& vcpu) { vcpu.clear_spe(); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_spe()->clear_unit(); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_spe()->mutable_guest()->clear_statistics(); }));
+  EXPECT_TRUE(refused([](auto& vcpu) { vcpu.mutable_spe()->set_stop(0x100); }));
   EXPECT_TRUE(refused([](auto& vcpu) {
     for (std::size_t n = 0; n <= arm64::CounterLog::kMaxTroubles; ++n) {
       vcpu.mutable_counter_log()->add_troubles();
