@@ -78,6 +78,7 @@ ReferenceSpeUnit::Outcome ReferenceSpe::retire(const silicon::arm64::SpeOperatio
   if (!has_unit() || line()) return ReferenceSpeUnit::Outcome::kNotProfiled;
   const std::uint64_t before = value(kPmbsr);
   set_syndrome(0);
+  const std::uint64_t misprogrammed_before = unit.misprogrammed;
   const ReferenceSpeUnit::Outcome outcome = unit.retire(operation, known);
   std::uint64_t after = value(kPmbsr);
   if ((after & kS) == 0) {
@@ -87,7 +88,11 @@ ReferenceSpeUnit::Outcome ReferenceSpe::retire(const silicon::arm64::SpeOperatio
   ++events;
   after |= before & kColl;
   const std::uint64_t what = after >> 26 & 0x3f;
-  if (what != 0 && what != 0x24) {
+  if (what == 0) {
+    ++(unit.misprogrammed != misprogrammed_before ? misprogrammed : full);
+  } else if (what == 0x24) {
+    ++((after & 1 << 18) != 0 ? external_aborts : stage1_faults);
+  } else {
     ++replaced;
     after = 0x9006'0010;
   }

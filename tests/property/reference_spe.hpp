@@ -64,7 +64,8 @@ class ReferenceSpe {
   ReferenceSpeUnit unit;
   bool feature = false, initialised = false, run = false, entered = false;
   int stop = 0;
-  std::uint64_t events = 0, replaced = 0, too_large = 0;
+  std::uint64_t events = 0, full = 0, misprogrammed = 0, stage1_faults = 0, external_aborts = 0,
+                replaced = 0, too_large = 0;
 
  private:
   [[nodiscard]] std::uint64_t value(unsigned which) const { return unit.read(which).value(); }

@@ -186,11 +186,13 @@ void ReferenceSpeUnit::write_record(const Operation& operation, std::uint64_t ev
   const std::uint64_t most = slice(pmbidr_, 47, 32) * 4096;
   if (!as_required || (most != 0 && limit - pointer > most)) {
     misprogrammed += 1;
+    lost += 1;
     return event(0, as_required ? 4 : 1);
   }
   std::vector<std::uint8_t> written = record(operation, events);
   while (written.size() % alignment != 0) written.push_back(0);
   if (const auto done = pages.write(pointer, written); !done) {
+    lost += 1;
     event(done.error().stage2 ? 0x25 : 0x24, done.error().status);
     if (done.error().external) registers_[kPmbsr] |= 1 << 18;
     return;

@@ -35,7 +35,7 @@ class ReferenceSpeUnit {
   SpePages pages;
   // Numbers, as SpeStatistics has them.
   std::uint64_t population = 0, feed = 0, filtrate = 0, collisions = 0, records = 0, bytes = 0,
-                misprogrammed = 0;
+                misprogrammed = 0, lost = 0;
   std::uint64_t random = 0, in_flight = 0;
 
  private:

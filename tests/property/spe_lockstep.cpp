@@ -356,14 +356,19 @@ std::optional<std::string> SpeLockstep::compare_all() {
   };
   const silicon::arm64::SpeStatistics& units = vcpu_->unit.statistics();
   const virt::arm64::SpeExitStatistics& exits = vcpu_->spe.exit_statistics();
-  for (const Row& row : {Row{"population", units.population, reference_.unit.population},
-                         Row{"feed", units.feed, reference_.unit.feed},
-                         Row{"collisions", units.collisions, reference_.unit.collisions},
-                         Row{"records", units.records, reference_.unit.records},
-                         Row{"generator", vcpu_->unit.save().random, reference_.unit.random},
-                         Row{"events", exits.events, reference_.events},
-                         Row{"replaced", exits.replaced, reference_.replaced},
-                         Row{"too large", exits.too_large, reference_.too_large}}) {
+  for (const Row& row :
+       {Row{"population", units.population, reference_.unit.population},
+        Row{"feed", units.feed, reference_.unit.feed},
+        Row{"collisions", units.collisions, reference_.unit.collisions},
+        Row{"records", units.records, reference_.unit.records},
+        Row{"generator", vcpu_->unit.save().random, reference_.unit.random},
+        Row{"events", exits.events, reference_.events}, Row{"full", exits.full, reference_.full},
+        Row{"misprogrammed", exits.misprogrammed, reference_.misprogrammed},
+        Row{"stage 1", exits.stage1_faults, reference_.stage1_faults},
+        Row{"external", exits.external_aborts, reference_.external_aborts},
+        Row{"lost", units.lost, reference_.unit.lost},
+        Row{"replaced", exits.replaced, reference_.replaced},
+        Row{"too large", exits.too_large, reference_.too_large}}) {
     auto difference = differ(row.what, static_cast<std::int64_t>(row.is),
                              static_cast<std::int64_t>(row.expected));
     if (difference) return difference;

@@ -37,7 +37,8 @@ std::uint64_t& word(SpeUnitState& state, unsigned which) {
                                   &state.statistics.filtrate,
                                   &state.statistics.collisions,
                                   &state.statistics.records,
-                                  &state.statistics.misprogrammed};
+                                  &state.statistics.misprogrammed,
+                                  &state.statistics.lost};
   return *words[which % std::size(words)];
 }
 
@@ -241,6 +242,7 @@ std::optional<std::string> SpeUnitLockstep::compare_all() {
                          Row{"records", counts.records, reference_.records},
                          Row{"bytes", counts.bytes, reference_.bytes},
                          Row{"misprogrammed", counts.misprogrammed, reference_.misprogrammed},
+                         Row{"lost", counts.lost, reference_.lost},
                          Row{"generator", state.random, reference_.random},
                          Row{"in flight", state.in_flight, reference_.in_flight}}) {
     if (auto difference = differ(row.what, row.is, row.expected)) return difference;

@@ -320,7 +320,8 @@ struct Fields<silicon::arm64::SpeStatistics> {
                  number(&S::collisions, &M::collisions, &M::set_collisions),
                  number(&S::records, &M::records, &M::set_records),
                  number(&S::bytes, &M::bytes, &M::set_bytes),
-                 number(&S::misprogrammed, &M::misprogrammed, &M::set_misprogrammed)};
+                 number(&S::misprogrammed, &M::misprogrammed, &M::set_misprogrammed),
+                 number(&S::lost, &M::lost, &M::set_lost)};
 };
 
 template <>
@@ -379,8 +380,13 @@ struct Fields<virt::arm64::SpeExitStatistics> {
       number(&S::identification_traps, &M::identification_traps, &M::set_identification_traps),
       number(&S::direct, &M::direct, &M::set_direct),
       number(&S::events, &M::events, &M::set_events),
+      number(&S::full, &M::full, &M::set_full),
+      number(&S::misprogrammed, &M::misprogrammed, &M::set_misprogrammed),
+      number(&S::stage1_faults, &M::stage1_faults, &M::set_stage1_faults),
+      number(&S::external_aborts, &M::external_aborts, &M::set_external_aborts),
       number(&S::replaced, &M::replaced, &M::set_replaced),
       number(&S::too_large, &M::too_large, &M::set_too_large),
+      number(&S::unavailable, &M::unavailable, &M::set_unavailable),
       number(&S::interrupts, &M::interrupts, &M::set_interrupts),
       number(&S::refused, &M::refused, &M::set_refused)};
 };

@@ -121,10 +121,12 @@ bool SpeUnit::select() {
 void SpeUnit::write_record(const SpeOperation& operation) {
   if (const Room there = room(); there != Room::kYes) {
     ++state_.statistics.misprogrammed;
+    ++state_.statistics.lost;
     return stop(Pmbsr::kEcOther, there == Room::kFull ? Pmbsr::kBscFull : Pmbsr::kBscTooLarge);
   }
   const SpeRecord record = encode(operation, options_of(state_, owner_, model_, operation));
   if (const auto written = buffer_.write(state_.pmbptr, record.bytes()); !written) {
+    ++state_.statistics.lost;
     return stop(written.error());
   }
   state_.pmbptr += record.bytes().size();

@@ -124,12 +124,15 @@ bool Spe::wants_buffer() {
 }
 
 void Spe::deny_buffer(SpeBufferAnswer answer) {
-  if (answer == SpeBufferAnswer::kUnavailable) return raise(kAbort);
-  Pmbsr syndrome;
-  syndrome.set(Pmbsr::kS, 1);
-  syndrome.set(Pmbsr::kBsc, Pmbsr::kBscTooLarge);
-  ++exits_.too_large;
-  raise(syndrome.raw);
+  SpeTrouble found = trouble();
+  if (answer == SpeBufferAnswer::kUnavailable) {
+    found.syndrome.raw = kAbort;
+    report(SpeTrouble::Kind::kUnavailable, ++exits_.unavailable, found);
+  } else {
+    found.syndrome.raw = mask_of(Pmbsr::kS) | Pmbsr::kBscTooLarge;
+    report(SpeTrouble::Kind::kTooLarge, ++exits_.too_large, found);
+  }
+  raise(found.syndrome.raw);
 }
 
 void Spe::exit() {
@@ -164,14 +167,40 @@ void Spe::reset() {
 /// The unit has raised its interrupt. What the guest writes to PMBSR_EL1 never comes here, so that
 /// an abort of stage 2 that is found here is a real one.
 void Spe::settle_event() {
+  using Kind = SpeTrouble::Kind;
+  const SpeTrouble found = trouble();
+  const std::uint64_t what = found.syndrome.get(Pmbsr::kEc);
   ++exits_.events;
-  const Pmbsr syndrome{guest_value(reg::PMBSR_EL1)};
-  const std::uint64_t what = syndrome.get(Pmbsr::kEc);
-  if (what != Pmbsr::kEcOther && what != Pmbsr::kEcStage1) {
-    ++exits_.replaced;
-    raise(kAbort);
+  if (what == Pmbsr::kEcOther && unit_->statistics().misprogrammed > exits_.misprogrammed) {
+    report(Kind::kMisprogrammed, ++exits_.misprogrammed, found);
+  } else if (what == Pmbsr::kEcOther) {
+    ++exits_.full;
+  } else if (what != Pmbsr::kEcStage1) {
+    replace(found);
+  } else if (found.syndrome.get(Pmbsr::kEa) != 0) {
+    report(Kind::kFault, ++exits_.external_aborts + exits_.stage1_faults, found);
+  } else {
+    report(Kind::kFault, ++exits_.stage1_faults + exits_.external_aborts, found);
   }
   update_line();
+}
+
+void Spe::replace(SpeTrouble trouble) {
+  report(SpeTrouble::Kind::kReplaced, ++exits_.replaced, trouble);
+  raise(kAbort);
+}
+
+SpeTrouble Spe::trouble() const {
+  return {.syndrome = {{guest_value(reg::PMBSR_EL1)}},
+          .pointer = guest_value(reg::PMBPTR_EL1),
+          .limit = guest_value(reg::PMBLIMITR_EL1) & mask_of(Pmblimitr::kLimit)};
+}
+
+/// It has happened so many times.
+void Spe::report(SpeTrouble::Kind kind, std::uint64_t times, SpeTrouble trouble) {
+  if (times != 1 || observer_ == nullptr) return;
+  trouble.kind = kind;
+  observer_->spe_trouble(trouble);
 }
 
 void Spe::raise(std::uint64_t syndrome) {

@@ -329,6 +329,7 @@ TEST_F(SpeBuffers, ThatAreRefusedInterruptAndAreNeverWritten) {
     EXPECT_TRUE(sink().line);
     EXPECT_EQ(read(reg::PMBSR_EL1), syndrome);
     EXPECT_EQ(spe().exit_statistics().too_large, too_large);
+    EXPECT_EQ(spe().exit_statistics().unavailable, 1 - too_large);
     EXPECT_EQ(spe().exit_statistics().events, 0u) << "the unit has not done anything";
     EXPECT_EQ(sink().prepared.size(), 1u) << "not asked again until the guest has seen it";
     sink().answer = SpeBufferAnswer::kReady;

@@ -66,6 +66,7 @@ TEST_F(SpeInterrupts, FullBufferSaysSoAndNothingElse) {
   sample(1000);
   EXPECT_EQ(vcpu->buffer.writes.size(), 128u);
   EXPECT_EQ(spe().exit_statistics().events, 2u);
+  EXPECT_EQ(spe().exit_statistics().full, 2u);
 }
 
 TEST_F(SpeInterrupts, LooksTheSameToAGuestThatStartsStopped) {
@@ -108,6 +109,7 @@ TEST_F(SpeInterrupts, AbortAtStage1IsTheGuestsToSee) {
   EXPECT_TRUE(line());
   EXPECT_EQ(read(reg::PMBSR_EL1), 0x9002'0007u);
   EXPECT_EQ(read(reg::PMBPTR_EL1), kBase);
+  EXPECT_EQ(spe().exit_statistics().stage1_faults, 1u);
   EXPECT_EQ(spe().exit_statistics().replaced, 0u);
 }
 
@@ -127,7 +129,73 @@ TEST_F(SpeInterrupts, ExternalAbortsAreTheGuestsToSee) {
   profile();
   sample(1);
   EXPECT_EQ(read(reg::PMBSR_EL1), kExternalAbort);
+  EXPECT_EQ(spe().exit_statistics().external_aborts, 1u);
   EXPECT_EQ(spe().exit_statistics().replaced, 0u);
+}
+
+// ---- Who else is told ---------------------------------------------------------------------------
+
+/// Remembers what it was told.
+class Troubles final : public SpeObserver {
+ public:
+  void spe_trouble(const SpeTrouble& trouble) override { told.push_back(trouble); }
+
+  std::vector<SpeTrouble> told;
+};
+
+TEST_F(SpeInterrupts, FirstTroubleOfEachKindIsReported) {
+  using Kind = SpeTrouble::Kind;
+  SpeVmConfig config = spe_everywhere();
+  config.max_buffer_bytes = 0x2'0000;
+  make_ready(config);
+  Troubles troubles;
+  spe().set_observer(&troubles);
+  profile();
+  sample(1000);
+  EXPECT_EQ(read(reg::PMBSR_EL1), kFull);
+  EXPECT_TRUE(troubles.told.empty()) << "a buffer is full now and then";
+
+  const SpeBuffer::Fault stage1{.address = kBase, .status = 0x07};
+  const SpeBuffer::Fault external{.address = kBase, .external = true, .status = 0x10};
+  const SpeBuffer::Fault stage2{.address = kBase, .stage2 = true, .status = 0x06};
+  for (const auto& fault : {stage1, external, stage2, stage2}) {
+    write(reg::PMBSR_EL1, 0);
+    vcpu->buffer.fault = fault;
+    profile();
+    sample(1);
+  }
+  vcpu->buffer.fault.reset();
+  for (int twice = 0; twice < 2; ++twice) {
+    write(reg::PMBSR_EL1, 0);
+    profile();
+    write(reg::PMBPTR_EL1, kBase + 1);
+    sample(1);
+    EXPECT_EQ(read(reg::PMBSR_EL1), kFull);
+    write(reg::PMBSR_EL1, 0);
+    profile(0x2'1000);
+    write(reg::PMBLIMITR_EL1, 0);
+  }
+
+  ASSERT_EQ(troubles.told.size(), 4u);
+  EXPECT_EQ(troubles.told[0].kind, Kind::kFault);
+  EXPECT_EQ(troubles.told[0].syndrome.raw, 0x9002'0007u);
+  EXPECT_EQ(troubles.told[0].pointer, kBase);
+  EXPECT_EQ(troubles.told[0].limit, kBase + 0x1000);
+  EXPECT_EQ(troubles.told[1].kind, Kind::kReplaced);
+  EXPECT_EQ(troubles.told[1].syndrome.raw, 0x9402'0006u) << "as the unit says it";
+  EXPECT_EQ(troubles.told[2].kind, Kind::kMisprogrammed);
+  EXPECT_EQ(troubles.told[2].pointer, kBase + 1);
+  EXPECT_EQ(troubles.told[3].kind, Kind::kTooLarge);
+  EXPECT_EQ(troubles.told[3].limit, kBase + 0x2'1000);
+  EXPECT_EQ(troubles.told[3].syndrome.raw, 0x2'0004u);
+
+  const SpeExitStatistics& exits = spe().exit_statistics();
+  EXPECT_EQ(exits.replaced, 2u);
+  EXPECT_EQ(exits.misprogrammed, 2u);
+  EXPECT_EQ(exits.too_large, 2u);
+  EXPECT_EQ(exits.events, exits.full + exits.misprogrammed + exits.stage1_faults +
+                              exits.external_aborts + exits.replaced);
+  EXPECT_EQ(unit().statistics().lost, 6u) << "each of which has cost a record";
 }
 
 // ---- Forged syndromes ---------------------------------------------------------------------------

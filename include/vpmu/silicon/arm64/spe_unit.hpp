@@ -87,6 +87,8 @@ struct SpeStatistics {
   std::uint64_t bytes = 0;       ///< of records, padding included
   /// Records for which PMBPTR_EL1 or the buffer's size was not as it must be; see above.
   std::uint64_t misprogrammed = 0;
+  /// Records that filters left and that could not be written: those, and those that faulted.
+  std::uint64_t lost = 0;
 
   friend bool operator==(const SpeStatistics&, const SpeStatistics&) = default;
 };

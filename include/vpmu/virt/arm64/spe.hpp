@@ -30,6 +30,7 @@
 #include "vpmu/silicon/arm64/spe_unit.hpp"
 #include "vpmu/silicon/arm64/system_register.hpp"
 #include "vpmu/silicon/raw_event.hpp"
+#include "vpmu/virt/arm64/spe_observer.hpp"
 #include "vpmu/virt/arm64/spe_sink.hpp"
 #include "vpmu/virt/arm64/spe_state.hpp"
 #include "vpmu/virt/arm64/spe_switch.hpp"
@@ -153,6 +154,9 @@ class Spe {
   /// As at the reset of the vCPU: registers. Leaves the guest.
   void reset();
 
+  /// Null: nobody, as at first. Must outlive the vCPU.
+  void set_observer(SpeObserver* observer) { observer_ = observer; }
+
   /// The buffer management interrupt, as last told to the sink.
   [[nodiscard]] bool buffer_line() const { return asserted_; }
   [[nodiscard]] const SpeExitStatistics& exit_statistics() const { return exits_; }
@@ -192,6 +196,9 @@ class Spe {
   bool wants_buffer();
   void deny_buffer(SpeBufferAnswer answer);
   void settle_event();
+  void replace(SpeTrouble trouble);
+  void report(SpeTrouble::Kind kind, std::uint64_t times, SpeTrouble trouble);
+  [[nodiscard]] SpeTrouble trouble() const;
   void raise(std::uint64_t syndrome);
   void update_line();
 
@@ -202,6 +209,7 @@ class Spe {
   SpeVm& vm_;
   SpeUnit* unit_;
   SpeSink& sink_;
+  SpeObserver* observer_ = nullptr;
 
   // What the VMM has set.
   bool has_feature_ = false;

@@ -25,11 +25,17 @@ struct SpeExitStatistics {
   std::uint64_t identification_traps = 0;  ///< to PMBIDR_EL1
   std::uint64_t direct = 0;                ///< to whichever, without a trap
 
-  std::uint64_t events = 0;      ///< buffer management events of the unit
-  std::uint64_t replaced = 0;    ///< of those, with a syndrome that a guest must not see
-  std::uint64_t too_large = 0;   ///< buffers that were, by SpeVmConfig or SpeSink
-  std::uint64_t interrupts = 0;  ///< how often the line was asserted
-  std::uint64_t refused = 0;     ///< entries
+  std::uint64_t events = 0;  ///< buffer management events of the unit; each is one of these:
+  std::uint64_t full = 0;
+  std::uint64_t misprogrammed = 0;  ///< SpeStatistics::misprogrammed
+  std::uint64_t stage1_faults = 0;
+  std::uint64_t external_aborts = 0;
+  std::uint64_t replaced = 0;  ///< with a syndrome that a guest must not see
+
+  std::uint64_t too_large = 0;    ///< buffers that were, by SpeVmConfig or SpeSink
+  std::uint64_t unavailable = 0;  ///< buffers that were, by SpeSink
+  std::uint64_t interrupts = 0;   ///< how often the line was asserted
+  std::uint64_t refused = 0;      ///< entries
 
   friend bool operator==(const SpeExitStatistics&, const SpeExitStatistics&) = default;
 };
