@@ -90,6 +90,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--vpmu", type=lambda path: pathlib.Path(path).resolve(), required=True)
     parser.add_argument("--guests", type=lambda path: pathlib.Path(path).resolve(), required=True)
+    parser.add_argument("--spe-truth", type=lambda path: pathlib.Path(path).resolve())
     arguments, rest = parser.parse_known_args()
     program = unittest.main(argv=sys.argv[:1] + rest, module="__main__", exit=False, verbosity=2)
     if not program.result.wasSuccessful():

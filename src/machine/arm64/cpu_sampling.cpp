@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "machine/arm64/cpu_private.hpp"
+#include "machine/arm64/identity.hpp"
 #include "machine/arm64/memory_operand.hpp"
 #include "machine/arm64/operation.hpp"
 
@@ -18,6 +19,12 @@ namespace {
 // does not depend on the memory model.
 constexpr std::uint32_t kFirstLevel = 4, kSecondLevel = 11, kLastLevel = 35, kMemory = 180;
 constexpr std::uint32_t kSecondLevelTlb = 7, kWalk = 35, kMispredicted = 11;
+
+/// What costs something on Neoverse cores when an access is misaligned.
+bool crosses_line(const MemoryOperand& operand) {
+  const std::uint64_t last = operand.address + operand.bytes - 1;
+  return operand.address / kCacheLineBytes != last / kCacheLineBytes;
+}
 
 /// How often an event had happened before, and since.
 class Since {
@@ -104,7 +111,7 @@ void Cpu::Private::run_sampled() {
     operation.virtual_address = operand->address;
     operation.physical_address = mmu.look_up(operand->address).value_or(0);
     operation.events |= kSpeL1dAccess | kSpeTlbAccess;
-    if (operand->address % operand->bytes != 0) operation.events |= kSpeMisaligned;
+    if (crosses_line(*operand)) operation.events |= kSpeMisaligned;
   }
   if (condition_fails(word, registers.nzcv()).value_or(false)) operation.events |= kSpeNotTaken;
 

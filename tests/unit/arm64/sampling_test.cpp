@@ -115,6 +115,24 @@ TEST_F(ArmSampling, KnowsWhatTheMemoryModelKnows) {
   EXPECT_NE(machine.operations[4].operation.events & kSpeL1dRefill, 0U);
 }
 
+TEST_F(ArmSampling, IsMisalignedWhereItCrossesALine) {
+  using namespace silicon::arm64;
+  // LDUR X0, [X19, #57]; LDUR X0, [X19, #3]; LD1 {V0.2D-V2.2D}, [X19]; the same 32 bytes further
+  machine.start({0xf843'9260, 0xf840'3260, 0x4c40'6e60, code::add(19, 19, 32), 0x4c40'6e60});
+  machine.map();
+  sample(1, 1);
+  cpu.run(5, kForEver);
+
+  ASSERT_EQ(machine.operations.size(), 5U);
+  const auto is_misaligned = [this](std::size_t n) {
+    return (machine.operations[n].operation.events & kSpeMisaligned) != 0;
+  };
+  EXPECT_TRUE(is_misaligned(0));
+  EXPECT_FALSE(is_misaligned(1));
+  EXPECT_FALSE(is_misaligned(2));
+  EXPECT_TRUE(is_misaligned(4));
+}
+
 TEST_F(ArmSampling, WaitsForTheLevelThatIsSampled) {
   // An exception handler at EL1 that returns, and code at EL0 of two instructions.
   machine.start({code::svc(0), code::b(-1)});

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+//
+// What samples of a guest must say, found out without any of what makes samples: the guest runs on
+// a second machine, is paused in front of every operation that is to be sampled, and executes that
+// one by itself. What it is and what it accesses, VIXL says; where that is, tables that are walked
+// here; what the caches did, counters; how long it took, the sum of what docs/abi/spe.md says.
+//
+//   spe_truth IMAGE INTERVAL [MODEL [ARGUMENTS]]
+//
+// samples one in INTERVAL + 1, and prints a line of KEY=VALUE for each, behind one with the
+// frequency of the generic counter. Of one vCPU, without random intervals.
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "consumers/spe_truth/page_walk.hpp"
+#include "machine/arm64/instruction_kinds.hpp"
+#include "machine/arm64_board/machine.hpp"
+#include "machine/silent_console.hpp"
+#include "unit/arm64_vixl/vixl_text.hpp"
+
+namespace vpmu::machine::arm64 {
+namespace {
+
+using silicon::RawEvent;
+
+[[noreturn]] void give_up(const std::string& why) {
+  std::fprintf(stderr, "spe_truth: %s\n", why.c_str());
+  std::exit(2);
+}
+
+// ---- What the vCPU is, and what it has counted --------------------------------------------------
+
+/// Of which records say something.
+struct Counts {
+  std::uint64_t l1d = 0, references = 0, misses = 0, tlb = 0, walks = 0, mispredicted = 0;
+};
+Counts counts_of(const silicon::RetireTotals& totals) {
+  const auto read = [&totals](RawEvent event) {
+    return totals.read(event, silicon::kAllPrivileges);
+  };
+  return {read(RawEvent::kL1dMisses), read(RawEvent::kLlcReferences),
+          read(RawEvent::kLlcMisses), read(RawEvent::kDtlbMisses),
+          read(RawEvent::kDtlbWalks), read(RawEvent::kMispredictedBranches)};
+}
+
+/// General-purpose registers, as operands are computed from them.
+class Copy final : public Registers {
+ public:
+  explicit Copy(const Registers& from) : sp_{from.sp()}, pc_{from.pc()}, nzcv_{from.nzcv()} {
+    for (unsigned n = 0; n < 31; ++n) x_[n] = from.x(n);
+  }
+  [[nodiscard]] std::uint64_t x(unsigned n) const override { return x_[n]; }
+  void set_x(unsigned n, std::uint64_t value) override { x_[n] = value; }
+  [[nodiscard]] std::uint64_t sp() const override { return sp_; }
+  void set_sp(std::uint64_t value) override { sp_ = value; }
+  [[nodiscard]] std::uint64_t pc() const override { return pc_; }
+  void set_pc(std::uint64_t value) override { pc_ = value; }
+  [[nodiscard]] std::uint32_t nzcv() const override { return nzcv_; }
+  void set_nzcv(std::uint32_t value) override { nzcv_ = value; }
+  void clear_exclusive() override {}
+
+ private:
+  std::uint64_t x_[31]{};
+  std::uint64_t sp_, pc_;
+  std::uint32_t nzcv_;
+};
+
+// ---- An operation -------------------------------------------------------------------------------
+
+/// ERET, which VIXL does not know.
+constexpr std::uint32_t kEret = 0xd69f'03e0;
+
+/// Whether the condition that the text ends with holds. Aliases name the opposite of the one in
+/// the instruction.
+bool fails_condition(std::string_view text, std::uint32_t nzcv) {
+  constexpr std::string_view kConditions[] = {"eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc",
+                                              "hi", "ls", "ge", "lt", "gt", "le", "al", "nv"};
+  constexpr std::string_view kAliases[] = {"cset ", "csetm ", "cinc ", "cinv ", "cneg "};
+  unsigned condition = 16;
+  for (unsigned n = 0; n < 16; ++n) {
+    if (text.ends_with(kConditions[n])) condition = n;
+  }
+  if (condition == 16) give_up("no condition in: " + std::string{text});
+  for (const std::string_view alias : kAliases) {
+    if (text.starts_with(alias)) condition ^= 1;
+  }
+  const bool n = nzcv >> 31 & 1, z = nzcv >> 30 & 1, c = nzcv >> 29 & 1, v = nzcv >> 28 & 1;
+  const bool holds[] = {z, c, n, v, c && !z, n == v, n == v && !z, true};
+  return condition < 14 && holds[condition / 2] == ((condition & 1) != 0);
+}
+
+class Truth {
+ public:
+  Truth(Machine& machine, std::uint64_t number) : machine_{machine}, number_{number} {}
+
+  /// The guest is in front of it.
+  void look_at_begin();
+  /// It has retired.
+  void print_end();
+
+ private:
+  [[nodiscard]] Vcpu& vcpu() const { return *machine_.vcpus()[0]; }
+  [[nodiscard]] const Core& core() const { return vcpu().cpu().core(); }
+  [[nodiscard]] std::uint64_t physical(std::uint64_t address) const;
+  [[nodiscard]] std::uint32_t word_at(std::uint64_t address) const;
+  void look_for_handler();
+  void decode();
+  [[nodiscard]] std::uint64_t events() const;
+  void print_latency(const char* source) const;
+
+  Machine& machine_;
+  const std::uint64_t number_;
+  Copy registers_{vcpu().cpu().registers()};
+  unsigned level_ = 0;
+  Counts before_, after_;
+  InstructionText text_;
+  bool returns_from_exception_ = false, taken_ = false;
+};
+
+std::uint64_t Truth::physical(std::uint64_t address) const {
+  const auto found = walk(core(), machine_.board().memory, address);
+  if (!found) give_up("sample " + std::to_string(number_) + ": an address that is not mapped");
+  return *found;
+}
+
+std::uint32_t Truth::word_at(std::uint64_t address) const {
+  const std::uint8_t* const bytes = machine_.board().memory.host(physical(address), 4);
+  if (bytes == nullptr) give_up("code that is not in RAM");
+  std::uint32_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+void Truth::look_at_begin() {
+  level_ = core().el == ExceptionLevel::kEl0 ? 0 : 1;
+  before_ = counts_of(vcpu().totals());
+}
+
+/// An interrupt or a fault came before: what retired is the first instruction of its handler.
+void Truth::look_for_handler() {
+  const std::uint64_t now = vcpu().cpu().registers().pc();
+  const bool exceptional = (word_at(registers_.pc()) & 0xff00'0000) == 0xd400'0000;  // SVC, ...
+  const std::uint64_t begin = (now - 4) & ~std::uint64_t{0x7f};
+  const bool in_vectors = now - core().vbar < 0x800;
+  if (!in_vectors || now != begin + 4 || exceptional || registers_.pc() == begin) return;
+  if (level_ == 0) registers_.set_sp(vcpu().cpu().save().core.sp_el[1]);
+  registers_.set_pc(begin);
+  level_ = 1;
+}
+
+void Truth::decode() {
+  static VixlText vixl;
+  const std::uint32_t word = word_at(registers_.pc());
+  returns_from_exception_ = word == kEret;
+  if (returns_from_exception_) {
+    text_ = {.text = "eret"};
+    return;
+  }
+  auto text = vixl.read(word);
+  char digits[16];
+  std::snprintf(digits, sizeof digits, "%08" PRIx32, word);
+  if (!text) give_up(std::string{"VIXL does not know the instruction "} + digits);
+  text_ = *text;
+}
+
+std::uint64_t Truth::events() const {
+  std::uint64_t events = 1 << 1;
+  const auto add = [&events](unsigned bit, bool happened) {
+    if (happened) events |= std::uint64_t{1} << bit;
+  };
+  const bool branches = text_.branch != BranchKind::kNone || returns_from_exception_;
+  add(6, branches && !taken_);
+  add(6, text_.conditional && fails_condition(text_.text, registers_.nzcv()));
+  add(7, branches && after_.mispredicted != before_.mispredicted);
+  if (!text_.access) return events;
+  add(2, true);
+  add(3, after_.l1d != before_.l1d);
+  add(4, true);
+  add(5, after_.walks != before_.walks);
+  add(8, after_.references != before_.references);
+  add(9, after_.misses != before_.misses);
+  const std::uint64_t first = text_.access->where.address(registers_);
+  add(11, first / kCacheLineBytes != (first + text_.access->bytes - 1) / kCacheLineBytes);
+  return events;
+}
+
+void Truth::print_latency(const char* source) const {
+  unsigned total = 2, translation = 0;
+  if (text_.access) {
+    if (after_.tlb != before_.tlb) translation = 7;
+    if (after_.walks != before_.walks) translation = 35;
+    total += translation;
+  }
+  if (source != nullptr) {
+    const std::string_view from = source;
+    total += from == "L1" ? 4 : from == "L2" ? 11 : from == "LLC" ? 35 : 180;
+    std::printf(" source=%s", source);
+  }
+  const bool branches = text_.branch != BranchKind::kNone || returns_from_exception_;
+  if (branches && after_.mispredicted != before_.mispredicted) total += 11;
+  std::printf(" total=%u issue=1", total);
+  if (text_.access) std::printf(" translation=%u", translation);
+}
+
+void Truth::print_end() {
+  after_ = counts_of(vcpu().totals());
+  look_for_handler();
+  decode();
+  const std::uint64_t now = vcpu().cpu().registers().pc();
+  const bool branches = text_.branch != BranchKind::kNone || returns_from_exception_;
+  taken_ = text_.branch != BranchKind::kConditional || now != registers_.pc() + 4;
+  std::printf("pc=%" PRIx64 " level=%u", registers_.pc(), level_);
+  const char* source = nullptr;
+  if (branches) {
+    const bool plain = text_.branch == BranchKind::kDirect || text_.branch == BranchKind::kCall;
+    const bool conditional = text_.branch == BranchKind::kConditional;
+    std::printf(" kind=branch%s", conditional ? ",conditional" : plain ? "" : ",indirect");
+    if (taken_) {
+      std::printf(" target=%" PRIx64 " target_level=%u", now,
+                  core().el == ExceptionLevel::kEl0 ? 0U : 1U);
+    }
+  } else if (text_.access) {
+    const AccessText& access = *text_.access;
+    const std::uint64_t address = access.where.address(registers_);
+    std::printf(" kind=%s%s%s%s%s", access.loads ? "load" : "store", access.simd ? ",simd" : "",
+                access.atomic ? ",atomic" : "", access.exclusive ? ",exclusive" : "",
+                access.ordered ? ",ordered" : "");
+    std::printf(" address=%" PRIx64 " physical=%" PRIx64, address, physical(address));
+    if (access.loads) {
+      source = after_.misses != before_.misses           ? "DRAM"
+               : after_.references != before_.references ? "LLC"
+               : after_.l1d != before_.l1d               ? "L2"
+                                                         : "L1";
+    }
+  } else {
+    std::printf(" kind=other%s", text_.conditional ? ",conditional" : "");
+  }
+  print_latency(source);
+  const auto& clock = machine_.clock();
+  const std::uint64_t hz = machine_.config().model->counter_hz;
+  std::printf(" events=%" PRIx64 " time=%" PRIu64 "\n", events(),
+              clock.from_cycles(machine_.now(), hz));
+}
+
+// ---- The run ------------------------------------------------------------------------------------
+
+void run(Machine& machine, std::uint64_t interval) {
+  std::printf("counter_hz=%" PRIu64 "\n", machine.config().model->counter_hz);
+  // As whoever samples wants to know.
+  auto& totals = machine.vcpus()[0]->totals();
+  totals.demand(RawEvent::kL1dMisses);
+  totals.demand(RawEvent::kMispredictedBranches);
+  const auto run_to = [&machine](std::uint64_t instructions) {
+    return machine.run({.pause_at = instructions}).reason == Outcome::Reason::kPaused;
+  };
+  for (std::uint64_t next = interval + 1;; next += interval + 1) {
+    if (!run_to(next - 1)) return;
+    Truth truth{machine, next};
+    truth.look_at_begin();
+    const bool goes_on = run_to(next);
+    if (machine.instructions() == next) truth.print_end();
+    if (!goes_on) return;
+  }
+}
+
+}  // namespace
+}  // namespace vpmu::machine::arm64
+
+int main(int count, char** words) {
+  using namespace vpmu;
+  using namespace vpmu::machine::arm64;
+  if (count < 3) give_up("spe_truth IMAGE INTERVAL [MODEL [ARGUMENTS]]");
+  MachineConfig config;
+  config.model = silicon::arm64::find_cpu_model(count > 3 ? words[3] : "neoverse-n1");
+  if (config.model == nullptr) give_up("no such CPU model");
+  machine::SilentConsole console;
+  auto machine = Machine::create(config, console);
+  if (!machine) give_up(machine.error().message);
+  const auto loaded =
+      (*machine)->load({.image = words[1], .arguments = count > 4 ? words[4] : "", .modules = {}});
+  if (!loaded) give_up(loaded.error().message);
+  run(**machine, std::strtoull(words[2], nullptr, 10));
+}
