@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cli/arm64_spe_option.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "cli/key_values.hpp"
@@ -46,6 +49,16 @@ Result<void> take(const Request& request, SpeOffer& offer) {
   offer.max_buffer_bytes = std::uint64_t{request.max_buffer_kib.value_or(0)} << 10;
   return {};
 }
+
+constexpr const char* kSpeAt = "--spe-at";
+
+Result<virt::arm64::SpeStopRequest> stop_request(const std::string& value,
+                                                 const std::string& word) {
+  if (word == "trap") return virt::arm64::kSpeStopTrap;
+  if (word == "exit") return virt::arm64::kSpeStopExit;
+  if (word == "resume") return virt::arm64::kSpeResume;
+  return fail(fmt::format("{} '{}': give trap, exit or resume behind =", kSpeAt, value));
+}
 }  // namespace
 
 Result<std::optional<SpeOffer>> arm64_spe_offer(const GuestOptions& options) {
@@ -60,6 +73,38 @@ Result<std::optional<SpeOffer>> arm64_spe_offer(const GuestOptions& options) {
   if (options.given("--spe-cpus")) offer.host_cpus = options.spe_cpus;
   offer.supported_cpus = options.spe_supported;
   return offer;
+}
+
+Result<void> check_has_spe(const machine::arm64::Machine& machine, const char* option) {
+  if (machine.vcpus().front()->spe() != nullptr) return {};
+  return fail(fmt::format(
+      "{}: this guest has no SPE; give --guest-spe on and a CPU model that has it, e.g. "
+      "--cpu neoverse-n1",
+      option));
+}
+
+Result<void> add_spe_stops(const GuestOptions& options, machine::arm64::Machine& machine,
+                           std::vector<Stop>& stops) {
+  if (options.spe_at.empty()) return {};
+  if (auto has = check_has_spe(machine, kSpeAt); !has) return has;
+  std::vector<Stop> asked;
+  for (const std::string& value : options.spe_at) {
+    const auto point =
+        parse_stop_point(kSpeAt, value, {.what = "trap, exit or resume", .example = "trap"});
+    if (!point) return tl::unexpected(point.error());
+    const auto request = stop_request(value, point->what);
+    if (!request) return tl::unexpected(request.error());
+    asked.push_back({.instructions = point->instructions,
+                     .option = fmt::format("{} {}", kSpeAt, value),
+                     .action = [&machine, value, request = *request]() -> Result<void> {
+                       const auto done = machine.set_spe_stop(request);
+                       if (done) return {};
+                       return fail(fmt::format("{} {}: {}", kSpeAt, value, done.error().message));
+                     }});
+  }
+  if (auto distinct = check_distinct(asked); !distinct) return distinct;
+  std::ranges::move(asked, std::back_inserter(stops));
+  return {};
 }
 
 }  // namespace vpmu::cli

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// --guest-spe, --spe-cpus and --spe-supported: statistical profiling of a guest's own.
+// --guest-spe, --spe-cpus and --spe-supported: statistical profiling of a guest's own; --spe-at:
+// how the host stops it and lets it go on.
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "cli/guest_options.hpp"
+#include "cli/stops.hpp"
 #include "machine/arm64_board/machine.hpp"
 #include "vpmu/base/result.hpp"
 
@@ -20,7 +23,20 @@ inline constexpr const char* kSpeCpusOptionHelp =
 inline constexpr const char* kSpeSupportedOptionHelp =
     "Host CPUs that vCPUs with SPE may run on; has to be given if not all have the unit";
 
+inline constexpr const char* kSpeAtOptionHelp =
+    "INSTRUCTIONS=trap|exit|resume: stop the guest's SPE, from where all vCPUs together have "
+    "retired "
+    "so many, or let it go on (repeatable). trap: the guest does not notice; exit: it is not "
+    "entered while it profiles";
+
 /// None: off. Errors name the option.
 Result<std::optional<machine::arm64::SpeOffer>> arm64_spe_offer(const GuestOptions& options);
+
+/// An error if the guest has no SPE, which `option` is about.
+Result<void> check_has_spe(const machine::arm64::Machine& machine, const char* option);
+
+/// Adds what --spe-at asks for to `stops`.
+Result<void> add_spe_stops(const GuestOptions& options, machine::arm64::Machine& machine,
+                           std::vector<Stop>& stops);
 
 }  // namespace vpmu::cli

@@ -42,9 +42,9 @@ Result<void> check_pmu(const GuestOptions& options, const machine::Machine& mach
 Result<std::vector<Stop>> filter_stops(const GuestOptions& options, const LoadFilter& load) {
   std::vector<Stop> stops;
   for (const std::string& value : options.filter_at) {
-    const auto point = parse_instructions_and_file(kFilterAt, value, "filter.json");
+    const auto point = parse_stop_point(kFilterAt, value, {.example = "filter.json"});
     if (!point) return tl::unexpected(point.error());
-    auto give = load(point->file);
+    auto give = load(point->what);
     if (!give) return tl::unexpected(give.error());
     stops.push_back({.instructions = point->instructions,
                      .option = fmt::format("{} {}", kFilterAt, value),
@@ -54,17 +54,6 @@ Result<std::vector<Stop>> filter_stops(const GuestOptions& options, const LoadFi
                      }});
   }
   return stops;
-}
-
-Result<void> check_distinct(const std::vector<Stop>& stops) {
-  for (std::size_t n = 0; n < stops.size(); ++n) {
-    for (std::size_t other = 0; other < n; ++other) {
-      if (stops[n].instructions != stops[other].instructions) continue;
-      return fail(fmt::format("{} and {} are at the same instruction; leave one of them out",
-                              stops[other].option, stops[n].option));
-    }
-  }
-  return {};
 }
 }  // namespace
 

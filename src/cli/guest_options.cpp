@@ -29,6 +29,7 @@ void add_machine_options(CLI::App& command, GuestOptions& options) {
   command.add_option("--guest-spe", options.guest_spe, kGuestSpeOptionHelp)->capture_default_str();
   command.add_option("--spe-cpus", options.spe_cpus, kSpeCpusOptionHelp);
   command.add_option("--spe-supported", options.spe_supported, kSpeSupportedOptionHelp);
+  command.add_option("--spe-at", options.spe_at, kSpeAtOptionHelp)->allow_extra_args(false);
   command.add_option("--pv-perf", options.pv_perf, kPvPerfOptionHelp)->capture_default_str();
   command.add_option("--pv-perf-raw", options.pv_perf_raw, kPvPerfRawOptionHelp);
   command.add_option("--quantum", options.quantum, "Instructions per turn of a vCPU")
@@ -97,8 +98,8 @@ void add_limits(CLI::App& command, GuestOptions& options) {
 
 const char* const kGuestExitStatusHelp =
     "Exit status: (value << 1) | 1 of what the guest wrote to the debug-exit port, 0 for "
-    "power-off or\nreset, 124 at a limit, 125 for a crash, 2 for bad usage or input, 130 after "
-    "Ctrl-C.";
+    "power-off or\nreset, 124 at a limit, 125 for a crash or a vCPU that is not entered, 2 for bad "
+    "usage or input,\n130 after Ctrl-C.";
 
 void add_guest_options(CLI::App& command, GuestOptions& options) {
   const std::string group = command.option_defaults()->get_group();

@@ -28,6 +28,7 @@ struct GuestOptions {
   std::vector<std::string> initrd;
   std::string pmu = "on";
   std::string guest_spe = "off", spe_cpus, spe_supported;
+  std::vector<std::string> spe_at;  ///< INSTRUCTIONS=trap|exit|resume
   std::string pv_perf = "off";
   std::string pv_perf_raw;  ///< path, or empty
   std::string host_cpu;     ///< empty: as `cpu`

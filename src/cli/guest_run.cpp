@@ -14,8 +14,10 @@
 #include "cli/arm64_counter_report.hpp"
 #include "cli/arm64_filter_option.hpp"
 #include "cli/arm64_guest.hpp"
+#include "cli/arm64_spe_option.hpp"
 #include "cli/counter_report.hpp"
 #include "cli/cpu_command.hpp"
+#include "cli/errno_name.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/filter_option.hpp"
 #include "cli/host_events_option.hpp"
@@ -68,6 +70,18 @@ Result<machine::MachineConfig> machine_config(const GuestOptions& options) {
   config.host_events = std::move(*events);
   return config;
 }
+
+constexpr const char* kArm64Options[] = {"--guest-spe", "--spe-cpus", "--spe-supported",
+                                         "--spe-at"};
+
+Result<void> check_pc_options(const GuestOptions& options) {
+  for (const char* option : kArm64Options) {
+    if (!options.given(option)) continue;
+    return fail(
+        fmt::format("{}: is for arm64 guests, and this one is for x86; leave it out", option));
+  }
+  return {};
+}
 }  // namespace
 
 Result<void> GuestRun::load(TextTrace* trace) {
@@ -82,7 +96,7 @@ Result<void> GuestRun::load_any(machine::TraceSink* trace) {
     if (!restored) return tl::unexpected(restored.error());
     name_ = std::move(restored->guest);
     machine_ = std::move(restored->machine);
-    return {};
+    return machine_.any().pc() != nullptr ? check_pc_options(options_) : Result<void>{};
   }
   name_ = {options_.image, options_.append};
   const auto architecture = machine::boot::architecture_of_file(options_.image);
@@ -91,22 +105,23 @@ Result<void> GuestRun::load_any(machine::TraceSink* trace) {
 }
 
 namespace {
-constexpr const char* kArm64Options[] = {"--guest-spe", "--spe-cpus", "--spe-supported"};
-
-Result<void> check_pc_options(const GuestOptions& options) {
-  for (const char* option : kArm64Options) {
-    if (!options.given(option)) continue;
-    return fail(
-        fmt::format("{}: is for arm64 guests, and this one is for x86; leave it out", option));
-  }
-  return {};
+/// The run ended because a guest whose SPE is stopped profiles (--spe-at N=exit).
+bool waits_for_resume(const machine::arm64::Machine& machine, const machine::Outcome& outcome) {
+  return outcome.reason == machine::Outcome::Reason::kRefused &&
+         machine.vcpus()[outcome.value]->refused() == virt::arm64::SpeEntry::kStoppedAndProfiles;
 }
 
 /// A line on why a vCPU was not entered, if that is how the run ended.
 std::string refusal(const machine::arm64::Machine& machine, const machine::Outcome& outcome) {
   if (outcome.reason != machine::Outcome::Reason::kRefused) return {};
   const auto why = virt::arm64::error(machine.vcpus()[outcome.value]->refused());
-  return fmt::format("vpmu: vCPU {} is not entered: {}\n", outcome.value, why.message);
+  if (!waits_for_resume(machine, outcome)) {
+    return fmt::format("vpmu: vCPU {} is not entered: {}\n", outcome.value, why.message);
+  }
+  return fmt::format(
+      "vpmu: vCPU {} is not entered ({}): profiling is stopped and the guest profiles; give a "
+      "further --spe-at INSTRUCTIONS=resume or =trap, or --save-at to keep it as it is\n",
+      outcome.value, errno_name(why.number));
 }
 }  // namespace
 
@@ -134,6 +149,9 @@ Result<void> GuestRun::prepare(std::vector<Stop> stops) {
   visit(machine_.any(),
         [&](auto& machine) { filters = apply_filter_options(options_, machine, stops_); });
   if (!filters) return filters;
+  if (auto* arm64 = machine_.any().arm64()) {
+    if (auto added = add_spe_stops(options_, *arm64, stops_); !added) return added;
+  }
   std::ranges::move(stops, std::back_inserter(stops_));
   std::ranges::stable_sort(stops_, {}, &Stop::instructions);
   return check_stops(stops_, machine());
@@ -145,8 +163,11 @@ Result<void> GuestRun::run() {
   const TerminalMode terminal;
   const Interruption interruption{machine(), options_.timeout};
   const auto begin = std::chrono::steady_clock::now();
+  const auto early = [this](const Stop& stop, const machine::Outcome& outcome) {
+    return comes_early(stop, outcome);
+  };
   auto stopped = run_with_stops(machine(), stops_, {.instructions = options_.max_instructions},
-                                facts_.outcome);
+                                early, facts_.outcome);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   facts_.host_seconds = took.count();
   // A guest that ended by itself did so, whatever came in at the same moment.
@@ -157,10 +178,23 @@ Result<void> GuestRun::run() {
   return stopped;
 }
 
+/// A guest that is not entered does not come to the next stop: what the VMM does there, it does
+/// now.
+bool GuestRun::comes_early(const Stop& stop, const machine::Outcome& outcome) {
+  const auto* arm64 = machine_.any().arm64();
+  if (arm64 == nullptr || !waits_for_resume(*arm64, outcome)) return false;
+  early_ += fmt::format(
+      "vpmu: {} comes after {} instructions: profiling is stopped and the guest of vCPU {} "
+      "profiles\n",
+      stop.option, machine().instructions(), outcome.value);
+  return true;
+}
+
 std::string GuestRun::remarks() const {
   const bool crashed = facts_.outcome.reason == machine::Outcome::Reason::kCrash;
   if (const auto* arm64 = machine_.any().arm64()) {
-    return (crashed ? crash_report(*arm64->vcpus()[facts_.outcome.value])
+    return early_ +
+           (crashed ? crash_report(*arm64->vcpus()[facts_.outcome.value])
                     : refusal(*arm64, facts_.outcome)) +
            counter_troubles(*arm64);
   }

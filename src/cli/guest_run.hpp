@@ -34,7 +34,7 @@ class GuestRun {
   /// Creates the machine and loads or restores the guest. Once, first. `trace` may be null.
   Result<void> load(TextTrace* trace = nullptr);
   /// Gives the guest its event filters, and says where else the run is to stop on the way. Once,
-  /// before run(). At the same instruction filters come first.
+  /// before run(). At the same instruction filters come first, then --spe-at.
   Result<void> prepare(std::vector<Stop> stops = {});
   /// To the guest's end, a limit or a signal, which facts() then says. An error is the first of a
   /// stop's; the guest ran on.
@@ -59,6 +59,7 @@ class GuestRun {
   Result<void> load_any(machine::TraceSink* trace);
   Result<void> load_pc(machine::TraceSink* trace);
   Result<void> load_arm64();
+  bool comes_early(const Stop& stop, const machine::Outcome& outcome);
 
   const GuestOptions& options_;
   StdioConsole console_;
@@ -66,6 +67,7 @@ class GuestRun {
   machine::snapshot::Guest name_;
   OwnedMachine machine_;
   std::vector<Stop> stops_;
+  std::string early_;  ///< lines on stops that came early
   RunFacts facts_;
 };
 

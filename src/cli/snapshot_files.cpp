@@ -256,11 +256,11 @@ Result<std::vector<Stop>> save_stops(const std::vector<std::string>& save_at,
                                      const AnyMachine& machine, const snapshot::Guest& guest) {
   std::vector<Stop> stops;
   for (const std::string& value : save_at) {
-    const auto point = parse_instructions_and_file("--save-at", value, "guest.snapshot");
+    const auto point = parse_stop_point("--save-at", value, {});
     if (!point) return tl::unexpected(point.error());
     stops.push_back({.instructions = point->instructions,
                      .option = "--save-at " + value,
-                     .action = [machine, guest, file = point->file] {
+                     .action = [machine, guest, file = point->what] {
                        return save_guest(machine, guest, file);
                      }});
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/spe_dump.hpp"
 
+#include "cli/arm64_spe_option.hpp"
 #include "cli/spe_time.hpp"
 #include "profile/spe/dump.hpp"
 
@@ -14,11 +15,7 @@ constexpr std::size_t kPiece = std::size_t{1} << 16;
 Result<std::unique_ptr<SpeDump>> SpeDump::attach(machine::arm64::Machine& machine,
                                                  const std::string& path,
                                                  const std::string& image) {
-  if (machine.vcpus().front()->spe() == nullptr) {
-    return fail(
-        "--spe-dump: this guest has no SPE; give --guest-spe on and a CPU model that has it, e.g. "
-        "--cpu neoverse-n1");
-  }
+  if (auto has = check_has_spe(machine, "--spe-dump"); !has) return tl::unexpected(has.error());
   auto file = AtomicFile::create(path, "SPE dump");
   if (!file) return tl::unexpected(file.error());
   const auto& model = *machine.config().model;

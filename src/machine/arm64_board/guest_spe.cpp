@@ -73,6 +73,13 @@ void GuestSpe::reset() {
   sampler_.registers_changed(false);
 }
 
+ErrnoResult<void> GuestSpe::set_stop(virt::arm64::SpeStopRequest request) {
+  sampler_.hand_over();
+  auto stopped = spe_.set_stop(request);
+  sampler_.registers_changed(false);
+  return stopped;
+}
+
 bool GuestSpe::sampled(const SpeOperation& operation) {
   sampler_.retired(operation);
   return unit_.interrupt();

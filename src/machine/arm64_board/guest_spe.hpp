@@ -64,6 +64,8 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   void exit();
   void scheduled_out();
   void reset();
+  /// Of the VMM, which makes the vCPU leave the guest. As Spe::set_stop().
+  ErrnoResult<void> set_stop(virt::arm64::SpeStopRequest request);
 
   /// Operations that may retire at level `el` before the one that is sampled.
   [[nodiscard]] std::uint64_t until_sample(unsigned el) { return sampler_.until_sample(el); }

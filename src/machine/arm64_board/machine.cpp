@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/arm64_board/machine.hpp"
 
+#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -143,6 +144,14 @@ void Machine::let_count_what_filter_admits() {
   virt::arm64::EventFilter* const filter = filter_->filter ? &*filter_->filter : nullptr;
   if (filter != nullptr) filter->vm_has_run();  // soon: nothing changes it any more
   for (const auto& vcpu : vcpus_) vcpu->set_event_gate(filter, filter_->number);
+}
+
+ErrnoResult<void> Machine::set_spe_stop(virt::arm64::SpeStopRequest request) {
+  for (const auto& vcpu : vcpus_) {
+    if (vcpu->spe() == nullptr) return refuse(ENXIO, "the guest has no SPE");
+    if (auto stopped = vcpu->spe()->set_stop(request); !stopped) return stopped;
+  }
+  return {};
 }
 
 GuestFacts Machine::facts() const {

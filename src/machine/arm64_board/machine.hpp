@@ -26,6 +26,7 @@
 #include "machine/host_activity.hpp"
 #include "machine/run.hpp"
 #include "machine/turns.hpp"
+#include "vpmu/base/errno_error.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/hostperf/modelled_host_perf.hpp"
 #include "vpmu/virt/arm64/event_filter.hpp"
@@ -130,6 +131,11 @@ class Machine final : public GuestMachine,
   static constexpr std::size_t kMostPastFilters = 1000;
   /// In force. None: it never had one.
   [[nodiscard]] const std::optional<GuestFilter>& event_filter() const { return filter_; }
+
+  /// Stops the guest's SPE on all vCPUs before any of them executes another instruction, or lets it
+  /// go on: the attribute STOP of each. Before the first run, or between two, also where the last
+  /// one ended because a vCPU was not entered. ENXIO: the guest has no SPE.
+  ErrnoResult<void> set_spe_stop(virt::arm64::SpeStopRequest request);
 
   Outcome run(const RunLimits& limits) override { return turns_->run(limits); }
   void stop() override { turns_->stop(); }
