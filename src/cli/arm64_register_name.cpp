@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "vpmu/silicon/arm64/pmu_registers.hpp"
+#include "vpmu/silicon/arm64/spe_registers.hpp"
 
 namespace vpmu::cli {
 
@@ -36,6 +37,18 @@ constexpr Named kNames[] = {
     {reg::PMUSERENR_EL0, "PMUSERENR_EL0"},
     {reg::PMOVSSET_EL0, "PMOVSSET_EL0"},
     {reg::PMCCFILTR_EL0, "PMCCFILTR_EL0"},
+    {reg::PMSCR_EL1, "PMSCR_EL1"},
+    {reg::PMSNEVFR_EL1, "PMSNEVFR_EL1"},
+    {reg::PMSICR_EL1, "PMSICR_EL1"},
+    {reg::PMSIRR_EL1, "PMSIRR_EL1"},
+    {reg::PMSFCR_EL1, "PMSFCR_EL1"},
+    {reg::PMSEVFR_EL1, "PMSEVFR_EL1"},
+    {reg::PMSLATFR_EL1, "PMSLATFR_EL1"},
+    {reg::PMSIDR_EL1, "PMSIDR_EL1"},
+    {reg::PMBLIMITR_EL1, "PMBLIMITR_EL1"},
+    {reg::PMBPTR_EL1, "PMBPTR_EL1"},
+    {reg::PMBSR_EL1, "PMBSR_EL1"},
+    {reg::PMBIDR_EL1, "PMBIDR_EL1"},
     {system_register(3, 0, 4, 6, 0), "ICC_PMR_EL1"},
     {system_register(3, 0, 12, 8, 0), "ICC_IAR0_EL1"},
     {system_register(3, 0, 12, 8, 1), "ICC_EOIR0_EL1"},
