@@ -13,3 +13,9 @@ void check_counting(int cpu);
 
 /// Processes, threads, signals, faults, code that changes, debuggers.
 void check_processes(void);
+
+/// Linux's driver for the Statistical Profiling Extension, which is loaded first.
+void check_spe(int cpus);
+
+/// The same driver, as a profiler of all CPUs has it: prints every record for the host to compare.
+void print_spe(int cpus);

@@ -4,6 +4,8 @@
 // that begins with PASS or FAIL, and powers off:
 //   counting (or nothing)   the kernel counts and samples on every CPU
 //   processes               processes, threads, signals, faults, debuggers
+//   spe                     the kernel's driver for SPE, on every CPU
+//   spe-records             prints the records that it gets
 //   kallsyms                prints the kernel's symbols
 //   status N                not init: ends with that status
 #include "checks.h"
@@ -69,6 +71,8 @@ int main(int count, char** arguments) {
   report(true, "Linux %s has started its init, %d CPUs", kernel.release, cpus);
   if (strcmp(what, "counting") == 0) check_every_cpu(cpus);
   if (strcmp(what, "processes") == 0) check_processes();
+  if (strcmp(what, "spe") == 0) check_spe(cpus);
+  if (strcmp(what, "spe-records") == 0) print_spe(cpus);
   if (strcmp(what, "kallsyms") == 0) print_file("/proc/kallsyms");
   report(true, "done");
   reboot(RB_POWER_OFF);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes an initial RAM disk: a cpio archive ("newc") whose only program is /init, with the folders it mounts on."""
+"""Writes an initial RAM disk: a cpio archive ("newc") whose only program is /init, with the folders it mounts on
+and the files that it is to find."""
 import argparse
 import pathlib
 import stat
@@ -22,10 +23,12 @@ def entry(number, name, mode, data=b"", device=(0, 0)):
     return padded(header + path) + padded(data)
 
 
-def archive(init):
+def archive(init, files=None):
+    """`files`: contents of files at the root, by name."""
     members = [(name, stat.S_IFDIR | 0o755, b"", (0, 0)) for name in FOLDERS]
     members.append(("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)))
     members.append(("init", stat.S_IFREG | 0o755, init, (0, 0)))
+    members += [(name, stat.S_IFREG | 0o644, data, (0, 0)) for name, data in sorted((files or {}).items())]
     whole = b"".join(entry(number, *member) for number, member in enumerate(members, 1))
     return whole + entry(0, "TRAILER!!!", 0)
 
@@ -34,8 +37,10 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("init", type=pathlib.Path, help="a static program for AArch64")
     arguments.add_argument("output", type=pathlib.Path)
+    arguments.add_argument("files", type=pathlib.Path, nargs="*", help="what else it has at its root")
     given = arguments.parse_args()
-    given.output.write_bytes(archive(given.init.read_bytes()))
+    files = {file.name: file.read_bytes() for file in given.files}
+    given.output.write_bytes(archive(given.init.read_bytes(), files))
 
 
 if __name__ == "__main__":

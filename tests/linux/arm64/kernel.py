@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Debian's arm64 kernel, without installing anything: apt with a configuration of its own fetches the
-# package into a scratch folder, and its Image stays in the folder that the caller names.
+# package into a scratch folder, and its Image and its driver for SPE stay in the folder that the caller names.
 import pathlib
 import shutil
 import subprocess
@@ -62,11 +62,8 @@ def download(scratch):
     return next(scratch.glob("*.deb"))
 
 
-def fetched_image(folder):
-    """The Image in `folder`, which is fetched if it is not there yet."""
-    image = pathlib.Path(folder) / "Image"
-    if image.exists():
-        return image
+def fetch(kept):
+    """`kept`: what stays, and a pattern of its name in the package."""
     for needed, package in PACKAGES.items():
         if not (shutil.which(needed) or pathlib.Path(needed).exists()):
             raise Unavailable(f"{needed} is not there; it is in Debian's {package}")
@@ -74,9 +71,16 @@ def fetched_image(folder):
         scratch = pathlib.Path(name)
         package = download(scratch)
         run(["dpkg-deb", "-x", str(package), str(scratch / "files")])
-        kernel = next((scratch / "files/boot").glob("vmlinuz-*"))
-        image.parent.mkdir(parents=True, exist_ok=True)
-        partial = image.with_suffix(".partial")
-        shutil.copyfile(kernel, partial)
-        partial.rename(image)
-    return image
+        for file, pattern in kept.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_suffix(".partial")
+            shutil.copyfile(next((scratch / "files").glob(pattern)), partial)
+            partial.rename(file)
+
+
+def fetched(folder):
+    """The Image and the SPE driver (a module) in `folder`, which are fetched if one of them is not there yet."""
+    image, driver = pathlib.Path(folder) / "Image", pathlib.Path(folder) / "arm_spe_pmu.ko"
+    if not (image.exists() and driver.exists()):
+        fetch({image: "boot/vmlinuz-*", driver: "lib/modules/*/kernel/drivers/perf/arm_spe_pmu.ko"})
+    return image, driver
