@@ -16,33 +16,20 @@ silicon::PrivilegeSet OperationSampler::profiled() const {
   return {.user = unit_.profiles(0), .kernel = unit_.profiles(1)};
 }
 
-std::uint64_t OperationSampler::population() const {
-  return totals_.read(RawEvent::kInstructions, levels_);
-}
-
-std::uint64_t OperationSampler::passed() const {
-  const std::uint64_t now = population();
-  return now > told_ ? now - told_ : 0;
-}
-
-std::uint64_t OperationSampler::until_sample(unsigned el) {
-  if (!profiles(el)) return silicon::arm64::SpeUnit::kNever;
-  hand_over();
-  return unit_.until_sample() - 1;
-}
-
 void OperationSampler::hand_over() {
   std::uint64_t count = passed();
   told_ += count;
-  // Operations that a debugger stepped over have not been told of.
-  for (std::uint64_t left; count >= (left = unit_.until_sample()); count -= left) {
-    unit_.pass(left - 1);
+  for (; count >= until_; until_ = unit_.until_sample()) {
+    count -= until_;
+    unit_.pass(until_ - 1);
     unit_.drop();
   }
   unit_.pass(count);
+  if (until_ != silicon::arm64::SpeUnit::kNever) until_ -= count;
 }
 
 void OperationSampler::registers_changed(bool retires) {
+  until_ = unit_.until_sample();
   const silicon::PrivilegeSet levels = profiled();
   if (levels == levels_) return;
   levels_ = levels;
@@ -52,7 +39,7 @@ void OperationSampler::registers_changed(bool retires) {
 void OperationSampler::retired(const SpeOperation& operation) {
   if (!profiles(operation.pc.level)) return;
   const std::uint64_t count = passed();
-  if (count < unit_.until_sample()) return;
+  if (count < until_) return;
   unit_.pass(count - 1);
   told_ += count;
   unit_.sample(operation);

@@ -21,7 +21,12 @@ class OperationSampler {
 
   /// Operations that may retire at level `el` before the one that is sampled; SpeUnit::kNever: none
   /// is.
-  [[nodiscard]] std::uint64_t until_sample(unsigned el);
+  [[nodiscard]] std::uint64_t until_sample(unsigned el) {
+    if (!profiles(el)) return silicon::arm64::SpeUnit::kNever;
+    // Operations that a debugger stepped over have not been told of.
+    if (passed() >= until_) hand_over();
+    return until_ - passed() - 1;
+  }
 
   /// An operation has just retired by itself: it is sampled if it is its turn.
   void retired(const silicon::arm64::SpeOperation& operation);
@@ -36,14 +41,21 @@ class OperationSampler {
  private:
   [[nodiscard]] silicon::PrivilegeSet profiled() const;
   [[nodiscard]] bool profiles(unsigned el) const { return el == 0 ? levels_.user : levels_.kernel; }
-  [[nodiscard]] std::uint64_t population() const;
+  /// Instructions that have retired where it profiles: the CPU holds none of them back.
+  [[nodiscard]] std::uint64_t population() const {
+    return totals_.held(silicon::RawEvent::kInstructions, levels_);
+  }
   /// Since the unit was told last.
-  [[nodiscard]] std::uint64_t passed() const;
+  [[nodiscard]] std::uint64_t passed() const {
+    const std::uint64_t now = population();
+    return now > told_ ? now - told_ : 0;
+  }
 
   silicon::arm64::SpeUnit& unit_;
   const silicon::RetireTotals& totals_;
   silicon::PrivilegeSet levels_;
-  std::uint64_t told_ = 0;  ///< of the population
+  std::uint64_t told_ = 0;   ///< of the population
+  std::uint64_t until_ = 0;  ///< SpeUnit::until_sample(), from there
 };
 
 }  // namespace vpmu::machine::arm64
