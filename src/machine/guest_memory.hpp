@@ -57,6 +57,12 @@ class GuestMemory {
     return base_ + low_size_ + offset;
   }
 
+  /// The other way round: of what host() gave.
+  [[nodiscard]] std::uint64_t address_of(const std::uint8_t* host) const {
+    const auto offset = static_cast<std::uint64_t>(host - base_);
+    return offset < low_size_ ? begin_ + offset : high_begin_ + (offset - low_size_);
+  }
+
   /// The page number of a RAM page counted without the hole: an index below size() / 4096. Only for
   /// addresses for which host() is not null.
   [[nodiscard]] std::size_t page_index(std::uint64_t address) const {

@@ -2,6 +2,8 @@
 //
 // Any words as code, with any registers, at EL1 and EL0: run at full speed, by blocks and by single
 // instructions. All three end in the same state, with the same totals, memory and device accesses.
+// So do two more of which operations are sampled, at full speed and by single instructions, and
+// they sample the same.
 //
 // An input is 16 bytes of state, then words of code. What they read and write is RAM around the
 // code, a device, and what is nowhere.
@@ -69,19 +71,26 @@ void require_same(const TestMachine& one, const TestMachine& other) {
   if (!same) std::abort();
 }
 
-/// By mode. Made once, for it takes longer than an input: each input begins with a reset and with
-/// RAM that is empty, and all three have done the same before.
-std::array<TestMachine, Cpu::kModes>& machines() {
-  static std::array<TestMachine, Cpu::kModes> all;
-  static const bool told = [] {
-    for (std::size_t mode = 0; mode < all.size(); ++mode) {
-      all[mode].cpu.allow(static_cast<Cpu::Mode>(mode));
-    }
-    return true;
-  }();
-  (void)told;
-  return all;
+void sample(TestMachine& machine, std::span<const std::uint8_t> state) {
+  machine.samples = {(state[0] & 16) == 0, (state[0] & 32) == 0};
+  machine.operations.clear();
+  machine.period = 1 + state[1] % 64U;
+  machine.sample_at = machine.population() + 1 + state[2] % 64U;
 }
+
+/// Made once, for it takes longer than an input: each input begins with a reset and with RAM that
+/// is empty, and all have done the same before.
+struct Machines {
+  Machines() {
+    fast.cpu.allow(Cpu::Mode::kFast);
+    blocks.cpu.allow(Cpu::Mode::kBlocks);
+    steps.cpu.allow(Cpu::Mode::kSteps);
+    sampled_fast.cpu.allow(Cpu::Mode::kFast);
+    sampled_steps.cpu.allow(Cpu::Mode::kSteps);
+  }
+
+  TestMachine fast, blocks, steps, sampled_fast, sampled_steps;
+};
 
 }  // namespace
 
@@ -92,12 +101,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::min((size - kStateBytes) / sizeof(std::uint32_t), kMostWords));
   std::memcpy(words.data(), data + kStateBytes, words.size() * sizeof(std::uint32_t));
   words.push_back(code::b(-static_cast<std::int32_t>(words.size())));
-  for (TestMachine& machine : machines()) {
-    set_up(machine, state, words);
-    machine.cpu.run(kInstructions, kCycles);
+  static Machines machines;
+  auto& [fast, blocks, steps, sampled_fast, sampled_steps] = machines;
+  for (TestMachine* machine : {&fast, &blocks, &steps, &sampled_fast, &sampled_steps}) {
+    set_up(*machine, state, words);
+    if (machine == &sampled_fast || machine == &sampled_steps) sample(*machine, state);
+    machine->cpu.run(kInstructions, kCycles);
   }
-  const auto& [fast, blocks, steps] = machines();
   require_same(steps, blocks);
   require_same(steps, fast);
+  require_same(steps, sampled_steps);
+  require_same(steps, sampled_fast);
+  if (sampled_fast.operations != sampled_steps.operations) std::abort();
   return 0;
 }

@@ -42,6 +42,7 @@ Accesses::Accesses(const Core& core, const Mmu& mmu, const GuestMemory& memory,
 void Accesses::flush_banks() {
   for (DataTlb& bank : banks_) bank.flush();
   for (DirectPages& pages : direct_) pages.clear();
+  stored_ = {};
 }
 
 const DataTlb& Accesses::tlb() {
@@ -52,6 +53,11 @@ const DataTlb& Accesses::tlb() {
   if (!sees_all()) return bank();
   direct(core_.el).clear();
   return empty_;
+}
+
+std::optional<std::uint64_t> Accesses::look_up(std::uint64_t address) const {
+  const std::uint8_t* const host = bank().readable_anyhow(address, 1);
+  return host != nullptr ? memory_.address_of(host) : mmu_.look_up(address);
 }
 
 void Accesses::flush() {
@@ -308,23 +314,36 @@ tl::expected<void, Fault> Accesses::zero(std::uint64_t address, ExceptionLevel r
   return {};
 }
 
+/// The page of the last one is still known, usually.
+tl::expected<Accesses::Piece, Fault> Accesses::stored_piece(std::uint64_t address, unsigned bytes) {
+  const std::uint64_t page = address & ~kPageMask;
+  if (stored_.host == nullptr || stored_.linear != page || stored_pan_ != core_.pan) {
+    const auto found = mmu_.translate(address, MemoryUse::kWrite, ExceptionLevel::kEl1);
+    if (!found) return tl::unexpected(found.error());
+    const std::uint64_t physical = found->physical & ~kPageMask;
+    std::uint8_t* const host = memory_.host(physical, kPageBytes);
+    if (host == nullptr) return tl::unexpected(external_abort(address, MemoryUse::kWrite));
+    stored_ = {.linear = page, .physical = physical, .bytes = kPageBytes, .host = host};
+    stored_pan_ = core_.pan;
+  }
+  const std::uint64_t offset = address & kPageMask;
+  return Piece{address, stored_.physical + offset, bytes, stored_.host + offset};
+}
+
 tl::expected<void, Fault> Accesses::store(std::uint64_t address,
                                           std::span<const std::uint8_t> bytes) {
   const auto count = static_cast<unsigned>(bytes.size());
   const auto first = std::min(count, static_cast<unsigned>(kPageBytes - (address & kPageMask)));
-  std::array<Piece, 2> pieces{Piece{.linear = address, .bytes = first},
-                              Piece{.linear = address + first, .bytes = count - first}};
-  for (Piece& piece : pieces) {
-    if (piece.bytes == 0) continue;
-    const auto found = mmu_.translate(piece.linear, MemoryUse::kWrite, ExceptionLevel::kEl1);
-    if (!found) return tl::unexpected(found.error());
-    piece.physical = found->physical;
-    piece.host = memory_.host(found->physical, piece.bytes);
-    if (piece.host == nullptr)
-      return tl::unexpected(external_abort(piece.linear, MemoryUse::kWrite));
+  const auto head = stored_piece(address, first);
+  if (!head) return tl::unexpected(head.error());
+  if (first == count) {
+    write_piece(*head, bytes.data());
+    return {};
   }
-  write_piece(pieces[0], bytes.data());
-  if (pieces[1].bytes != 0) write_piece(pieces[1], bytes.data() + first);
+  const auto tail = stored_piece(address + first, count - first);
+  if (!tail) return tl::unexpected(tail.error());
+  write_piece(*head, bytes.data());
+  write_piece(*tail, bytes.data() + first);
   return {};
 }
 

@@ -37,6 +37,9 @@ class Accesses final : public JitClient, public DataPort {
   Accesses(const Core& core, const Mmu& mmu, const GuestMemory& memory, Environment& environment,
            CodePages& code_pages, silicon::MemoryModel* model);
 
+  /// Where a byte is that an instruction accesses at the current level; nothing if it is nowhere.
+  [[nodiscard]] std::optional<std::uint64_t> look_up(std::uint64_t address) const;
+
   /// The TLB for accesses of compiled code at the current level, or one without anything in it
   /// while they are modelled or watched.
   const DataTlb& tlb();
@@ -109,6 +112,7 @@ class Accesses final : public JitClient, public DataPort {
     if (core_.el == ExceptionLevel::kEl0) return 0;
     return core_.pan ? 2 : 1;
   }
+  tl::expected<Piece, Fault> stored_piece(std::uint64_t address, unsigned bytes);
   [[nodiscard]] DirectPages& direct(ExceptionLevel of) {
     return direct_[static_cast<std::size_t>(of)];
   }
@@ -145,6 +149,8 @@ class Accesses final : public JitClient, public DataPort {
   DataTlb empty_;
   std::array<DirectPages, 2> direct_;               ///< by level, of the bank in use
   bool direct_pan_ = false;                         ///< what is in EL1's holds with that PSTATE.PAN
+  Piece stored_;                                    ///< where store() was last; no host: nowhere
+  bool stored_pan_ = false;                         ///< PSTATE.PAN at that time
   std::vector<silicon::MemoryModel::Access> seen_;  ///< of the current instruction
 };
 

@@ -46,7 +46,7 @@ void CodeMap::begin(CodePage& page, std::uint64_t address) {
 bool CodeMap::goes_on(std::uint64_t address) const {
   const std::size_t index = CodePage::index(address);
   // The first instruction of the next page has index 0.
-  return index > first_ && index - first_ < kLongestBlock && !compiling_->begins_.test(index);
+  return index > first_ && index - first_ < longest_ && !compiling_->begins_.test(index);
 }
 
 void CodeMap::append(std::uint32_t word) {
@@ -61,6 +61,13 @@ std::uint64_t CodeMap::instructions_before(std::uint64_t address) {
   if (page == nullptr) return 0;
   const std::uint8_t position = page->position_[CodePage::index(address)];
   return position == 0 ? 0 : position - 1U;
+}
+
+std::uint64_t CodeMap::rest_of_block(std::uint64_t address) {
+  const std::uint64_t before = instructions_before(address);
+  if (before == 0) return 0;
+  const BlockProfile* block = profile(address - before * kInstructionBytes);
+  return block != nullptr && before < block->instructions ? block->instructions - before : 0;
 }
 
 const BlockProfile* CodeMap::profile(std::uint64_t address) {

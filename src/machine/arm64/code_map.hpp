@@ -72,6 +72,9 @@ class CodePage {
 class CodeMap {
  public:
   static constexpr unsigned kLongestBlock = 16;
+  /// `longest`: a block's instructions, at most.
+  explicit CodeMap(unsigned longest = kLongestBlock) : longest_{longest} {}
+
   /// More pages than that are not kept: full() then.
   static constexpr std::size_t kMostPages = 4096;
 
@@ -97,6 +100,9 @@ class CodeMap {
 
   /// How far from the beginning of its block an instruction is; 0 if it is in none.
   [[nodiscard]] std::uint64_t instructions_before(std::uint64_t address);
+  /// How many instructions it is from there to the end of the block that it is inside of; 0 at the
+  /// beginning of a block, or in none.
+  [[nodiscard]] std::uint64_t rest_of_block(std::uint64_t address);
   /// Of the block that begins at `address`; null if none is known to.
   [[nodiscard]] const BlockProfile* profile(std::uint64_t address);
 
@@ -121,6 +127,7 @@ class CodeMap {
   static std::size_t recent_slot(std::uint64_t address) { return address / kPageBytes % kRecent; }
   CodePage* find_slowly(std::uint64_t address);
 
+  const unsigned longest_;
   std::unordered_map<std::uint64_t, std::unique_ptr<CodePage>> pages_;
   std::array<CodePage*, kRecent> recent_{};
   CodePage* compiling_ = nullptr;  ///< the page of the block that is being compiled

@@ -134,12 +134,28 @@ void Cpu::Private::follow_core() {
 
 void Cpu::Private::change_level() {
   const RegisterState moved = jit().registers();
-  if (jits[static_cast<std::size_t>(core.el)] == nullptr) {
-    make_jit(core.el);
+  if (jits[at(core.el)] == nullptr) {
+    jits[at(core.el)] = make_jit(core.el, false);
     catch_by_level();
   }
   level = core.el;
+  exact = false;
   jit().set_registers(moved);
+  registers.use(jit());
+}
+
+void Cpu::Private::use_exact(bool wanted) {
+  if (exact == wanted) return;
+  if (wanted && exact_jits[at(level)] == nullptr) {
+    exact_jits[at(level)] = make_jit(level, true);
+    catch_by_level();
+  }
+  const RegisterState moved = jit().registers();
+  const ExclusiveState exclusive = jit().exclusive();
+  exact = wanted;
+  jit().set_registers(moved);
+  jit().use(accesses.tlb());
+  if (exclusive.held) jit().set_exclusive(exclusive);
   registers.use(jit());
 }
 
@@ -189,7 +205,8 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
       p.run_sampled();
       continue;
     }
-    limits.instructions = std::min(limits.instructions, unsampled);
+    limits.sample = unsampled < limits.instructions;
+    if (limits.sample) limits.instructions = unsampled;
     p.execute(limits);
   }
 }
@@ -230,13 +247,14 @@ bool is_as_it_was(const CodePage& code, const Translation& now) {
 
 template <class Concerns>
 void Cpu::Private::forget_moved_code(ExceptionLevel of, Concerns concerns) {
-  Jit* const concerned = jits[static_cast<std::size_t>(of)].get();
-  if (concerned == nullptr) return;
-  concerned->forget_if([&](const CodePage& code) {
-    if (!concerns(code)) return false;
-    const auto now = mmu.probe(code.address(), MemoryUse::kFetch, of, core.pan);
-    return !now || !now->was_accessed || !is_as_it_was(code, *now);
-  });
+  for (Jit* concerned : {jits[at(of)].get(), exact_jits[at(of)].get()}) {
+    if (concerned == nullptr) continue;
+    concerned->forget_if([&](const CodePage& code) {
+      if (!concerns(code)) return false;
+      const auto now = mmu.probe(code.address(), MemoryUse::kFetch, of, core.pan);
+      return !now || !now->was_accessed || !is_as_it_was(code, *now);
+    });
+  }
 }
 
 void Cpu::Private::check_user_code() {
@@ -244,7 +262,8 @@ void Cpu::Private::check_user_code() {
   user_code_unchecked = false;
   absent.clear();
   absent_blocks = kAbsentBlocks;
-  jit().forget_if([&](const CodePage& code) {
+  if (Jit* other = exact_jits[at(level)].get()) other->forget_all();
+  main_jit().forget_if([&](const CodePage& code) {
     const auto now = mmu.probe(code.address(), MemoryUse::kFetch, ExceptionLevel::kEl0, core.pan);
     // What sets the access flag is the first fetch.
     if (!now || !now->was_accessed) absent.insert(code.address());
@@ -253,7 +272,7 @@ void Cpu::Private::check_user_code() {
 }
 
 void Cpu::Private::forget_absent() {
-  for (const std::uint64_t address : absent) jit().forget_page(address);
+  for (const std::uint64_t address : absent) main_jit().forget_page(address);
   absent.clear();
 }
 
@@ -270,8 +289,8 @@ bool Cpu::Private::arrive() {
     take_exception(exceptions::abort(pc, *accesses.fault()));
     return false;
   }
-  const CodePage* page = jit().map().find(pc);
-  if (page != nullptr && page->mapping() != *mapping) jit().forget_page(pc);
+  const CodePage* page = main_jit().map().find(pc);
+  if (page != nullptr && page->mapping() != *mapping) main_jit().forget_page(pc);
   absent.erase(pc & ~kPageMask);
   return true;
 }
@@ -351,21 +370,21 @@ Cpu::Private::Private(Cpu& self, GuestMemory& memory_in, Environment& environmen
       accesses{core, mmu, memory, environment, cluster.code_pages(), setup.memory},
       memory_model{setup.memory} {
   core.identity = identity_of(setup);
-  make_jit(level);
+  jits[at(level)] = make_jit(level, false);
   registers.use(jit());
   cluster.code_pages().add_listener(*this);
   cluster.add_listener(*this);
   totals.set_source(&self);
 }
 
-void Cpu::Private::make_jit(ExceptionLevel of) {
-  jits[static_cast<std::size_t>(of)] =
-      std::make_unique<Jit>(Jit::Setup{.level = of,
-                                       .index = core.identity.index,
-                                       .tpidr_el0 = &core.tpidr_el0,
-                                       .tpidrro_el0 = &core.tpidrro_el0,
-                                       .direct_pages = accesses.direct_pages(of)},
-                            cluster, accesses);
+std::unique_ptr<Jit> Cpu::Private::make_jit(ExceptionLevel of, bool exactly) {
+  return std::make_unique<Jit>(Jit::Setup{.level = of,
+                                          .index = core.identity.index,
+                                          .tpidr_el0 = &core.tpidr_el0,
+                                          .tpidrro_el0 = &core.tpidrro_el0,
+                                          .direct_pages = accesses.direct_pages(of),
+                                          .exact = exactly},
+                               cluster, accesses);
 }
 
 Cpu::Private::~Private() {

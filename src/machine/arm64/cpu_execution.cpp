@@ -150,6 +150,7 @@ void Cpu::Private::settle_pc() {
 }
 
 void Cpu::Private::execute(Limits limits) {
+  if (mode != Mode::kFast || near_absent()) use_exact(false);
   if (near_absent()) {
     if (mode == Mode::kSteps) {
       run_step(limits);
@@ -197,6 +198,8 @@ bool Cpu::Private::run_debugged() {
 
 /// True: go on. False: the outer loop has to look at something.
 bool Cpu::Private::run_fast(Limits& limits) {
+  if (const std::uint64_t near = near_sample(limits); near != 0) return run_exactly(limits, near);
+  use_exact(false);
   if (limits.instructions <= CodeMap::kLongestBlock) return run_block(limits);
   if (inside_block()) return run_step(limits);
   const std::uint64_t ticks = std::min(limits.instructions - CodeMap::kLongestBlock, kStretch);
@@ -205,6 +208,27 @@ bool Cpu::Private::run_fast(Limits& limits) {
   limits.take(ran.retired, 0, 0);
   branched = false;
   return stopped(ran);
+}
+
+std::uint64_t Cpu::Private::near_sample(const Limits& limits) {
+  const bool ahead = limits.instructions <= CodeMap::kLongestBlock;
+  if (ahead) return limits.sample ? limits.instructions : 0;
+  return exact ? main_jit().map().rest_of_block(registers.pc()) : 0;
+}
+
+/// Stopping in compiled code that is made for it costs less than running single instructions.
+/// Nobody asks for the last one of these: another is run behind them.
+bool Cpu::Private::run_exactly(Limits& limits, std::uint64_t instructions) {
+  use_exact(true);
+  const Jit::Ran ran = jit().run(instructions);
+  retire(ran.retired, Mode::kFast);
+  limits.take(ran.retired, 0, 0);
+  branched = false;
+  const bool goes_on = stopped(ran);
+  if (!goes_on || !limits.sample || limits.instructions != 0) return goes_on;
+  // Nothing has happened that could have changed what is next.
+  run_sampled();
+  return false;
 }
 
 /// Code goes on where it was left in a block: the rest of it is run by single instructions, so that

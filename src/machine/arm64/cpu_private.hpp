@@ -52,7 +52,8 @@ class ActiveRegisters final : public Registers {
 struct Limits {
   static constexpr std::uint64_t kFar = ~std::uint64_t{0} >> 1;
 
-  bool due = false;  ///< a deadline is
+  bool due = false;     ///< a deadline is
+  bool sample = false;  ///< `instructions` lead to an operation that is sampled; none is due before
   std::uint64_t instructions = kFar;
   std::uint64_t branches = kFar;
   std::uint64_t memory = kFar;
@@ -69,7 +70,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   Private(Cpu& self, GuestMemory& memory, Environment& environment, Cluster& cluster,
           silicon::RetireTotals& totals, silicon::Deadlines& deadlines, const CpuSetup& setup);
   ~Private();
-  void make_jit(ExceptionLevel of);
+  std::unique_ptr<Jit> make_jit(ExceptionLevel of, bool exact);
   Private(const Private&) = delete;
   Private& operator=(const Private&) = delete;
 
@@ -106,8 +107,10 @@ struct Cpu::Private final : CodeListener, TranslationListener {
 
   // ---- Levels -----------------------------------------------------------------------------------
 
-  [[nodiscard]] Jit& jit() { return *jits[static_cast<std::size_t>(level)]; }
-  [[nodiscard]] const Jit& jit() const { return *jits[static_cast<std::size_t>(level)]; }
+  /// That has the registers.
+  [[nodiscard]] Jit& jit() const { return exact ? *exact_jits[at(level)] : main_jit(); }
+  [[nodiscard]] Jit& main_jit() const { return *jits[at(level)]; }
+  static std::size_t at(ExceptionLevel of) { return static_cast<std::size_t>(of); }
   [[nodiscard]] Privilege privilege() const {
     return level == ExceptionLevel::kEl0 ? Privilege::kUser : Privilege::kKernel;
   }
@@ -115,12 +118,16 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   void follow_core();
   /// The Jit of the current level gets the registers.
   void change_level();
+  /// Which of the current level's Jits has the registers.
+  void use_exact(bool wanted);
   /// What each level's Jit has to catch follows from CPACR_EL1 and SCTLR_EL1.
   void catch_by_level();
   template <class Function>
   void for_each_jit(Function function) {
     for (const ExceptionLevel of : {ExceptionLevel::kEl0, ExceptionLevel::kEl1}) {
-      if (Jit* each = jits[static_cast<std::size_t>(of)].get()) function(*each, of);
+      for (Jit* each : {jits[at(of)].get(), exact_jits[at(of)].get()}) {
+        if (each != nullptr) function(*each, of);
+      }
     }
   }
 
@@ -139,6 +146,10 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   }
   bool run_debugged();
   bool run_fast(Limits& limits);
+  /// Near a sample: as many instructions as there are up to it, and behind it those that are left
+  /// of its block. None: it is not near.
+  [[nodiscard]] std::uint64_t near_sample(const Limits& limits);
+  bool run_exactly(Limits& limits, std::uint64_t instructions);
   bool run_block(Limits& limits);
   [[nodiscard]] bool inside_block();
   bool run_step(Limits& limits);
@@ -184,10 +195,12 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   const unsigned slots_per_cycle;
   Mmu mmu{core, memory};
   Accesses accesses;
-  std::array<std::unique_ptr<Jit>, 2> jits;     ///< by level; made when the CPU is there first
-  AddressSpace space;                           ///< that EL1's code has been checked in
-  bool user_code_unchecked = false;             ///< since translation has changed
-  std::unordered_set<std::uint64_t> absent;     ///< pages of EL0's code where nothing is mapped
+  std::array<std::unique_ptr<Jit>, 2> jits;        ///< by level; made when the CPU is there first
+  std::array<std::unique_ptr<Jit>, 2> exact_jits;  ///< by level; made when they are used first
+  bool exact = false;                              ///< one of them has the registers
+  AddressSpace space;                              ///< that EL1's code has been checked in
+  bool user_code_unchecked = false;                ///< since translation has changed
+  std::unordered_set<std::uint64_t> absent;        ///< pages of EL0's code where nothing is mapped
   std::uint64_t absent_blocks = 0;              ///< to be run before they are forgotten after all
   ExceptionLevel level = ExceptionLevel::kEl1;  ///< whose Jit has the registers
   ActiveRegisters registers;

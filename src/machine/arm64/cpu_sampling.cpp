@@ -109,7 +109,7 @@ void Cpu::Private::run_sampled() {
     operation.stores = kind.store;
     operation.has_address = true;
     operation.virtual_address = operand->address;
-    operation.physical_address = mmu.look_up(operand->address).value_or(0);
+    operation.physical_address = accesses.look_up(operand->address).value_or(0);
     operation.events |= kSpeL1dAccess | kSpeTlbAccess;
     if (crosses_line(*operand)) operation.events |= kSpeMisaligned;
   }

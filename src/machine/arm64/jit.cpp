@@ -35,6 +35,7 @@ using Dynarmic::A64::Vector;
 namespace {
 
 constexpr std::size_t kCodeBytes = std::size_t{48} << 20;
+constexpr std::size_t kExactCodeBytes = std::size_t{16} << 20;
 
 /// Not the address of an instruction.
 constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
@@ -63,10 +64,12 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
         client{client_in},
         monitor{cluster.monitor().dynarmic},
         probe{cluster.probe()},
+        map{setup.exact ? 1 : CodeMap::kLongestBlock},
         jit{config()} {}
 
   Dynarmic::A64::UserConfig config() {
-    auto config = dynarmic_config(*this, monitor, kCodeBytes);
+    auto config = dynarmic_config(*this, monitor, setup.exact ? kExactCodeBytes : kCodeBytes);
+    if (setup.exact) config.optimizations &= ~Dynarmic::OptimizationFlag::ReturnStackBuffer;
     config.processor_id = setup.index;
     config.tpidr_el0 = setup.tpidr_el0;
     config.tpidrro_el0 = setup.tpidrro_el0;
@@ -334,7 +337,7 @@ std::optional<std::uint32_t> Jit::Private::MemoryReadCode(VAddr address) {
   client.compiles(page->mapping(), address);
   Compiled code = compiled(page->word(address));
   if (alone) return code.word;
-  if (unchecked_return(*page, address)) code.word = kUndefinedWord;
+  if (!setup.exact && unchecked_return(*page, address)) code.word = kUndefinedWord;
   if (lone_store_exclusive(*page, address)) code = {};
   if (stack_caught && may_misalign_stack(page->word(address))) code = {};
   map.append(code.word);

@@ -2,7 +2,8 @@
 //
 // One code generator: dynarmic's A64 Jit, with the general-purpose and vector registers that it
 // holds, and what is needed to count exactly with it. A CPU has one for each exception level, since
-// the same words are not the same code there. Nobody else knows dynarmic.
+// the same words are not the same code there, and another one for each where it has to stop often
+// (Setup::exact). Nobody else knows dynarmic.
 //
 // It runs until its ticks are used up or something has to be looked at (Stop), at an instruction
 // boundary, and says how many instructions have retired.
@@ -54,6 +55,8 @@ class Jit {
     const std::uint64_t* tpidrro_el0 = nullptr;
     /// Looked at before any callback. Its entries may change whenever no code runs.
     void** direct_pages = nullptr;
+    /// Every instruction is a block of its own: run() runs just as many as it is told to.
+    bool exact = false;
   };
   /// Everything passed must outlive it.
   Jit(const Setup& setup, Cluster& cluster, JitClient& client);
@@ -72,7 +75,8 @@ class Jit {
     std::uint64_t retired = 0;
   };
   /// Runs blocks until `ticks` instructions have retired, or a few more: up to
-  /// CodeMap::kLongestBlock. A block that is a RET may run another one whatever the ticks are.
+  /// CodeMap::kLongestBlock. A block that is a RET may run another one whatever the ticks are. With
+  /// Setup::exact just as many.
   Ran run(std::uint64_t ticks);
   /// Runs one instruction.
   Ran step();

@@ -119,6 +119,7 @@ class TestMachine final : public Environment {
   struct Sample {
     std::uint64_t at;  ///< number in the population, from 1
     silicon::arm64::SpeOperation operation;
+    friend bool operator==(const Sample&, const Sample&) = default;
   };
   std::vector<Sample> operations;
   bool irq = false, raises_irq = false, requests_exit = false;

@@ -150,6 +150,33 @@ TEST_F(ArmSampling, WaitsForTheLevelThatIsSampled) {
   }
 }
 
+TEST_F(ArmSampling, ExclusiveAccessesSucceedAroundASample) {
+  // W2 becomes 1 if the store fails; X3 counts what X0 was incremented to in memory.
+  machine.start({code::ldxr(0, 20), code::add(0, 0, 1), code::stxr(2, 0, 20), code::add(3, 3, 1),
+                 code::add(4, 4, 1), code::b(-5)});
+  machine.map();
+  cpu.registers().set_x(20, kData);
+  sample(1, 7);
+  constexpr std::uint64_t kRounds = 500;
+  cpu.run(6 * kRounds, kForEver);
+
+  EXPECT_EQ(machine.operations.size(), (6 * kRounds - 1) / 7 + 1);
+  EXPECT_EQ(machine.x(2), 0U);
+  EXPECT_EQ(machine.x(0), kRounds);
+}
+
+TEST_F(ArmSampling, CodeThatIsOverwrittenIsNotRunFromBefore) {
+  // The loop's addition is replaced by one of 2 when X1 has come to 100.
+  machine.start({code::add(1, 1, 1), code::add(2, 2, 1), code::b(-2)});
+  sample(1, 5);
+  cpu.run(300, kForEver);
+  ASSERT_EQ(machine.x(1), 100U);
+  machine.load(kCode, {code::add(1, 1, 2)});
+  cpu.state_changed();
+  cpu.run(300, kForEver);
+  EXPECT_EQ(machine.x(1), 300U);
+}
+
 TEST_F(ArmSampling, WhatFaultsIsNotSampled) {
   machine.start({code::ldr(0, 20), code::b(-1)});
   machine.map();
