@@ -92,7 +92,7 @@ bool exists(SystemRegister which, const SpeModel& model) {
 bool is_possible(const SpeStatistics& counts) {
   return counts.feed <= counts.population && counts.collisions <= counts.population - counts.feed &&
          counts.filtrate <= counts.feed && counts.records <= counts.filtrate &&
-         counts.misprogrammed <= counts.filtrate - counts.records;
+         counts.lost <= counts.filtrate - counts.records && counts.misprogrammed <= counts.lost;
 }
 
 }  // namespace

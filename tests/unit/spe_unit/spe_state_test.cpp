@@ -88,6 +88,7 @@ TEST_F(SpeState, ThatNoUnitCanHoldIsRefusedAndChangesNothing) {
       {"counts", [](SpeUnitState& state) { state.statistics.filtrate = 1000; }},
       {"counts", [](SpeUnitState& state) { state.statistics.records = 1000; }},
       {"counts", [](SpeUnitState& state) { state.statistics.misprogrammed = 1000; }},
+      {"counts", [](SpeUnitState& state) { state.statistics.lost = 1000; }},
   };
   const SpeUnitState good = in_the_middle(kSpeModelV1).save();
   ASSERT_NE(good.in_flight, 0u);
