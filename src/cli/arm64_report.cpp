@@ -7,6 +7,7 @@
 
 #include "base/grouped.hpp"
 #include "cli/arm64_counter_report.hpp"
+#include "cli/arm64_spe_report.hpp"
 
 namespace vpmu::cli {
 
@@ -23,13 +24,15 @@ Json pmu_json(const virt::arm64::PmuConfig& config) {
 
 Json vcpu_json(const machine::arm64::Vcpu& vcpu, const machine::arm64::Machine& machine) {
   const auto& statistics = vcpu.pmu().statistics();
-  return {{"vcpu", vcpu.index()},
-          {"retired", retired_json(vcpu.totals(), silicon::kNamedRawEventCount)},
-          {"exits", exits_json(vcpu.exits())},
-          {"overflows", statistics.overflows},
-          {"interrupts", statistics.interrupts},
-          {"counters", counters(vcpu, *machine.config().model)},
-          {"counters_not_counting", counters_not_counting(vcpu, machine)}};
+  Json json{{"vcpu", vcpu.index()},
+            {"retired", retired_json(vcpu.totals(), silicon::kNamedRawEventCount)},
+            {"exits", exits_json(vcpu.exits())},
+            {"overflows", statistics.overflows},
+            {"interrupts", statistics.interrupts},
+            {"counters", counters(vcpu, *machine.config().model)},
+            {"counters_not_counting", counters_not_counting(vcpu, machine)}};
+  if (vcpu.spe() != nullptr) json["spe"] = spe_of_vcpu(*vcpu.spe());
+  return json;
 }
 
 std::uint64_t instructions_in(const machine::arm64::Machine& machine, Cpu::Mode mode) {
@@ -42,6 +45,7 @@ std::uint64_t instructions_in(const machine::arm64::Machine& machine, Cpu::Mode 
 void add_guest_part(const machine::arm64::Machine& machine, Json& report) {
   report["guest"]["boot"] = machine::boot::name(machine.start_state().protocol);
   report["pmu"] = pmu_json(machine.pmu_config());
+  if (machine.vcpus().front()->spe() != nullptr) report["spe"] = spe_offer(machine);
 }
 
 void add_counts(const machine::arm64::Machine& machine, Json& report) {

@@ -26,11 +26,11 @@ constexpr Keys::Switch kSwitches[] = {{"physical-time", &Request::physical_time}
                                       {"exclusive", &Request::exclusive}};
 constexpr Keys::Text kTexts[] = {{"flavour", &Request::flavour}};
 
-Result<SpeFlavour> flavour(const std::string& name) {
-  if (name == "vhe") return SpeFlavour::kVhe;
-  if (name == "nvhe") return SpeFlavour::kNvhe;
-  if (name == "protected") return SpeFlavour::kProtected;
-  return fail(fmt::format("--guest-spe: flavour={}: give vhe, nvhe or protected", name));
+Result<SpeFlavour> flavour(const std::string& text) {
+  for (const SpeFlavour each : {SpeFlavour::kVhe, SpeFlavour::kNvhe, SpeFlavour::kProtected}) {
+    if (text == name(each)) return each;
+  }
+  return fail(fmt::format("--guest-spe: flavour={}: give vhe, nvhe or protected", text));
 }
 
 Result<void> take(const Request& request, SpeOffer& offer) {
@@ -60,6 +60,15 @@ Result<virt::arm64::SpeStopRequest> stop_request(const std::string& value,
   return fail(fmt::format("{} '{}': give trap, exit or resume behind =", kSpeAt, value));
 }
 }  // namespace
+
+const char* name(SpeFlavour flavour) {
+  switch (flavour) {
+    case SpeFlavour::kVhe: return "vhe";
+    case SpeFlavour::kNvhe: return "nvhe";
+    case SpeFlavour::kProtected: return "protected";
+  }
+  return "?";
+}
 
 Result<std::optional<SpeOffer>> arm64_spe_offer(const GuestOptions& options) {
   if (options.guest_spe == "off") return std::nullopt;

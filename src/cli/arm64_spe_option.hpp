@@ -29,6 +29,9 @@ inline constexpr const char* kSpeAtOptionHelp =
     "so many, or let it go on (repeatable). trap: the guest does not notice; exit: it is not "
     "entered while it profiles";
 
+/// As the option spells it.
+const char* name(virt::arm64::SpeFlavour flavour);
+
 /// None: off. Errors name the option.
 Result<std::optional<machine::arm64::SpeOffer>> arm64_spe_offer(const GuestOptions& options);
 

@@ -86,7 +86,10 @@ Result<void> check_pc_options(const GuestOptions& options) {
 
 Result<void> GuestRun::load(TextTrace* trace) {
   if (auto loaded = load_any(trace); !loaded) return loaded;
-  if (auto* arm64 = machine_.any().arm64()) arm64->set_trace(trace);
+  if (auto* arm64 = machine_.any().arm64()) {
+    arm64->set_trace(trace);
+    spe_warnings_.attach(*arm64);
+  }
   return {};
 }
 

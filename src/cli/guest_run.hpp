@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cli/any_machine.hpp"
+#include "cli/arm64_spe_report.hpp"
 #include "cli/guest_options.hpp"
 #include "cli/lbr_report.hpp"
 #include "cli/report.hpp"
@@ -64,6 +65,7 @@ class GuestRun {
   const GuestOptions& options_;
   StdioConsole console_;
   LbrWarnings lbr_warnings_;
+  SpeWarnings spe_warnings_;
   machine::snapshot::Guest name_;
   OwnedMachine machine_;
   std::vector<Stop> stops_;

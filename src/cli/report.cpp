@@ -7,6 +7,7 @@
 
 #include "base/grouped.hpp"
 #include "cli/arm64_report.hpp"
+#include "cli/arm64_spe_report.hpp"
 #include "cli/branch_filter.hpp"
 #include "cli/pc_report.hpp"
 #include "cli/pv_perf_report.hpp"
@@ -114,8 +115,9 @@ std::string summary(const AnyMachine& machine, const RunFacts& facts) {
              "vpmu: {} (status {}); {} instructions in {:.2f} s, {:.0f} MIPS; {} exits, {} PMIs\n",
              end, facts.status, grouped(machine->instructions()), facts.host_seconds,
              mips(*machine, facts), grouped(sum.exits), grouped(sum.interrupts)) +
-         (machine.pc() != nullptr ? pv_perf_summary(*machine.pc())
-                                  : execution_remark(*machine.arm64()));
+         (machine.pc() != nullptr
+              ? pv_perf_summary(*machine.pc())
+              : execution_remark(*machine.arm64()) + spe_summary(*machine.arm64()));
 }
 
 }  // namespace vpmu::cli

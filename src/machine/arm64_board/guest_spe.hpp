@@ -72,6 +72,8 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   /// Of Environment::sampled(). True: the unit interrupts, which is an exit.
   bool sampled(const silicon::arm64::SpeOperation& operation);
 
+  /// Of the unit: up to the last instruction.
+  [[nodiscard]] silicon::arm64::SpeStatistics statistics() const { return sampler_.statistics(); }
   [[nodiscard]] const virt::arm64::Spe& spe() const { return spe_; }
   [[nodiscard]] virt::arm64::Spe& spe() { return spe_; }
 

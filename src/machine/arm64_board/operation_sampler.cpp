@@ -16,6 +16,12 @@ silicon::PrivilegeSet OperationSampler::profiled() const {
   return {.user = unit_.profiles(0), .kernel = unit_.profiles(1)};
 }
 
+silicon::arm64::SpeStatistics OperationSampler::statistics() const {
+  silicon::arm64::SpeStatistics all = unit_.statistics();
+  all.population += passed();
+  return all;
+}
+
 void OperationSampler::hand_over() {
   std::uint64_t count = passed();
   told_ += count;

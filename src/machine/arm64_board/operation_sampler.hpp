@@ -38,6 +38,9 @@ class OperationSampler {
   /// switches profiling on, the next one is the first of the population.
   void registers_changed(bool retires);
 
+  /// Those of the unit, handed over or not.
+  [[nodiscard]] silicon::arm64::SpeStatistics statistics() const;
+
  private:
   [[nodiscard]] silicon::PrivilegeSet profiled() const;
   [[nodiscard]] bool profiles(unsigned el) const { return el == 0 ? levels_.user : levels_.kernel; }
