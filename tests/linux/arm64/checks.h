@@ -17,5 +17,8 @@ void check_processes(void);
 /// Linux's driver for the Statistical Profiling Extension, which is loaded first.
 void check_spe(int cpus);
 
+/// The same driver, with two CPUs: buffers that are overwritten, CPUs that go and come, unloaded and loaded again.
+void check_spe_seldom(int cpus);
+
 /// The same driver, as a profiler of all CPUs has it: prints every record for the host to compare.
 void print_spe(int cpus);

@@ -5,6 +5,7 @@
 //   counting (or nothing)   the kernel counts and samples on every CPU
 //   processes               processes, threads, signals, faults, debuggers
 //   spe                     the kernel's driver for SPE, on every CPU
+//   spe-seldom              what users of that driver seldom do, on two CPUs
 //   spe-records             prints the records that it gets
 //   kallsyms                prints the kernel's symbols
 //   status N                not init: ends with that status
@@ -72,6 +73,7 @@ int main(int count, char** arguments) {
   if (strcmp(what, "counting") == 0) check_every_cpu(cpus);
   if (strcmp(what, "processes") == 0) check_processes();
   if (strcmp(what, "spe") == 0) check_spe(cpus);
+  if (strcmp(what, "spe-seldom") == 0) check_spe_seldom(cpus);
   if (strcmp(what, "spe-records") == 0) print_spe(cpus);
   if (strcmp(what, "kallsyms") == 0) print_file("/proc/kallsyms");
   report(true, "done");

@@ -65,12 +65,12 @@ class LinuxTest(unittest.TestCase):
                               timeout=SECONDS, cwd=cls.folder).stdout
 
     @classmethod
-    def boot(cls, *options, command="run", init="counting"):
+    def boot(cls, *options, command="run", init="counting", end="power-off (status 0)"):
         """What the guest has printed, and what vpmu has."""
         line = [arguments.vpmu, command, str(cls.image), "--initrd", str(cls.initrd), "--mem", "512M",
                 "--append", f"earlycon console=ttyAMA0 -- {init}", *map(str, options)]
         done = subprocess.run(line, capture_output=True, text=True, timeout=SECONDS, cwd=cls.folder)
-        if done.returncode != 0 or "power-off" not in done.stderr:
+        if f"vpmu: {end};" not in done.stderr:
             raise AssertionError(f"status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-1000:]}")
         return done
 

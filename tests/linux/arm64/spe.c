@@ -189,15 +189,20 @@ static void run_tasks(const struct task* tasks, int count) {
 
 // ---- The driver ---------------------------------------------------------------------------------
 
-static void check_driver(int cpus) {
+static void load_driver(void) {
   const int module = open("/arm_spe_pmu.ko", O_RDONLY | O_CLOEXEC);
   const bool loaded = syscall(SYS_finit_module, module, "", 0) == 0;
   report(loaded, "arm_spe_pmu.ko: %s", loaded ? "loaded" : strerror(errno));
   close(module);
+}
+
+static void check_driver(int cpus) {
+  load_driver();
   report(spe_event_type() > 0, "arm_spe_0 has event type %d", spe_event_type());
-  char mask[32], expected[32];
-  spe_attribute("cpumask", mask, sizeof mask);
+  char expected[32];
   snprintf(expected, sizeof expected, cpus > 1 ? "0-%d" : "%d", cpus - 1);
+  char mask[32];
+  spe_attribute("cpumask", mask, sizeof mask);
   report(strcmp(mask, expected) == 0, "it is there on CPUs %s", mask);
   static const char* const kCaps[] = {"arch_inst", "ernd", "count_size", "min_interval"};
   char all[128] = "";
@@ -514,6 +519,60 @@ static void check_migration(int cpus) {
              tally.back_in_time == 0 && session.cpus == (1ull << cpus) - 1,
          "a process that moves: %u records in %u pieces, CPUs %#lx", session.records,
          session.pieces, session.cpus);
+}
+
+// ---- What happens seldom ------------------------------------------------------------------------
+
+/// Nobody takes anything out, and nobody wants to: what stays are the last records.
+static void check_overwriting(int cpu) {
+  on_cpu(cpu);
+  struct spe_session session;
+  struct tally tally = {0};
+  struct spe_choice choice = user_on(cpu, kTime);
+  choice.buffer_pages = kSmallBuffer;
+  choice.overwrite = true;
+  if (!profile(&session, &choice, &tally, hot_loop, kTurns)) return;
+  report(session.flags == PERF_AUX_FLAG_OVERWRITE && session.broken == 0 && session.messages == 0 &&
+             session.records == session.buffer_size / 64 && tally.back_in_time == 0,
+         "cpu %d: the last %u records, flags %#lx", cpu, session.records, session.flags);
+}
+
+static void set_online(int cpu, const char* whether) {
+  char path[64];
+  snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/online", cpu);
+  const int file = open(path, O_WRONLY);
+  const bool done = write(file, whether, 1) == 1;
+  report(done, "cpu %d: online is %s", cpu, whether);
+  close(file);
+}
+
+/// A CPU that has been switched off has a unit that has been reset.
+static void check_cpu_that_goes(void) {
+  on_cpu(0);
+  set_online(1, "0");
+  struct spe_session session;
+  const struct spe_choice choice = user_on(1, kTime);
+  report(!spe_open(&session, &choice) && errno == ENODEV, "cpu 1: no event while it is off: %m");
+  set_online(1, "1");
+  on_cpu(1);
+  check_records(1);
+}
+
+static void check_driver_that_goes(void) {
+  const bool gone = syscall(SYS_delete_module, "arm_spe_pmu", O_NONBLOCK) == 0;
+  report(gone && spe_event_type() < 0, "arm_spe_pmu.ko: unloaded");
+  load_driver();
+  check_records(1);
+}
+
+void check_spe_seldom(int cpus) {
+  totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  check_driver(cpus);
+  if (spe_event_type() < 0 || cpus != 2) return;
+  check_overwriting(0);
+  check_overwriting(1);
+  check_cpu_that_goes();
+  check_driver_that_goes();
 }
 
 // ---- For the host -------------------------------------------------------------------------------

@@ -59,7 +59,9 @@ bool spe_open(struct spe_session* session, const struct spe_choice* choice) {
   session->buffer_size = choice->buffer_pages * kPage;
   session->ring->aux_offset = (1 + kRingPages) * kPage;
   session->ring->aux_size = session->buffer_size;
-  session->buffer = mmap(NULL, session->buffer_size, access, MAP_SHARED, session->event,
+  session->overwrite = choice->overwrite;
+  const int access_of_buffer = choice->overwrite ? PROT_READ : access;
+  session->buffer = mmap(NULL, session->buffer_size, access_of_buffer, MAP_SHARED, session->event,
                          (off_t)session->ring->aux_offset);
   return session->buffer != MAP_FAILED;
 }
@@ -109,6 +111,7 @@ static void take_piece(struct spe_session* session, const struct piece* piece, s
   session->bytes += piece->size;
   session->flags |= piece->flags;
   session->cpus |= 1ull << piece->cpu;
+  if (session->overwrite) return;
   uint8_t* const trace = malloc(piece->size);
   const size_t from = piece->offset % session->buffer_size;
   const size_t behind = session->buffer_size - from;
@@ -145,4 +148,9 @@ void spe_drain(struct spe_session* session, spe_visitor* visit, void* context) {
     at += piece.header.size;
   }
   __atomic_store_n(&ring->data_tail, at, __ATOMIC_RELEASE);
+  if (!session->overwrite) return;
+  // From the oldest on, which would have been the next to go.
+  const size_t oldest = ring->aux_head % session->buffer_size;
+  take_records(session, session->buffer + oldest, session->buffer_size - oldest, visit, context);
+  take_records(session, session->buffer, oldest, visit, context);
 }

@@ -28,6 +28,7 @@ struct spe_choice {
   uint64_t period;
   bool no_user, no_kernel;
   size_t buffer_pages;  ///< of AUX: a power of two
+  bool overwrite;       ///< when it is full, it begins again: what is in it are the last records
 };
 
 struct spe_session {
@@ -35,6 +36,7 @@ struct spe_session {
   struct perf_event_mmap_page* ring;
   const uint8_t* buffer;
   size_t buffer_size;
+  bool overwrite;
   unsigned pieces;    ///< how often the kernel said that there is something
   uint64_t bytes;     ///< in all of them
   uint64_t flags;     ///< PERF_AUX_FLAG_* of all of them
@@ -60,7 +62,7 @@ bool spe_open(struct spe_session* session, const struct spe_choice* choice);
 void spe_enable(const struct spe_session* session);
 void spe_disable(const struct spe_session* session);
 
-/// Takes all that has come out of the buffers.
+/// Takes all that has come out of the buffers; with `overwrite`, once, when the event is disabled.
 void spe_drain(struct spe_session* session, spe_visitor* visit, void* context);
 
 void spe_close(struct spe_session* session);

@@ -16,12 +16,14 @@ from perf_consumer import PerfConsumerTest
 from spe_dumps import streams
 
 CHECKS, CHECKS_PER_CPU = 10, 20
-CHECKS_OF_RECORDS = 6
+CHECKS_OF_RECORDS, CHECKS_OF_SELDOM = 6, 25
 FLAVOURS = ["vhe", "nvhe", "protected"]
 # What Linux makes of PMSIDR_EL1, and of PMBIDR_EL1.
 CAPS = "arch_inst=1 ernd=1 count_size=12 min_interval=1024"
 PROBED = "max_record_sz 64, align 64, features 0x3f"
 SLOT = 64
+# Both CPUs profile then.
+MIDDLE = 920_000_000
 
 # Packets, by their header.
 END, TIMESTAMP, CONTEXT, PC, VIRTUAL, PHYSICAL, LATENCY = 0x01, 0x71, 0x64, 0xb0, 0xb2, 0xb3, 0x98
@@ -99,6 +101,27 @@ class DriverTest(SpeGuestTest):
         dumps = [self.check_profile(cpus=2, spe=f"flavour={flavour}") for flavour in ["vhe", *FLAVOURS]]
         for dump, flavour in zip(dumps[1:], FLAVOURS, strict=True):
             self.assertTrue(dump == dumps[0], flavour)
+
+    def test_saved_in_the_middle_it_profiles_on(self):
+        whole = self.check_profile(cpus=2)
+        (self.folder / "whole.spe").write_bytes(whole)
+        for name, stop, end, go_on in [
+                ("running", [], "instruction-limit (status 124)", []),
+                ("stopped", ["--spe-at", "0=exit"], "entry-refused (status 125)", ["--spe-at", f"{MIDDLE}=resume"])]:
+            with self.subTest(name):
+                saved = self.folder / f"{name}.snapshot"
+                self.boot("--smp", 2, "--guest-spe", "on", "--spe-dump", "first.spe", *stop, "--save-at",
+                          f"{MIDDLE}={saved}", "--max-instructions", MIDDLE, init="spe", end=end)
+                self.vpmu("run", "--restore", saved, "--spe-dump", "second.spe", *go_on)
+                first, second = (streams(self.folder / f"{part}.spe") for part in ("first", "second"))
+                self.assertEqual(all(map(len, first)), not stop)
+                self.assertTrue(all(map(len, second)))
+                joined = [b"".join(parts) for parts in zip(first, second, strict=True)]
+                self.assertTrue(joined == streams(self.folder / "whole.spe"))
+
+    def test_buffers_that_are_overwritten_cpus_and_drivers_that_go(self):
+        console, _ = self.profile(init="spe-seldom")
+        self.check_verdicts(console, 2, CHECKS_OF_SELDOM)
 
     def test_without_the_unit_there_is_no_driver(self):
         for options in [["--guest-spe", "off"], ["--guest-spe", "on", "--cpu", "cortex-a72"]]:
