@@ -9,7 +9,7 @@
 #include "runtime/start.h"
 #include "runtime/traps.h"
 
-enum { ROUNDS = 50 * 1000, PAGE_RECORDS = 4096 / SPE_RECORD_BYTES, CONTEXT = 0x5e0000 };
+enum { ROUNDS = 50 * 1000, PAGE_RECORDS = 4096 / SPE_RECORD_BYTES };
 
 /// A load, a store, an addition, SUBS and B.NE.
 void spe_loop(uint64_t rounds, uint64_t* data);
@@ -18,6 +18,8 @@ __asm__(
     "1: ldr x2, [x1]\nstr x2, [x1, #8]\nadd x3, x3, #1\nsubs x0, x0, #1\nb.ne 1b\nret\n");
 
 static unsigned cpus;
+/// CONTEXTIDR_EL1 of CPU 0; the others follow.
+static uint32_t first_context;
 static uint8_t buffers[MAX_CPUS][4096] __attribute__((aligned(4096)));
 static uint64_t words[MAX_CPUS][8];
 static struct {
@@ -40,7 +42,7 @@ static void take_records(unsigned cpu) {
       return;
     }
     ++seen[cpu].records;
-    if (record.context != CONTEXT + cpu) ++seen[cpu].foreign;
+    if (record.context != first_context + cpu) ++seen[cpu].foreign;
     if (record.timestamp < seen[cpu].last_time) seen[cpu].descends = true;
     seen[cpu].last_time = record.timestamp;
     const uint64_t begin = (uint64_t)words[0], address = record.address;
@@ -65,7 +67,7 @@ static void profile(void* unused) {
   (void)unused;
   const unsigned cpu = current_cpu();
   const uint64_t base = (uint64_t)buffers[cpu];
-  write_sysreg(contextidr_el1, CONTEXT + cpu);
+  write_sysreg(contextidr_el1, first_context + cpu);
   isb();
   gic_enable(INTID_SPE, PRIORITY_DEFAULT);
   interrupts_on();
@@ -79,6 +81,7 @@ static void profile(void* unused) {
 
 void guest_main(void) {
   const unsigned expected = (unsigned)option_number("cpus", smp_cpus());
+  first_context = (uint32_t)option_number("context", 0x5e0000);
   cpus = smp_start();
   CHECK_EQUAL(cpus, expected, "%u CPUs run", cpus);
   set_interrupt_handler(INTID_SPE, on_buffer);

@@ -80,6 +80,12 @@ ErrnoResult<void> GuestSpe::set_stop(virt::arm64::SpeStopRequest request) {
   return stopped;
 }
 
+void GuestSpe::set_host_has_unit(bool has) {
+  sampler_.hand_over();
+  spe_.set_host_has_unit(has);
+  sampler_.registers_changed(false);
+}
+
 bool GuestSpe::sampled(const SpeOperation& operation) {
   sampler_.retired(operation);
   return unit_.interrupt();

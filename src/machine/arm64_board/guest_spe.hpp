@@ -66,6 +66,8 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   void reset();
   /// Of the VMM, which makes the vCPU leave the guest. As Spe::set_stop().
   ErrnoResult<void> set_stop(virt::arm64::SpeStopRequest request);
+  /// The host profiles the vCPU, or no longer. As Spe::set_host_has_unit(). Not while it runs.
+  void set_host_has_unit(bool has);
 
   /// Operations that may retire at level `el` before the one that is sampled.
   [[nodiscard]] std::uint64_t until_sample(unsigned el) { return sampler_.until_sample(el); }

@@ -222,8 +222,14 @@ void Vcpu::enter_spe(bool retires) {
 }
 
 void Vcpu::profile(const SpeProfile& profile, SpeRecordSink& sink) {
+  if (spe_) spe_->set_host_has_unit(true);
   profiler_.emplace(config_.model->spe, index(), totals_, sink);
   profiler_->start(profile);
+}
+
+void Vcpu::end_profile() {
+  profiler_.reset();
+  if (spe_) spe_->set_host_has_unit(false);
 }
 
 std::uint64_t Vcpu::until_sample(unsigned el) {

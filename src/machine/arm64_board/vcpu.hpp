@@ -133,8 +133,11 @@ class Vcpu final : public TurnTaker,
   [[nodiscard]] const CounterLog& counter_log() const { return counter_log_; }
   [[nodiscard]] const virt::ExitStats& exits() const { return exits_; }
   /// Profiles it from outside, from its next instruction on. The CPU model has SPE. `sink` must
-  /// outlive the vCPU's runs.
+  /// outlive the vCPU's runs, or stay until end_profile(). A guest whose unit is the host's only
+  /// one (SpeOffer::exclusive) is without it meanwhile. Not while it runs.
   void profile(const SpeProfile& profile, SpeRecordSink& sink);
+  /// Not any more.
+  void end_profile();
   /// Null: nobody does.
   [[nodiscard]] SpeProfiler* profiler() { return profiler_ ? &*profiler_ : nullptr; }
   /// Null: the guest has no SPE.
