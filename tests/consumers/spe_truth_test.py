@@ -77,58 +77,80 @@ class Operation:
 
 
 class SpeTruthTest(PerfConsumerTest):
-    def truth(self, image, model, append):
-        output, errors = self.run_command(consumer.arguments.spe_truth, image, INTERVAL, model, append)
+    def truth(self, *words):
+        output, errors = self.run_command(consumer.arguments.spe_truth, *words)
         self.assertEqual(errors, "")
         first, *lines = output.strip().split("\n")
         return int(first.split("=")[1]), [Operation(line) for line in lines]
 
     def records(self, recording):
-        """The packets of each record, in perf's words."""
+        """By vCPU, the packets of each record, in perf's words."""
         text = self.read(self.perf, "report", "-D", "-i", recording)
         self.assertNotIn("Bad packet", text)
-        packets = re.findall(r"^\.  [0-9a-f]{8}:  (?:[0-9a-f]{2} )+ *([A-Z].*?) *$", text, re.MULTILINE)
-        packets = [packet for packet in packets if packet != "PAD" and not packet.startswith("CONTEXT")]
-        ends = [n + 1 for n, packet in enumerate(packets) if packet.startswith("TS ")]
-        self.assertEqual(ends[-1:], [len(packets)])
-        return [packets[begin:end] for begin, end in zip([0] + ends, ends)]
+        packets, records = [], {}
+        for vcpu, packet in re.findall(r"PERF_RECORD_AUXTRACE size: .* cpu: (\d+)$|"
+                                       r"^\.  [0-9a-f]{8}:  (?:[0-9a-f]{2} )+ *([A-Z].*?) *$", text, re.MULTILINE):
+            if vcpu:
+                self.assertEqual(packets, [], "a piece ends within a record")
+                of_vcpu = records.setdefault(int(vcpu), [])
+            elif packet != "PAD" and not packet.startswith("CONTEXT"):
+                packets.append(packet)
+                if packet.startswith("TS "):
+                    of_vcpu.append(packets)
+                    packets = []
+        self.assertEqual(packets, [])
+        return records
 
     def samples(self, recording):
+        """By vCPU, as Operation.sample()."""
         text = self.perf_on(recording, "script", "--itrace=i1i", "--ns", "-F",
-                            "time,ip,addr,phys_addr,data_src,weight")
-        pattern = (r" *(\d+)\.(\d{9}): +([0-9a-f]+) +[0-9a-f]+ \|OP (\S+?)\|LVL (.*?)\|.*\|TLB (.*?)\|"
+                            "cpu,time,ip,addr,phys_addr,data_src,weight")
+        pattern = (r" *\[(\d+)\] +(\d+)\.(\d{9}): +([0-9a-f]+) +[0-9a-f]+ \|OP (\S+?)\|LVL (.*?)\|.*\|TLB (.*?)\|"
                    r".*\|BLK +\S+ +(\d+) +([0-9a-f]+) +([0-9a-f]+)$")
-        samples = []
+        samples = {}
         for line in text.strip().split("\n"):
             match = re.match(pattern, line)
             self.assertIsNotNone(match, line)
-            seconds, ns, addr, operation, level, walker, weight, ip, physical = match.groups()
-            samples.append((int(seconds) * 10 ** 9 + int(ns), int(ip, 16), int(addr, 16), int(physical, 16),
-                            int(weight), operation, level, walker))
+            vcpu, seconds, ns, addr, operation, level, walker, weight, ip, physical = match.groups()
+            samples.setdefault(int(vcpu), []).append(
+                (int(seconds) * 10 ** 9 + int(ns), int(ip, 16), int(addr, 16), int(physical, 16), int(weight),
+                 operation, level, walker))
         return samples
 
     def expect_all(self, found, expected):
         """As assertEqual, but says only where the first difference is."""
-        for n, (one, other) in enumerate(zip(found, expected)):
-            self.assertEqual(one, other, f"sample {n}")
-        self.assertEqual(len(found), len(expected))
+        self.assertEqual(found.keys(), expected.keys())
+        for vcpu in found:
+            for n, (one, other) in enumerate(zip(found[vcpu], expected[vcpu])):
+                self.assertEqual(one, other, f"sample {n} of vCPU {vcpu}")
+            self.assertEqual(len(found[vcpu]), len(expected[vcpu]))
 
-    def compare(self, guest, most_kinds, model="neoverse-n1", append="", least=0):
+    def compare(self, guest, most_kinds, model="neoverse-n1", append="", least=0, flat=False, vcpus=1, quantum=10_000):
         image = self.guest(f"../arm64/{guest}")
         options = ["--append", append] if append else []
-        recording = self.record(f"../arm64/{guest}", f"--spe=period={INTERVAL},jitter=0,pa_enable=1", "--cpu", model,
+        request = f"--spe=period={INTERVAL},jitter=0,pa_enable=1,memory={0 if flat else 1}"
+        recording = self.record(f"../arm64/{guest}", request, "--cpu", model, "--smp", vcpus, "--quantum", quantum,
                                 *options)
-        counter_hz, operations = self.truth(image, model, append)
+        counter_hz, operations = self.truth(image, INTERVAL, model, vcpus, quantum, "flat" if flat else "modelled",
+                                            append)
         self.assertGreater(len(operations), least)
         kinds = {operation.kind for operation in operations}
         self.assertGreaterEqual(kinds, set(most_kinds))
-        self.expect_all(self.records(recording),
-                        [operation.packets(model != "neoverse-n1") for operation in operations])
-        self.expect_all(self.samples(recording), [operation.sample(counter_hz) for operation in operations])
+        packets, samples = {}, {}
+        for operation in operations:
+            vcpu = operation.number("vcpu")
+            packets.setdefault(vcpu, []).append(operation.packets(model != "neoverse-n1"))
+            samples.setdefault(vcpu, []).append(operation.sample(counter_hz))
+        self.assertEqual(len(packets), vcpus)
+        self.expect_all(self.records(recording), packets)
+        self.expect_all(self.samples(recording), samples)
         return operations
 
 
 PLAIN = ("load", "store", "other", "branch", "branch,conditional", "branch,indirect")
+
+ALL = PLAIN + ("load,simd", "store,simd", "load,exclusive", "store,exclusive", "load,exclusive,ordered",
+               "store,exclusive,ordered", "load,ordered", "store,ordered", "other,conditional")
 
 
 class GuestsTest(SpeTruthTest):
@@ -140,15 +162,25 @@ class GuestsTest(SpeTruthTest):
         self.assertEqual({operation.fields["level"] for operation in operations}, {"0", "1"})
 
     def test_operations_of_all_kinds(self):
-        kinds = PLAIN + ("load,simd", "store,simd", "load,exclusive", "store,exclusive", "load,exclusive,ordered",
-                         "store,exclusive,ordered", "load,ordered", "store,ordered", "other,conditional")
         for model in ("neoverse-n1", "neoverse-v1"):
-            operations = self.compare("spe_mixture", kinds, model, least=25_000)
+            operations = self.compare("spe_mixture", ALL, model, least=25_000)
             self.assertEqual({operation.fields["level"] for operation in operations}, {"0", "1"})
             self.assertEqual({operation.fields.get("source") for operation in operations}, set(SOURCES) | {None})
             for bit, name in EVENTS.items():
                 with_it = sum(operation.events >> bit & 1 for operation in operations)
                 self.assertGreater(with_it, 10, name)
+
+    def test_several_vcpus(self):
+        for flat in (False, True):
+            self.compare("smp", PLAIN + ("load,exclusive",), append="cpus=3", least=3_000, vcpus=3, quantum=50,
+                         flat=flat)
+            self.compare("profiled", PLAIN, append="parts=1", least=7_000, vcpus=2, quantum=50, flat=flat)
+
+    def test_what_is_sampled_at_full_speed(self):
+        """Compiled code runs between samples, and every access hits."""
+        operations = self.compare("spe_mixture", ALL, "neoverse-v1", least=25_000, flat=True)
+        self.assertEqual({operation.fields.get("source") for operation in operations}, {"L1", None})
+        self.compare("profiled", PLAIN, least=30_000, flat=True)
 
 
 if __name__ == "__main__":

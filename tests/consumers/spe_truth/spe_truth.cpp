@@ -5,17 +5,21 @@
 // one by itself. What it is and what it accesses, VIXL says; where that is, tables that are walked
 // here; what the caches did, counters; how long it took, the sum of what docs/abi/spe.md says.
 //
-//   spe_truth IMAGE INTERVAL [MODEL [ARGUMENTS]]
+//   spe_truth IMAGE INTERVAL MODEL VCPUS QUANTUM modelled|flat [ARGUMENTS]
 //
-// samples one in INTERVAL + 1, and prints a line of KEY=VALUE for each, behind one with the
-// frequency of the generic counter. Of one vCPU, without random intervals.
+// samples one in INTERVAL + 1 of each vCPU, without anything random, and prints a line of KEY=VALUE
+// for each, behind one with the frequency of the generic counter. flat: caches, TLBs and branch
+// prediction are not modelled.
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "consumers/spe_truth/page_walk.hpp"
 #include "machine/arm64/instruction_kinds.hpp"
@@ -96,16 +100,19 @@ bool fails_condition(std::string_view text, std::uint32_t nzcv) {
 
 class Truth {
  public:
-  Truth(Machine& machine, std::uint64_t number) : machine_{machine}, number_{number} {}
+  /// The vCPU is in front of it.
+  Truth(Machine& machine, unsigned vcpu, std::uint64_t number)
+      : machine_{machine},
+        vcpu_{*machine.vcpus()[vcpu]},
+        number_{number},
+        level_{vcpu_.cpu().core().el == ExceptionLevel::kEl0 ? 0U : 1U},
+        before_{counts_of(vcpu_.totals())} {}
 
-  /// The guest is in front of it.
-  void look_at_begin();
   /// It has retired.
   void print_end();
 
  private:
-  [[nodiscard]] Vcpu& vcpu() const { return *machine_.vcpus()[0]; }
-  [[nodiscard]] const Core& core() const { return vcpu().cpu().core(); }
+  [[nodiscard]] const Core& core() const { return vcpu_.cpu().core(); }
   [[nodiscard]] std::uint64_t physical(std::uint64_t address) const;
   [[nodiscard]] std::uint32_t word_at(std::uint64_t address) const;
   void look_for_handler();
@@ -114,9 +121,10 @@ class Truth {
   void print_latency(const char* source) const;
 
   Machine& machine_;
+  Vcpu& vcpu_;
   const std::uint64_t number_;
-  Copy registers_{vcpu().cpu().registers()};
-  unsigned level_ = 0;
+  Copy registers_{vcpu_.cpu().registers()};
+  unsigned level_;
   Counts before_, after_;
   InstructionText text_;
   bool returns_from_exception_ = false, taken_ = false;
@@ -136,19 +144,14 @@ std::uint32_t Truth::word_at(std::uint64_t address) const {
   return word;
 }
 
-void Truth::look_at_begin() {
-  level_ = core().el == ExceptionLevel::kEl0 ? 0 : 1;
-  before_ = counts_of(vcpu().totals());
-}
-
 /// An interrupt or a fault came before: what retired is the first instruction of its handler.
 void Truth::look_for_handler() {
-  const std::uint64_t now = vcpu().cpu().registers().pc();
+  const std::uint64_t now = vcpu_.cpu().registers().pc();
   const bool exceptional = (word_at(registers_.pc()) & 0xff00'0000) == 0xd400'0000;  // SVC, ...
   const std::uint64_t begin = (now - 4) & ~std::uint64_t{0x7f};
   const bool in_vectors = now - core().vbar < 0x800;
   if (!in_vectors || now != begin + 4 || exceptional || registers_.pc() == begin) return;
-  if (level_ == 0) registers_.set_sp(vcpu().cpu().save().core.sp_el[1]);
+  if (level_ == 0) registers_.set_sp(vcpu_.cpu().save().core.sp_el[1]);
   registers_.set_pc(begin);
   level_ = 1;
 }
@@ -208,13 +211,13 @@ void Truth::print_latency(const char* source) const {
 }
 
 void Truth::print_end() {
-  after_ = counts_of(vcpu().totals());
+  after_ = counts_of(vcpu_.totals());
   look_for_handler();
   decode();
-  const std::uint64_t now = vcpu().cpu().registers().pc();
+  const std::uint64_t now = vcpu_.cpu().registers().pc();
   const bool branches = text_.branch != BranchKind::kNone || returns_from_exception_;
   taken_ = text_.branch != BranchKind::kConditional || now != registers_.pc() + 4;
-  std::printf("pc=%" PRIx64 " level=%u", registers_.pc(), level_);
+  std::printf("vcpu=%u pc=%" PRIx64 " level=%u", vcpu_.index(), registers_.pc(), level_);
   const char* source = nullptr;
   if (branches) {
     const bool plain = text_.branch == BranchKind::kDirect || text_.branch == BranchKind::kCall;
@@ -249,22 +252,58 @@ void Truth::print_end() {
 
 // ---- The run ------------------------------------------------------------------------------------
 
-void run(Machine& machine, std::uint64_t interval) {
-  std::printf("counter_hz=%" PRIu64 "\n", machine.config().model->counter_hz);
-  // As whoever samples wants to know.
-  auto& totals = machine.vcpus()[0]->totals();
-  totals.demand(RawEvent::kL1dMisses);
-  totals.demand(RawEvent::kMispredictedBranches);
-  const auto run_to = [&machine](std::uint64_t instructions) {
-    return machine.run({.pause_at = instructions}).reason == Outcome::Reason::kPaused;
-  };
-  for (std::uint64_t next = interval + 1;; next += interval + 1) {
-    if (!run_to(next - 1)) return;
-    Truth truth{machine, next};
-    truth.look_at_begin();
-    const bool goes_on = run_to(next);
-    if (machine.instructions() == next) truth.print_end();
-    if (!goes_on) return;
+class Run {
+ public:
+  Run(Machine& machine, std::uint64_t interval, bool models_memory);
+
+  void to_the_end();
+
+ private:
+  [[nodiscard]] std::uint64_t left(unsigned vcpu) const {
+    return next_[vcpu] - machine_.vcpus()[vcpu]->instructions();
+  }
+  /// Of all vCPUs together. False: the guest has come to its end.
+  bool go_on(std::uint64_t instructions) {
+    const std::uint64_t to = machine_.instructions() + instructions;
+    return machine_.run({.pause_at = to}).reason == Outcome::Reason::kPaused;
+  }
+  bool step();
+
+  Machine& machine_;
+  const std::uint64_t interval_;
+  std::vector<std::uint64_t> next_;  ///< by vCPU: which of its operations
+};
+
+Run::Run(Machine& machine, std::uint64_t interval, bool models_memory)
+    : machine_{machine}, interval_{interval}, next_(machine.vcpus().size(), interval + 1) {
+  if (!models_memory) return;
+  for (const auto& vcpu : machine.vcpus()) {
+    vcpu->totals().demand(RawEvent::kL1dMisses);
+    vcpu->totals().demand(RawEvent::kMispredictedBranches);
+  }
+}
+
+/// One operation of whoever has its turn.
+bool Run::step() {
+  std::vector<std::optional<Truth>> truths(next_.size());
+  for (unsigned vcpu = 0; vcpu < next_.size(); ++vcpu) {
+    if (left(vcpu) == 1) truths[vcpu].emplace(machine_, vcpu, next_[vcpu]);
+  }
+  const bool goes_on = go_on(1);
+  for (unsigned vcpu = 0; vcpu < next_.size(); ++vcpu) {
+    if (left(vcpu) != 0) continue;
+    truths[vcpu]->print_end();
+    next_[vcpu] += interval_ + 1;
+  }
+  return goes_on;
+}
+
+void Run::to_the_end() {
+  std::printf("counter_hz=%" PRIu64 "\n", machine_.config().model->counter_hz);
+  for (bool goes_on = true; goes_on;) {
+    std::uint64_t least = left(0);
+    for (unsigned vcpu = 1; vcpu < next_.size(); ++vcpu) least = std::min(least, left(vcpu));
+    goes_on = least > 1 ? go_on(least - 1) : step();
   }
 }
 
@@ -274,15 +313,20 @@ void run(Machine& machine, std::uint64_t interval) {
 int main(int count, char** words) {
   using namespace vpmu;
   using namespace vpmu::machine::arm64;
-  if (count < 3) give_up("spe_truth IMAGE INTERVAL [MODEL [ARGUMENTS]]");
+  if (count < 7) {
+    give_up("spe_truth IMAGE INTERVAL MODEL VCPUS QUANTUM modelled|flat [ARGUMENTS]");
+  }
+  const auto number = [words](int word) { return std::strtoull(words[word], nullptr, 10); };
   MachineConfig config;
-  config.model = silicon::arm64::find_cpu_model(count > 3 ? words[3] : "neoverse-n1");
+  config.model = silicon::arm64::find_cpu_model(words[3]);
   if (config.model == nullptr) give_up("no such CPU model");
+  config.vcpus = static_cast<unsigned>(number(4));
+  config.quantum = number(5);
   machine::SilentConsole console;
   auto machine = Machine::create(config, console);
   if (!machine) give_up(machine.error().message);
   const auto loaded =
-      (*machine)->load({.image = words[1], .arguments = count > 4 ? words[4] : "", .modules = {}});
+      (*machine)->load({.image = words[1], .arguments = count > 7 ? words[7] : "", .modules = {}});
   if (!loaded) give_up(loaded.error().message);
-  run(**machine, std::strtoull(words[2], nullptr, 10));
+  Run{**machine, number(2), std::string_view{words[6]} != "flat"}.to_the_end();
 }
