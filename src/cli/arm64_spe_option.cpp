@@ -11,20 +11,23 @@
 namespace vpmu::cli {
 
 namespace {
+using machine::arm64::SpeLock;
 using machine::arm64::SpeOffer;
 using virt::arm64::SpeFlavour;
 
 struct Request {
   std::optional<bool> physical_time{}, exclusive{};
   std::optional<unsigned> max_buffer_kib{};
-  std::optional<std::string> flavour{};
+  std::optional<bool> mlock{};
+  std::optional<std::string> flavour{}, lock{};
 };
 
 using Keys = RequestKeys<Request>;
 constexpr Keys::Number kNumbers[] = {{"max-buffer-kib", &Request::max_buffer_kib}};
 constexpr Keys::Switch kSwitches[] = {{"physical-time", &Request::physical_time},
-                                      {"exclusive", &Request::exclusive}};
-constexpr Keys::Text kTexts[] = {{"flavour", &Request::flavour}};
+                                      {"exclusive", &Request::exclusive},
+                                      {"mlock", &Request::mlock}};
+constexpr Keys::Text kTexts[] = {{"flavour", &Request::flavour}, {"lock", &Request::lock}};
 
 Result<SpeFlavour> flavour(const std::string& text) {
   for (const SpeFlavour each : {SpeFlavour::kVhe, SpeFlavour::kNvhe, SpeFlavour::kProtected}) {
@@ -33,12 +36,30 @@ Result<SpeFlavour> flavour(const std::string& text) {
   return fail(fmt::format("--guest-spe: flavour={}: give vhe, nvhe or protected", text));
 }
 
+Result<SpeLock> lock(const std::string& name) {
+  if (name == "all") return SpeLock::kAll;
+  if (name == "buffer") return SpeLock::kBuffer;
+  if (name == "none") return SpeLock::kNone;
+  return fail(fmt::format("--guest-spe: lock={}: give all, buffer or none", name));
+}
+
+Result<machine::arm64::SpeMemoryOffer> memory(const Request& request) {
+  const auto locked = lock(request.lock.value_or("all"));
+  if (!locked) return tl::unexpected(locked.error());
+  const bool mlock = request.mlock.value_or(false);
+  if (!mlock || *locked != SpeLock::kNone) return {{.lock = *locked, .mlock = mlock}};
+  return fail("--guest-spe: mlock=on: nothing is locked with lock=none; give lock=all or buffer");
+}
+
 Result<void> take(const Request& request, SpeOffer& offer) {
   if (request.flavour) {
     const auto found = flavour(*request.flavour);
     if (!found) return tl::unexpected(found.error());
     offer.flavour = *found;
   }
+  const auto memory_offer = memory(request);
+  if (!memory_offer) return tl::unexpected(memory_offer.error());
+  offer.memory = *memory_offer;
   offer.physical_time = request.physical_time.value_or(false);
   offer.exclusive = request.exclusive.value_or(false);
   constexpr unsigned kSmallest = 4;

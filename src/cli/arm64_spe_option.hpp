@@ -17,7 +17,10 @@ namespace vpmu::cli {
 inline constexpr const char* kGuestSpeOptionHelp =
     "Statistical profiling for arm64 guests, where the CPU model has it: on, off, or "
     "KEY=VALUE,...: "
-    "flavour=vhe|nvhe|protected, physical-time=on, exclusive=on, max-buffer-kib=N";
+    "flavour=vhe|nvhe|protected, physical-time=on, exclusive=on, max-buffer-kib=N, "
+    "lock=all|buffer|none (guest memory that its unit can write to: all of it, the buffers that "
+    "are "
+    "enabled, or what the guest has touched), mlock=on (locked in the host's memory, too)";
 inline constexpr const char* kSpeCpusOptionHelp =
     "Host CPUs that have the SPE unit, e.g. 0-1,4; default: all";
 inline constexpr const char* kSpeSupportedOptionHelp =

@@ -98,6 +98,7 @@ tl::expected<Accesses::Piece, Fault> Accesses::piece(const Wanted& wanted, std::
     return tl::unexpected(alignment_fault(wanted.address, wanted.use));
   }
   const Piece piece{address, found->physical, bytes, memory_.host(found->physical, bytes)};
+  if (on_demand_ != nullptr && piece.host != nullptr) on_demand_->touch(piece.physical);
   keep(wanted, piece, *found);
   return piece;
 }
@@ -215,6 +216,7 @@ std::optional<CodeMapping> Accesses::fetch(std::uint64_t address) {
     fault_ = external_abort(address, MemoryUse::kFetch);
     return std::nullopt;
   }
+  if (on_demand_ != nullptr) on_demand_->touch(page);
   return CodeMapping{page, host, found->size_bits, found->global};
 }
 
@@ -323,6 +325,11 @@ tl::expected<Accesses::Piece, Fault> Accesses::stored_piece(std::uint64_t addres
     const std::uint64_t physical = found->physical & ~kPageMask;
     std::uint8_t* const host = memory_.host(physical, kPageBytes);
     if (host == nullptr) return tl::unexpected(external_abort(address, MemoryUse::kWrite));
+    const auto refused = stage2_ != nullptr ? stage2_->refuse_unit(physical) : std::nullopt;
+    if (refused) {
+      return tl::unexpected(
+          Fault{.address = address, .use = MemoryUse::kWrite, .status = *refused, .stage2 = true});
+    }
     stored_ = {.linear = page, .physical = physical, .bytes = kPageBytes, .host = host};
     stored_pan_ = core_.pan;
   }

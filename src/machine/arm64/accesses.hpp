@@ -25,6 +25,7 @@
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64/jit.hpp"
 #include "machine/arm64/mmu.hpp"
+#include "machine/arm64/stage_two_pages.hpp"
 #include "machine/code_pages.hpp"
 #include "machine/guest_memory.hpp"
 #include "vpmu/silicon/memory_model.hpp"
@@ -53,6 +54,13 @@ class Accesses final : public JitClient, public DataPort {
   void model(bool modelled) { modelled_ = modelled && model_ != nullptr; }
   void retired();
   void not_retired() { seen_.clear(); }
+
+  /// Null, as at first: all pages are there. Must outlive it.
+  void set_stage_two(StageTwoPages* pages) {
+    stage2_ = pages;
+    on_demand_ = pages != nullptr && pages->on_demand() ? pages : nullptr;
+    flush_banks();
+  }
 
   /// While `watched`, accesses that a watchpoint matches are faults.
   void watch(bool watched) { watched_ = watched; }
@@ -141,6 +149,8 @@ class Accesses final : public JitClient, public DataPort {
   Environment& environment_;
   CodePages& code_pages_;
   silicon::MemoryModel* model_;
+  StageTwoPages* stage2_ = nullptr;
+  StageTwoPages* on_demand_ = nullptr;
   bool modelled_ = false;
   bool watched_ = false;
   bool device_accessed_ = false;

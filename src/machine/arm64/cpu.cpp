@@ -295,7 +295,16 @@ bool Cpu::Private::arrive() {
   return true;
 }
 
+void Cpu::Private::note_table_change(const TlbInvalidation& invalidation) {
+  using Scope = TlbInvalidation::Scope;
+  const bool page = invalidation.scope == Scope::kPage || invalidation.scope == Scope::kAnyAsid;
+  for (const bool upper : {false, true}) {
+    if (!page || in_upper_half(invalidation.address) == upper) ++table_changes[upper ? 1 : 0];
+  }
+}
+
 void Cpu::Private::on_tlb_invalidation(const TlbInvalidation& invalidation) {
+  note_table_change(invalidation);
   accesses.flush();
   const auto concerns = [&](const CodePage& code) { return may_concern(invalidation, code); };
   forget_moved_code(ExceptionLevel::kEl1, concerns);
@@ -341,6 +350,7 @@ void Cpu::Private::on_context_change(ContextRegister changed) {
     }
     case ContextRegister::kSctlr:
     case ContextRegister::kTcr:
+      note_table_change({});
       accesses.flush();
       catch_by_level();
       user_code_unchecked = true;
@@ -510,6 +520,14 @@ bool Cpu::peek(std::uint64_t linear, void* to, std::size_t bytes) const {
 
 tl::expected<void, Fault> Cpu::store(std::uint64_t address, std::span<const std::uint8_t> bytes) {
   return private_->accesses.store(address, bytes);
+}
+
+void Cpu::set_stage_two(StageTwoPages* pages) {
+  private_->accesses.set_stage_two(pages);
+}
+
+std::uint64_t Cpu::table_changes(std::uint64_t address) const {
+  return private_->table_changes[in_upper_half(address) ? 1 : 0];
 }
 
 void Cpu::hand_over() {

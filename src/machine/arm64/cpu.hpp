@@ -28,6 +28,7 @@
 #include "machine/arm64/environment.hpp"
 #include "machine/arm64/mmu.hpp"
 #include "machine/arm64/registers.hpp"
+#include "machine/arm64/stage_two_pages.hpp"
 #include "machine/cpu_exit.hpp"
 #include "machine/guest_memory.hpp"
 #include "vpmu/base/result.hpp"
@@ -142,6 +143,13 @@ class Cpu final : public silicon::RetireSource {
   /// the rights of EL1: all or nothing, RAM only, up to 2 KiB. Not while it executes code; in a
   /// callback of the environment's is fine. The fault is the first that an access would raise.
   tl::expected<void, Fault> store(std::uint64_t address, std::span<const std::uint8_t> bytes);
+
+  /// What manages stage 2; null, as at first: all of RAM is there. Must outlive the CPU.
+  void set_stage_two(StageTwoPages* pages);
+
+  /// Changes whenever the guest has said that what translates addresses of that half of the address
+  /// space may have changed: TLB maintenance, SCTLR_EL1, TCR_EL1. Not with TTBRn_EL1.
+  [[nodiscard]] std::uint64_t table_changes(std::uint64_t address) const;
 
   /// Where the host has the page of 4 KiB that `linear` lies in, on the same conditions; null
   /// instead of false. Valid while the guest does not run.

@@ -79,6 +79,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   void on_code_page(std::size_t) override { accesses.forget_writable(); }
   void on_code_written(std::size_t page) override;
   void on_tlb_invalidation(const TlbInvalidation& invalidation) override;
+  void note_table_change(const TlbInvalidation& invalidation);
   /// Compiled code is never out of date.
   void on_code_invalidation(const CodeInvalidation&) override {}
   void on_context_change(ContextRegister changed) override;
@@ -200,6 +201,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   bool exact = false;                              ///< one of them has the registers
   AddressSpace space;                              ///< that EL1's code has been checked in
   bool user_code_unchecked = false;                ///< since translation has changed
+  std::array<std::uint64_t, 2> table_changes{};    ///< by half
   std::unordered_set<std::uint64_t> absent;        ///< pages of EL0's code where nothing is mapped
   std::uint64_t absent_blocks = 0;              ///< to be run before they are forgotten after all
   ExceptionLevel level = ExceptionLevel::kEl1;  ///< whose Jit has the registers

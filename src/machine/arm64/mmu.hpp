@@ -35,6 +35,7 @@ struct Fault {
   MemoryUse use = MemoryUse::kRead;
   bool maintenance = false;  ///< ISS.CM: DC, IC or AT
   std::uint8_t status = 0;   ///< the fault status code, level included
+  bool stage2 = false;       ///< of Cpu::store() only: no fault of the guest's own
 
   friend bool operator==(const Fault&, const Fault&) = default;
 };

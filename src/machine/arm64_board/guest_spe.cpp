@@ -6,6 +6,7 @@
 namespace vpmu::machine::arm64 {
 
 using silicon::arm64::SpeOperation;
+using virt::arm64::SpeBufferAnswer;
 using virt::arm64::SpeEntry;
 
 namespace {
@@ -20,9 +21,13 @@ GuestSpe::GuestSpe(const Around& around)
     : vcpu_{around.vcpu},
       cpu_{around.cpu},
       redistributor_{around.redistributor},
+      memory_{around.memory},
       unit_{around.vm.config().model, seed_of(around.vcpu), *this},
       spe_{around.vm, &unit_, *this},
-      sampler_{unit_, around.totals} {}
+      sampler_{unit_, around.totals} {
+  if (memory_.offer().lock == SpeLock::kBuffer) pins_.emplace(memory_, cpu_);
+  cpu_.set_stage_two(&memory_);
+}
 
 Result<void> GuestSpe::set_up(const char* cpus) {
   const auto named = [](const char* what, const ErrnoResult<void>& done) -> Result<void> {
@@ -52,6 +57,7 @@ Access GuestSpe::write(SystemRegister which, std::uint64_t value, silicon::Privi
 
 SpeEntry GuestSpe::enter(hostperf::HostCpu cpu, bool retires) {
   if (spe_.is_entered()) return SpeEntry::kDone;
+  memory_.before_run();
   const SpeEntry entry = spe_.enter(cpu);
   sampler_.registers_changed(retires);
   return entry;
@@ -95,13 +101,38 @@ void GuestSpe::set_buffer_line(bool asserted) {
   redistributor_.set_line(arm64_map::kSpeInterrupt, asserted);
 }
 
+SpeBufferAnswer GuestSpe::prepare_buffer(std::uint64_t start, std::uint64_t limit) {
+  return pins_ ? pins_->prepare(start, limit) : SpeBufferAnswer::kReady;
+}
+
+void GuestSpe::release_buffer() {
+  if (pins_) pins_->release();
+}
+
 // ---- Its memory ---------------------------------------------------------------------------------
+
+/// Where buffers are pinned, no record goes anywhere else.
+tl::expected<void, arm64::Fault> GuestSpe::store(std::uint64_t address,
+                                                 std::span<const std::uint8_t> bytes) {
+  if (!pins_) return cpu_.store(address, bytes);
+  const auto unavailable = [address] {
+    return tl::unexpected(arm64::Fault{.address = address,
+                                       .use = MemoryUse::kWrite,
+                                       .status = fault_status(FaultStatus::kExternal)});
+  };
+  if (pins_->settle() != SpeBufferAnswer::kReady) return unavailable();
+  auto stored = cpu_.store(address, bytes);
+  if (stored || !stored.error().stage2) return stored;
+  if (pins_->walk_again() != SpeBufferAnswer::kReady) return unavailable();
+  return cpu_.store(address, bytes);
+}
 
 tl::expected<void, silicon::arm64::SpeBuffer::Fault> GuestSpe::write(
     std::uint64_t address, std::span<const std::uint8_t> bytes) {
-  if (const auto stored = cpu_.store(address, bytes); !stored) {
+  if (const auto stored = store(address, bytes); !stored) {
     const auto& fault = stored.error();
     return tl::unexpected(Fault{.address = fault.address,
+                                .stage2 = fault.stage2,
                                 .external = fault.status == fault_status(FaultStatus::kExternal),
                                 .status = fault.status});
   }
@@ -119,7 +150,17 @@ virt::arm64::SpeState GuestSpe::save() {
 Result<void> GuestSpe::restore(const virt::arm64::SpeState& state) {
   auto restored = spe_.restore(state);
   sampler_.registers_changed(false);
+  if (restored && spe_.is_entered()) prepare_again();
   return restored;
+}
+
+/// What the last entry has done.
+void GuestSpe::prepare_again() {
+  using silicon::arm64::Pmblimitr;
+  namespace reg = silicon::arm64::reg;
+  const Pmblimitr limit{unit_.read(reg::PMBLIMITR_EL1).value()};
+  if (!pins_ || limit.get(Pmblimitr::kE) == 0) return;
+  (void)pins_->prepare(unit_.read(reg::PMBPTR_EL1).value(), limit.raw & mask_of(Pmblimitr::kLimit));
 }
 
 }  // namespace vpmu::machine::arm64

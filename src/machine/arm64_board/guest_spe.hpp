@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
 // A vCPU's Statistical Profiling Extension, wired up: the unit, which writes to the guest's memory
-// through the guest's own translation; the virtual unit that the guest sees (virt/arm64/spe.hpp);
-// its interrupt; and the samples, taken while the vCPU runs at full speed.
+// through the guest's own translation, and the hypervisor's; the virtual unit that the guest sees
+// (virt/arm64/spe.hpp); its interrupt; and the samples, taken while the vCPU runs at full speed.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <tl/expected.hpp>
 
 #include "machine/arm64/cpu.hpp"
+#include "machine/arm64_board/buffer_pins.hpp"
 #include "machine/arm64_board/operation_sampler.hpp"
+#include "machine/arm64_board/spe_memory.hpp"
 #include "machine/arm64_map.hpp"
 #include "machine/devices/gic_redistributor.hpp"
 #include "vpmu/base/access.hpp"
@@ -41,6 +44,7 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
     Cpu& cpu;
     const silicon::RetireTotals& totals;
     GicRedistributor& redistributor;
+    SpeMemory& memory;
   };
   explicit GuestSpe(const Around& around);
 
@@ -78,6 +82,8 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   [[nodiscard]] silicon::arm64::SpeStatistics statistics() const { return sampler_.statistics(); }
   [[nodiscard]] const virt::arm64::Spe& spe() const { return spe_; }
   [[nodiscard]] virt::arm64::Spe& spe() { return spe_; }
+  /// Null: memory is not locked by buffers.
+  [[nodiscard]] const BufferPins* buffer_pins() const { return pins_ ? &*pins_ : nullptr; }
 
   [[nodiscard]] virt::arm64::SpeState save();
   Result<void> restore(const virt::arm64::SpeState& state);
@@ -89,10 +95,18 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   // virt::arm64::SpeSink
   bool own_interrupt(unsigned irq) override { return irq == arm64_map::kSpeInterrupt; }
   void set_buffer_line(bool asserted) override;
+  virt::arm64::SpeBufferAnswer prepare_buffer(std::uint64_t start, std::uint64_t limit) override;
+  void release_buffer() override;
+
+  void prepare_again();
+  tl::expected<void, arm64::Fault> store(std::uint64_t address,
+                                         std::span<const std::uint8_t> bytes);
 
   const unsigned vcpu_;
   Cpu& cpu_;
   GicRedistributor& redistributor_;
+  SpeMemory& memory_;
+  std::optional<BufferPins> pins_;
   SpeRecordSink* sink_ = nullptr;
   silicon::arm64::SpeUnit unit_;
   virt::arm64::Spe spe_;

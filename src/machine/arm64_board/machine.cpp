@@ -90,8 +90,12 @@ Result<void> Machine::attach_spe() {
                                            .max_buffer_bytes = offer.max_buffer_bytes});
   if (!spe_vm_->usable()) return {};
   spe_vm_->set_interrupt_controller(virt::arm64::SpeVm::InterruptController::kInitialised);
+  auto memory = SpeMemory::create(offer.memory, board_.memory, board_.cluster);
+  if (!memory) return tl::unexpected(memory.error());
+  spe_memory_ = std::move(*memory);
   for (const auto& vcpu : vcpus_) {
-    if (auto done = vcpu->attach_spe(*spe_vm_, offer.supported_cpus.c_str()); !done) return done;
+    auto done = vcpu->attach_spe(*spe_vm_, *spe_memory_, offer.supported_cpus.c_str());
+    if (!done) return done;
   }
   return {};
 }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "machine/arm64_board/board.hpp"
+#include "machine/arm64_board/spe_memory.hpp"
 #include "machine/arm64_board/vcpu.hpp"
 #include "machine/boot/arm64_load.hpp"
 #include "machine/console.hpp"
@@ -45,6 +46,7 @@ struct SpeOffer {
   std::optional<std::string> host_cpus;
   /// Host CPUs that every vCPU may run on, as a list; empty: any.
   std::string supported_cpus;
+  SpeMemoryOffer memory;
 
   friend bool operator==(const SpeOffer&, const SpeOffer&) = default;
 };
@@ -153,6 +155,8 @@ class Machine final : public GuestMachine,
   [[nodiscard]] Board& board() { return board_; }
   [[nodiscard]] const Board& board() const { return board_; }
   [[nodiscard]] const boot::Arm64Start& start_state() const { return start_; }
+  /// Null: guests have no SPE.
+  [[nodiscard]] const SpeMemory* spe_memory() const { return spe_memory_.get(); }
 
   // GuestMachine
   [[nodiscard]] GuestFacts facts() const override;
@@ -203,6 +207,7 @@ class Machine final : public GuestMachine,
   Board board_;
   std::optional<GuestFilter> filter_;
   std::vector<GuestFilter> past_filters_;
+  std::unique_ptr<SpeMemory> spe_memory_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   virt::arm64::PmuConfig pmu_config_;
   std::optional<virt::arm64::SpeVm> spe_vm_;

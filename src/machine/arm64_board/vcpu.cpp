@@ -77,9 +77,9 @@ void Vcpu::set_event_gate(const virt::arm64::EventGate* gate, std::uint32_t numb
   }
 }
 
-Result<void> Vcpu::attach_spe(virt::arm64::SpeVm& vm, const char* cpus) {
+Result<void> Vcpu::attach_spe(virt::arm64::SpeVm& vm, SpeMemory& memory, const char* cpus) {
   assert(!spe_);
-  spe_.emplace(GuestSpe::Around{vm, index(), cpu_, totals_, redistributor_});
+  spe_.emplace(GuestSpe::Around{vm, index(), cpu_, totals_, redistributor_, memory});
   auto set_up = spe_->set_up(cpus);
   cpu_.core().identity.spe_version = spe_->version();
   return set_up;

@@ -93,8 +93,8 @@ class Vcpu final : public TurnTaker,
   /// The PMU gives its host events back. The vCPU does not run any more.
   void detach_pmu();
   /// Gives the guest statistical profiling, on host CPUs of that list (empty: any). Once, before
-  /// the first run. `vm` must outlive the vCPU.
-  Result<void> attach_spe(virt::arm64::SpeVm& vm, const char* cpus);
+  /// the first run. `vm` and `memory` must outlive the vCPU.
+  Result<void> attach_spe(virt::arm64::SpeVm& vm, SpeMemory& memory, const char* cpus);
   /// Which events the guest may count from its next instruction on; null: all. Must outlive the
   /// PMU, or be replaced. Not while it runs. `number`: what the log of counters calls it.
   void set_event_gate(const virt::arm64::EventGate* gate, std::uint32_t number);

@@ -533,6 +533,8 @@ void encode(const arm64::SpeOffer& offer, proto::SpeOffer& message) {
   message.set_max_buffer_bytes(offer.max_buffer_bytes);
   if (offer.host_cpus) message.set_host_cpus(*offer.host_cpus);
   message.set_supported_cpus(offer.supported_cpus);
+  message.set_lock(to_number(offer.memory.lock));
+  message.set_mlock(offer.memory.mlock);
 }
 
 Result<void> decode(const proto::Arm64Machine& message, arm64::MachineState& state) {
@@ -564,6 +566,11 @@ Result<void> decode(const proto::SpeOffer& message, arm64::SpeOffer& offer) {
   offer.max_buffer_bytes = message.max_buffer_bytes();
   if (message.has_host_cpus()) offer.host_cpus = message.host_cpus();
   offer.supported_cpus = message.supported_cpus();
+  if (auto lock = from_number(message.lock(), offer.memory.lock); !lock) return lock;
+  if (offer.memory.lock > arm64::SpeLock::kNone) {
+    return fail("its memory is locked in a way that there is not");
+  }
+  offer.memory.mlock = message.mlock();
   return {};
 }
 

@@ -130,14 +130,15 @@ TEST(SnapshotFields, WhatIsOfferedOfSpeArrives) {
   using virt::arm64::SpeFlavour;
   const arm64::SpeOffer offers[] = {
       {},
-      {SpeFlavour::kNvhe, false, false, 0, "", ""},
-      {SpeFlavour::kProtected, true, false, 1, "0-3,5", ""},
-      {SpeFlavour::kVhe, false, true, ~std::uint64_t{0}, std::nullopt, "1"},
+      {SpeFlavour::kNvhe, false, false, 0, "", "", {arm64::SpeLock::kBuffer, true}},
+      {SpeFlavour::kProtected, true, false, 1, "0-3,5", "", {arm64::SpeLock::kNone, false}},
+      {SpeFlavour::kVhe, false, true, ~std::uint64_t{0}, std::nullopt, "1", {}},
   };
   for (const arm64::SpeOffer& offer : offers) {
     snapshot::proto::SpeOffer message;
     snapshot::encode(offer, message);
-    arm64::SpeOffer back{SpeFlavour::kProtected, true, true, 5, "7", "8"};
+    arm64::SpeOffer back{
+        SpeFlavour::kProtected, true, true, 5, "7", "8", {arm64::SpeLock::kNone, true}};
     ASSERT_TRUE(snapshot::decode(message, back).has_value());
     EXPECT_TRUE(back == offer);
   }
@@ -146,6 +147,12 @@ TEST(SnapshotFields, WhatIsOfferedOfSpeArrives) {
     message.set_flavour(flavour);
     arm64::SpeOffer back;
     EXPECT_FALSE(snapshot::decode(message, back).has_value()) << flavour;
+  }
+  message.set_flavour(0);
+  for (const std::uint32_t lock : {3U, 0x100U}) {
+    message.set_lock(lock);
+    arm64::SpeOffer back;
+    EXPECT_FALSE(snapshot::decode(message, back).has_value()) << lock;
   }
 }
 

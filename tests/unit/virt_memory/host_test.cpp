@@ -2,16 +2,10 @@
 //
 // The real host: memory of each kind, pages that are pinned as the kernel sees it, its limit. And
 // slots of a size that only metadata has.
-#include <linux/capability.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "unit/virt_memory/fakes.hpp"
+#include "unit/virt_memory/lock_limit.hpp"
 #include "vpmu/virt/memory/address_space.hpp"
 #include "vpmu/virt/memory/host_mapping.hpp"
 
@@ -26,19 +21,6 @@ namespace vpmu::virt::memory {
 namespace {
 
 constexpr GuestPhysical kBegin{0x4000'0000};
-
-/// A line of /proc/self/status, in bytes.
-std::uint64_t status(const std::string& name) {
-  std::ifstream file{"/proc/self/status"};
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(name + ":")) return std::stoull(line.substr(name.size() + 1)) * 1024;
-  }
-  ADD_FAILURE() << "no " << name;
-  return 0;
-}
-std::uint64_t locked_bytes() {
-  return status("VmLck");
-}
 
 std::uint64_t resident_pages(const HostMapping& memory) {
   std::vector<unsigned char> resident(memory.size() / kPageBytes);
@@ -53,31 +35,6 @@ HostMapping memory_of(HostMemoryKind kind, std::uint64_t bytes) {
   EXPECT_TRUE(memory) << memory.error().message;
   return std::move(*memory);
 }
-
-/// This process may lock so much, whoever it is, until the end of the scope. The hard limit stays.
-class LockLimit {
- public:
-  explicit LockLimit(std::uint64_t bytes) {
-    getrlimit(RLIMIT_MEMLOCK, &before_);
-    const rlimit now{bytes, before_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_MEMLOCK, &now), 0);
-    syscall(SYS_capget, &header_, sets_.data());
-    auto fewer = sets_;
-    fewer[0].effective &= ~(1U << CAP_IPC_LOCK);
-    EXPECT_EQ(syscall(SYS_capset, &header_, fewer.data()), 0);
-  }
-  ~LockLimit() {
-    syscall(SYS_capset, &header_, sets_.data());
-    setrlimit(RLIMIT_MEMLOCK, &before_);
-  }
-  LockLimit(const LockLimit&) = delete;
-  LockLimit& operator=(const LockLimit&) = delete;
-
- private:
-  rlimit before_{};
-  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets_{};
-};
 
 /// Where a process may lock 64 KiB: everywhere.
 constexpr std::uint64_t kPages = 16;
