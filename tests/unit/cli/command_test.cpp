@@ -207,6 +207,18 @@ TEST_F(CommandTest, FilterAtFreezesACounterAndLetsItGoOn) {
   }
 }
 
+TEST_F(CommandTest, OptionsForArm64GuestsAreRefusedAlsoForASnapshot) {
+  const std::string run = "run '" + guest(forever()) + "' --max-instructions 1000 ";
+  ASSERT_EQ(vpmu(run + "--save-at '1000=" + path("saved") + "'").status, 124);
+  for (const std::string option :
+       {"--guest-spe off", "--spe-cpus 0", "--spe-supported 0", "--spe-at 2000=trap"}) {
+    const std::string name = option.substr(0, option.find(' '));
+    const std::string says = name + ": is for arm64 guests, and this one is for x86; leave it out";
+    expect_bad_input(run + option, says);
+    expect_bad_input("run --restore '" + path("saved") + "' " + option, says);
+  }
+}
+
 TEST_F(CommandTest, FilterReplacesTheOneInASnapshot) {
   const std::string filter = write_text("deny.json", kDenyBranches);
   ASSERT_EQ(vpmu("run '" + guest(counting_branches()) + "' --filter '" + filter +
