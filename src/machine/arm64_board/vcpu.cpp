@@ -362,6 +362,8 @@ Result<void> Vcpu::restore(const VcpuState& state) {
   if (state.spe.has_value() != spe_.has_value()) return fail("SPE: one has it, the other has not");
   if (spe_) {
     if (auto spe = in_part("SPE", spe_->restore(*state.spe)); !spe) return spe;
+    // The host that it left may have profiled it. This one does, or does not.
+    spe_->set_host_has_unit(profiler_.has_value());
   }
   // Last: it has listened to the PMU.
   return counter_log_.restore(state.counter_log);

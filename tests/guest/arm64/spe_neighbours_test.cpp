@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -72,20 +73,14 @@ class Guest {
     unsigned vcpus = 1;
     SpeOffer offer{};
   };
-  explicit Guest(const Setup& setup) {
-    MachineConfig config;
-    config.model = silicon::arm64::find_cpu_model("neoverse-n1");
-    config.vcpus = setup.vcpus;
-    config.quantum = 1000;
-    config.spe = setup.offer;
-    auto created = Machine::create(config, console);
-    EXPECT_TRUE(created.has_value());
-    machine = std::move(*created);
-    const auto loaded = machine->load({.image = VPMU_GUESTS "/" + setup.image + ".elf",
-                                       .arguments = setup.arguments,
-                                       .modules = {}});
-    EXPECT_TRUE(loaded.has_value()) << loaded.error().message;
-    for (const auto& vcpu : machine->vcpus()) vcpu->spe()->set_record_sink(&own);
+  explicit Guest(const Setup& setup) : Guest{setup, true} {}
+  /// Where `from` went on.
+  Guest(const Setup& setup, Guest& from) : Guest{setup, false} {
+    const GuestMemory& memory = from.machine->board().memory;
+    std::memcpy(machine->board().memory.host(memory.begin(), memory.low_size()),
+                memory.host(memory.begin(), memory.low_size()), memory.low_size());
+    const auto restored = machine->restore(from.machine->save());
+    EXPECT_TRUE(restored.has_value()) << restored.error().message;
   }
 
   void profile(bool models_memory) {
@@ -109,6 +104,24 @@ class Guest {
   TextConsole console;
   Streams own, hosts;
   std::unique_ptr<Machine> machine;
+
+ private:
+  Guest(const Setup& setup, bool loads) {
+    MachineConfig config;
+    config.model = silicon::arm64::find_cpu_model("neoverse-n1");
+    config.vcpus = setup.vcpus;
+    config.quantum = 1000;
+    config.spe = setup.offer;
+    auto created = Machine::create(config, console);
+    EXPECT_TRUE(created.has_value());
+    machine = std::move(*created);
+    for (const auto& vcpu : machine->vcpus()) vcpu->spe()->set_record_sink(&own);
+    if (!loads) return;
+    const auto loaded = machine->load({.image = VPMU_GUESTS "/" + setup.image + ".elf",
+                                       .arguments = setup.arguments,
+                                       .modules = {}});
+    EXPECT_TRUE(loaded.has_value()) << loaded.error().message;
+  }
 };
 
 void run_alone(Guest& guest) {
@@ -263,6 +276,22 @@ TEST_P(ExclusiveSpe, IsTheGuestsWhileTheHostDoesNotProfile) {
   EXPECT_GT(hosts_records[2], hosts_records[1] + 50);
   EXPECT_EQ(guest.hosts.records(0).size(), hosts_records[2]);
 }
+TEST_P(ExclusiveSpe, IsTheGuestsAgainWhereNobodyProfilesIt) {
+  guest.profile(false);
+  while (guest.go_on(5'000) && !asks("HOST STOPS")) {
+  }
+  // The host does not stop, but the guest moves to one that has not begun.
+  Guest moved{exclusive(GetParam()), guest};
+  EXPECT_EQ(moved.console.text, "");
+  while (moved.go_on(5'000) && moved.console.text.find("HOST STARTS") == std::string::npos) {
+  }
+  EXPECT_NE(moved.console.text.find("PASS: what was programmed takes effect then"),
+            std::string::npos)
+      << moved.console.text;
+  EXPECT_GT(moved.own.records(0).size(), 100U);
+  EXPECT_TRUE(moved.hosts.of.empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Flavours, ExclusiveSpe, testing::ValuesIn(kFlavours), flavour_name);
 
 }  // namespace
