@@ -67,16 +67,22 @@ Result<std::unique_ptr<machine::arm64::Machine>> make_arm64_machine(const GuestO
   if (!events) return tl::unexpected(events.error());
   auto spe = arm64_spe_offer(options);
   if (!spe) return tl::unexpected(spe.error());
-  return machine::arm64::Machine::create({.model = *model,
-                                          .host_model = *host,
-                                          .vcpus = options.smp,
-                                          .memory_bytes = *memory,
-                                          .pmu = *pmu,
-                                          .quantum = options.quantum,
-                                          .host_cpus = options.host_cpus,
-                                          .host_events = std::move(*events),
-                                          .spe = std::move(*spe)},
-                                         console);
+  const bool has_spe = *spe && (*model)->spe.version != 0;
+  auto machine = machine::arm64::Machine::create({.model = *model,
+                                                  .host_model = *host,
+                                                  .vcpus = options.smp,
+                                                  .memory_bytes = *memory,
+                                                  .pmu = *pmu,
+                                                  .quantum = options.quantum,
+                                                  .host_cpus = options.host_cpus,
+                                                  .host_events = std::move(*events),
+                                                  .spe = std::move(*spe)},
+                                                 console);
+  if (machine && has_spe && (*machine)->vcpus().front()->spe() == nullptr) {
+    return fail(
+        "--spe-cpus: names no host CPU; name those with the unit, or leave --guest-spe out");
+  }
+  return machine;
 }
 
 }  // namespace vpmu::cli

@@ -92,7 +92,14 @@ const char* name(SpeFlavour flavour) {
 }
 
 Result<std::optional<SpeOffer>> arm64_spe_offer(const GuestOptions& options) {
-  if (options.guest_spe == "off") return std::nullopt;
+  if (options.guest_spe == "off") {
+    for (const char* option : {"--spe-cpus", "--spe-supported"}) {
+      if (!options.given(option)) continue;
+      return fail(
+          fmt::format("{}: is for guests with SPE; give --guest-spe on, or leave it out", option));
+    }
+    return std::nullopt;
+  }
   SpeOffer offer;
   if (options.guest_spe != "on") {
     const auto request =

@@ -35,7 +35,7 @@ Result<void> GuestSpe::set_up(const char* cpus) {
     return fail(std::string{what} + ": " + done.error().message);
   };
   if (auto done = named("SPE", spe_.init_vcpu({.spe = true})); !done) return done;
-  if (auto done = named("host CPUs with SPE", spe_.set_supported_cpus(cpus)); !done) return done;
+  if (auto done = named("--spe-supported", spe_.set_supported_cpus(cpus)); !done) return done;
   if (auto done = named("SPE's interrupt", spe_.set_irq(arm64_map::kSpeInterrupt)); !done)
     return done;
   return named("SPE", spe_.init());

@@ -81,7 +81,7 @@ Result<void> Machine::attach_spe() {
   const std::string all = cpus == 1 ? "0" : "0-" + std::to_string(cpus - 1);
   const std::string list = offer.host_cpus.value_or(all);
   const auto with_unit = virt::parse_cpu_list(list, cpus);
-  if (!with_unit) return fail("host CPUs with SPE: " + with_unit.error().message);
+  if (!with_unit) return fail("--spe-cpus: " + with_unit.error().message);
   spe_vm_.emplace(virt::arm64::SpeVmConfig{.model = config_.model->spe,
                                            .cpus = *with_unit,
                                            .flavour = offer.flavour,

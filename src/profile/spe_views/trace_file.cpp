@@ -193,6 +193,30 @@ Result<void> SpeTrace::Private::take_perf_data() {
   return {};
 }
 
+namespace {
+/// Whose traces a file has.
+class KindOfTraces final : public perf_data::RecordVisitor {
+ public:
+  void on_sample(const perf_data::SampleRecord&) override {}
+  void on_trace_kind(std::uint32_t kind) override { kind_ = kind; }
+  [[nodiscard]] bool is_spe() const { return kind_ == perf_data::kArmSpeTrace; }
+
+ private:
+  std::optional<std::uint32_t> kind_;
+};
+
+/// In a file without the names of its events, as one that was cut short is. Others need not be
+/// read for it.
+bool has_unnamed_traces(perf_data::Reader& reader) {
+  constexpr std::uint32_t kLastFixedType = 5;  // PERF_TYPE_BREAKPOINT
+  const auto& events = reader.info().events;
+  const bool by_device = std::ranges::any_of(
+      events, [](const auto& event) { return event.attr.type > kLastFixedType; });
+  KindOfTraces kind;
+  return by_device && reader.read(kind) && kind.is_spe();
+}
+}  // namespace
+
 bool has_spe_traces(const std::string& path) {
   {
     const auto file = perf_data::InputFile::open(path);
@@ -200,9 +224,11 @@ bool has_spe_traces(const std::string& path) {
     if (spe::is_dump(file->bytes())) return true;
   }
   const auto reader = perf_data::Reader::open(path);
-  return reader && std::ranges::any_of((*reader)->info().events, [](const auto& event) {
-           return event.name.starts_with("arm_spe");
-         });
+  if (!reader) return false;
+  const bool named = std::ranges::any_of((*reader)->info().events, [](const auto& event) {
+    return event.name.starts_with("arm_spe");
+  });
+  return named || has_unnamed_traces(**reader);
 }
 
 Result<SpeTrace> SpeTrace::open(const std::string& path, SymbolSources sources) {

@@ -26,6 +26,7 @@ class Output {
  public:
   explicit Output(const TextSink& sink) : sink_{sink} {}
   std::back_insert_iterator<std::string> end() { return std::back_inserter(text_); }
+  std::string& text() { return text_; }
   /// Behind each line; false: there is no use in going on.
   bool line() {
     text_ += '\n';
@@ -178,12 +179,28 @@ class Lines {
   Output& output_;
 };
 
-/// One packet, or what is left at the end of a stream.
+/// In at least `digits` hexadecimal digits.
+void add_hex(std::string& text, std::uint64_t number, unsigned digits) {
+  constexpr unsigned kBits = 4, kMost = 64 / kBits;
+  while (digits < kMost && number >> kBits * digits != 0) ++digits;
+  while (digits-- != 0) text += "0123456789abcdef"[number >> kBits * digits & 0xf];
+}
+
+/// One packet, or what is left at the end of a stream. Most of the time that an export takes goes
+/// here: into digits, without a format string for each byte.
 bool add_packet(Output& output, std::uint64_t offset, std::span<const std::uint8_t> bytes,
-                const std::string& text) {
-  std::string hex;
-  for (const std::uint8_t byte : bytes) fmt::format_to(std::back_inserter(hex), " {:02x}", byte);
-  fmt::format_to(output.end(), "{:08x}: {:<31} {}", offset, hex, text);
+                std::string_view text) {
+  constexpr std::size_t kOffsetDigits = 8, kBytesWidth = 32;
+  std::string& line = output.text();
+  add_hex(line, offset, kOffsetDigits);
+  line += ": ";
+  const std::size_t begin = line.size();
+  for (const std::uint8_t byte : bytes) {
+    line += ' ';
+    add_hex(line, byte, 2);
+  }
+  line.resize(std::max(line.size() + 1, begin + kBytesWidth), ' ');
+  line += text;
   return output.line();
 }
 
@@ -192,8 +209,11 @@ bool add_packets(Output& output, const SpeStream& stream) {
   std::uint64_t offset = 0;
   std::vector<std::uint8_t> rest;
   for (const auto& piece : stream.pieces) {
-    rest.insert(rest.end(), piece.begin(), piece.end());
-    std::span<const std::uint8_t> bytes{rest};
+    std::span<const std::uint8_t> bytes = piece;
+    if (!rest.empty()) {
+      rest.insert(rest.end(), piece.begin(), piece.end());
+      bytes = rest;
+    }
     while (const auto packet = spe::packet_at(bytes)) {
       if (packet->kind != spe::PacketKind::kPadding &&
           !add_packet(output, offset, bytes.first(packet->size), packet_text(*packet))) {
@@ -202,7 +222,7 @@ bool add_packets(Output& output, const SpeStream& stream) {
       offset += packet->size;
       bytes = bytes.subspan(packet->size);
     }
-    rest.assign(bytes.begin(), bytes.end());
+    rest = {bytes.begin(), bytes.end()};
   }
   return rest.empty() || add_packet(output, offset, rest, "cut short");
 }

@@ -292,12 +292,12 @@ TEST_F(BadSpeFileTest, WhatNoVcpuCanHaveIsRefused) {
 
 TEST_F(BadSpeFileTest, WhatNoHostCanOfferIsRefused) {
   expect_offer_refused([](auto& offer) { offer.set_flavour(3); }, "a flavour that there is not");
-  expect_offer_refused([](auto& offer) { offer.set_host_cpus("0-\x01\n"); }, "host CPUs with SPE");
-  expect_offer_refused([](auto& offer) { offer.set_host_cpus("1"); }, "host CPUs with SPE");
+  expect_offer_refused([](auto& offer) { offer.set_host_cpus("0-\x01\n"); }, "--spe-cpus");
+  expect_offer_refused([](auto& offer) { offer.set_host_cpus("1"); }, "--spe-cpus");
   expect_offer_refused([](auto& offer) { offer.set_host_cpus(""); }, "the file is damaged");
-  expect_offer_refused([](auto& offer) { offer.set_supported_cpus("x"); }, "host CPUs with SPE");
+  expect_offer_refused([](auto& offer) { offer.set_supported_cpus("x"); }, "--spe-supported");
   expect_offer_refused([](auto& offer) { offer.set_supported_cpus(std::string(100'000, '0')); },
-                       "host CPUs with SPE");
+                       "--spe-supported");
   expect_offer_refused([](auto& offer) { offer.set_max_buffer_bytes(4096); }, "PMBIDR_EL1");
 }
 

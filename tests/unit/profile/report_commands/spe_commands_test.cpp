@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -272,6 +273,41 @@ TEST_F(SpeCommandsTest, WhatWasCutShortIsReadAndSaid) {
   EXPECT_NE(exported.errors.find("20 bytes of records that never end are left out"),
             std::string::npos)
       << exported.errors;
+}
+
+TEST_F(SpeCommandsTest, PerfDataThatWasCutShortIsKnownForWhatItIs) {
+  const std::string exported =
+      fmt::format("export --format perf.data {} -o {}", simple(), quoted(path("whole.data")));
+  ASSERT_EQ(vpmu(exported).status, 0);
+  const std::string bytes = content(path("whole.data"));
+  // The names of its events are behind its records.
+  const std::string cut = quoted(write_text("cut.data", bytes.substr(0, bytes.size() - 100)));
+  const std::string symbols_of = " --symbols " + symbols + " ";
+  const Result script = vpmu("export --format script" + symbols_of + cut);
+  EXPECT_EQ(script.status, 0) << script.errors;
+  EXPECT_EQ(std::count(script.output.begin(), script.output.end(), '\n'), 8) << script.output;
+  EXPECT_NE(script.errors.find("the recording was cut short"), std::string::npos) << script.errors;
+  EXPECT_EQ(vpmu("report --spe" + symbols_of + cut).status, 0);
+  const Result other = vpmu("report " + cut);
+  EXPECT_EQ(other.status, 2);
+  EXPECT_NE(other.errors.find("a trace of SPE; give --spe"), std::string::npos) << other.errors;
+}
+
+TEST_F(SpeCommandsTest, NoViewOfAnythingMakesAFileThatIsNotWhole) {
+  const std::string dump = simple(), whole = content(path("trace.spe"));
+  for (const char* format : {"script", "packets", "perf.data"}) {
+    const std::string to = fmt::format("export --format {} -o ", format);
+    for (const std::string& bytes : {std::string{}, whole.substr(0, 10), std::string(5000, '\xff'),
+                                     whole.substr(0, 8) + std::string(64, '\xff')}) {
+      const std::string bad = quoted(write_text("bad", bytes));
+      expect_bad_input(to + quoted(path("made")) + " " + bad, "vpmu: ");
+      EXPECT_FALSE(std::filesystem::exists(path("made"))) << format;
+    }
+    expect_bad_input(to + quoted(path("made")) + " " + quoted(path("missing")), "No such file");
+    expect_bad_input(to + quoted(path("no/made")) + " " + dump, "No such file");
+    expect_bad_input(to + "/dev/full " + dump, "'/dev/full': ");
+    EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+  }
 }
 
 TEST_F(SpeCommandsTest, AnImageThatIsNotThereIsWorthARemark) {
