@@ -133,13 +133,13 @@ void Cpu::Private::follow_core() {
 }
 
 void Cpu::Private::change_level() {
+  use_exact(false);
   const RegisterState moved = jit().registers();
   if (jits[at(core.el)] == nullptr) {
     jits[at(core.el)] = make_jit(core.el, false);
     catch_by_level();
   }
   level = core.el;
-  exact = false;
   jit().set_registers(moved);
   registers.use(jit());
 }
@@ -150,45 +150,44 @@ void Cpu::Private::use_exact(bool wanted) {
     exact_jits[at(level)] = make_jit(level, true);
     catch_by_level();
   }
-  const RegisterState moved = jit().registers();
-  const ExclusiveState exclusive = jit().exclusive();
+  const Jit& before = jit();
+  const ExclusiveState exclusive = before.exclusive();
   exact = wanted;
-  jit().set_registers(moved);
+  jit().take_general_registers(before);
   jit().use(accesses.tlb());
   if (exclusive.held) jit().set_exclusive(exclusive);
   registers.use(jit());
 }
 
-Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
-  Private& p = *private_;
-  const std::uint64_t start = p.held(RawEvent::kInstructions);
+Cpu::Exit Cpu::Private::run(std::uint64_t instructions, std::uint64_t until) {
+  const std::uint64_t start = held(RawEvent::kInstructions);
   for (;;) {
     Limits limits;
-    if (p.deadlines.any()) {
-      p.derive();
-      limits = p.limits();
+    if (deadlines.any()) {
+      derive();
+      limits = this->limits();
       if (limits.due) {
-        p.deadlines.fire_due();
-        p.environment.before_entry();
-        limits = p.limits();
+        deadlines.fire_due();
+        environment.before_entry();
+        limits = this->limits();
       }
     }
-    if (p.exit_requested.load(std::memory_order_relaxed)) {
-      p.exit_requested.store(false, std::memory_order_relaxed);
+    if (exit_requested.load(std::memory_order_relaxed)) {
+      exit_requested.store(false, std::memory_order_relaxed);
       return Exit::kRequested;
     }
-    if (!p.powered) return Exit::kWaiting;
-    if (p.lost()) return Exit::kShutdown;
-    const std::uint64_t done = p.held(RawEvent::kInstructions) - start;
-    const std::uint64_t now = p.environment.now();
+    if (!powered) return Exit::kWaiting;
+    if (lost()) return Exit::kShutdown;
+    const std::uint64_t done = held(RawEvent::kInstructions) - start;
+    const std::uint64_t now = environment.now();
     if (done >= instructions || now >= until) return Exit::kBudget;
-    if (!p.wakes()) return Exit::kHalted;
-    if (p.sleep == Sleep::kEvent) p.event_register = false;
-    p.sleep = Sleep::kAwake;
+    if (!wakes()) return Exit::kHalted;
+    if (sleep == Sleep::kEvent) event_register = false;
+    sleep = Sleep::kAwake;
     // An exception takes cycles: something may be due before the handler's first instruction.
-    if (p.take_interrupt()) continue;
-    if (p.core.il) {
-      p.take_exception(exceptions::illegal_state(p.registers.pc()));
+    if (take_interrupt()) continue;
+    if (core.il) {
+      take_exception(exceptions::illegal_state(registers.pc()));
       continue;
     }
     const std::uint64_t most = std::min(instructions - done, until - now);
@@ -196,18 +195,18 @@ Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
     limits.instructions = std::max<std::uint64_t>(1, std::min(limits.instructions, most));
     limits.branches = std::max<std::uint64_t>(1, limits.branches);
     limits.memory = std::max<std::uint64_t>(1, limits.memory);
-    p.check_user_code();
-    if (!p.arrive()) continue;
-    p.choose_mode();
-    if (p.debug_enabled() && p.run_debugged()) continue;
-    const auto unsampled = p.environment.until_sample(static_cast<unsigned>(p.level));
+    check_user_code();
+    if (!arrive()) continue;
+    choose_mode();
+    if (debug_enabled() && run_debugged()) continue;
+    const auto unsampled = environment.until_sample(static_cast<unsigned>(level));
     if (unsampled == 0) {
-      p.run_sampled();
+      run_sampled();
       continue;
     }
     limits.sample = unsampled < limits.instructions;
     if (limits.sample) limits.instructions = unsampled;
-    p.execute(limits);
+    execute(limits);
   }
 }
 
@@ -378,6 +377,7 @@ Cpu::Private::Private(Cpu& self, GuestMemory& memory_in, Environment& environmen
       deadlines{deadlines_in},
       slots_per_cycle{setup.model->slots_per_cycle},
       accesses{core, mmu, memory, environment, cluster.code_pages(), setup.memory},
+      exact_behind_samples{setup.exact_behind_samples},
       memory_model{setup.memory} {
   core.identity = identity_of(setup);
   jits[at(level)] = make_jit(level, false);
@@ -414,6 +414,7 @@ Cpu::~Cpu() = default;
 
 void Cpu::reset() {
   Private& p = *private_;
+  p.use_exact(false);
   arm64::reset(p.core);
   p.jit().clear_exclusive();
   p.jit().set_registers({});
@@ -429,6 +430,12 @@ void Cpu::power_on(std::uint64_t entry, std::uint64_t context) {
   private_->registers.set_pc(entry);
   private_->registers.set_x(0, context);
   private_->powered = true;
+}
+
+Cpu::Exit Cpu::run(std::uint64_t instructions, std::uint64_t until) {
+  const Exit exit = private_->run(instructions, until);
+  private_->use_exact(false);
+  return exit;
 }
 
 void Cpu::power_off() {

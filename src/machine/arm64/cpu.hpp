@@ -44,6 +44,9 @@ struct CpuSetup {
   const silicon::arm64::CpuModel* model = nullptr;
   unsigned index = 0;                      ///< MPIDR_EL1.Aff0; below the cluster's CPUs
   silicon::MemoryModel* memory = nullptr;  ///< null: its events stand still
+  /// Behind so many samples at a level, code is compiled a second time, so that it stops in front
+  /// of a sample sooner. The default is about what that costs.
+  std::uint64_t exact_behind_samples = 100'000;
 };
 
 /// Of code that runs.

@@ -210,20 +210,30 @@ bool Cpu::Private::run_fast(Limits& limits) {
   return stopped(ran);
 }
 
+bool Cpu::Private::exact_pays() {
+  return exact_jits[at(level)] != nullptr || ++samples_without[at(level)] > exact_behind_samples;
+}
+
 std::uint64_t Cpu::Private::near_sample(const Limits& limits) {
   const bool ahead = limits.instructions <= CodeMap::kLongestBlock;
-  if (ahead) return limits.sample ? limits.instructions : 0;
+  if (exact_fails) return 0;
+  if (ahead) return limits.sample && exact_pays() ? limits.instructions : 0;
   return exact ? main_jit().map().rest_of_block(registers.pc()) : 0;
 }
 
 /// Stopping in compiled code that is made for it costs less than running single instructions.
-/// Nobody asks for the last one of these: another is run behind them.
+/// Nobody asks for the last one of these: another is run behind them. What it does not run is left
+/// to the main Jit.
 bool Cpu::Private::run_exactly(Limits& limits, std::uint64_t instructions) {
   use_exact(true);
   const Jit::Ran ran = jit().run(instructions);
   retire(ran.retired, Mode::kFast);
   limits.take(ran.retired, 0, 0);
   branched = false;
+  if (ran.stop == Jit::Stop::kCaught) {
+    exact_fails = true;
+    return true;
+  }
   const bool goes_on = stopped(ran);
   if (!goes_on || !limits.sample || limits.instructions != 0) return goes_on;
   // Nothing has happened that could have changed what is next.
@@ -273,6 +283,7 @@ bool Cpu::Private::run_step(Limits& limits) {
   const std::uint64_t begin = registers.pc();
   // It may overwrite itself.
   const std::uint32_t word = next_word();
+  if (exact && uses_fp(word)) use_exact(false);
   const bool was_misaligned = misaligned();
   if (was_misaligned && accesses_stack(word) && jit().runs(word)) {
     take_exception(exceptions::sp_alignment(begin));

@@ -119,7 +119,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   void follow_core();
   /// The Jit of the current level gets the registers.
   void change_level();
-  /// Which of the current level's Jits has the registers.
+  /// Which of the current level's Jits has the registers: not the exact one outside of run().
   void use_exact(bool wanted);
   /// What each level's Jit has to catch follows from CPACR_EL1 and SCTLR_EL1.
   void catch_by_level();
@@ -150,6 +150,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   /// Near a sample: as many instructions as there are up to it, and behind it those that are left
   /// of its block. None: it is not near.
   [[nodiscard]] std::uint64_t near_sample(const Limits& limits);
+  bool exact_pays();
   bool run_exactly(Limits& limits, std::uint64_t instructions);
   bool run_block(Limits& limits);
   [[nodiscard]] bool inside_block();
@@ -175,6 +176,8 @@ struct Cpu::Private final : CodeListener, TranslationListener {
 
   // ---- Between instructions (cpu.cpp) -----------------------------------------------------------
 
+  /// As Cpu::run().
+  Exit run(std::uint64_t instructions, std::uint64_t until);
   [[nodiscard]] Limits limits() const;
   /// Costs of an exception that has been taken.
   void note_exception();
@@ -197,14 +200,17 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   Mmu mmu{core, memory};
   Accesses accesses;
   std::array<std::unique_ptr<Jit>, 2> jits;        ///< by level; made when the CPU is there first
-  std::array<std::unique_ptr<Jit>, 2> exact_jits;  ///< by level; made when they are used first
-  bool exact = false;                              ///< one of them has the registers
-  AddressSpace space;                              ///< that EL1's code has been checked in
-  bool user_code_unchecked = false;                ///< since translation has changed
-  std::array<std::uint64_t, 2> table_changes{};    ///< by half
-  std::unordered_set<std::uint64_t> absent;        ///< pages of EL0's code where nothing is mapped
-  std::uint64_t absent_blocks = 0;              ///< to be run before they are forgotten after all
-  ExceptionLevel level = ExceptionLevel::kEl1;  ///< whose Jit has the registers
+  std::array<std::unique_ptr<Jit>, 2> exact_jits;  ///< by level; made when they pay
+  const std::uint64_t exact_behind_samples;
+  std::array<std::uint64_t, 2> samples_without{};  ///< by level, as long as there is none
+  bool exact = false;        ///< one of them has the registers, but for those of FP and SIMD
+  bool exact_fails = false;  ///< at what is next, or leads to the next sample
+  AddressSpace space;        ///< that EL1's code has been checked in
+  bool user_code_unchecked = false;              ///< since translation has changed
+  std::array<std::uint64_t, 2> table_changes{};  ///< by half
+  std::unordered_set<std::uint64_t> absent;      ///< pages of EL0's code where nothing is mapped
+  std::uint64_t absent_blocks = 0;               ///< to be run before they are forgotten after all
+  ExceptionLevel level = ExceptionLevel::kEl1;   ///< whose Jit has the registers
   ActiveRegisters registers;
   CpuParts parts{core, registers, mmu, environment, accesses, *this};
 

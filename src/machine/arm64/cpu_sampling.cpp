@@ -89,6 +89,7 @@ void MemorySince::tell(SpeOperation& operation) const {
 /// memory model every access is one that hits.
 void Cpu::Private::run_sampled() {
   using namespace silicon::arm64;
+  exact_fails = false;
   const std::uint32_t word = next_word();
   const std::uint64_t pc = registers.pc();
   const Since retired{totals, RawEvent::kInstructions};

@@ -216,7 +216,7 @@ struct Jit::Private final : Dynarmic::A64::UserCallbacks {
   std::uint64_t continues_at = kNowhere;  ///< where the block that is being compiled goes on
   Stop stop = Stop::kTicks;
   bool alone = false;  ///< step()
-  bool fp_caught = false, stack_caught = false;
+  bool fp_caught = setup.exact, stack_caught = false;
   enum class Refused : std::uint8_t { kNot, kFetch, kOverlap, kFull };
   Refused refused = Refused::kNot;
   std::uint64_t refused_at = 0;
@@ -458,7 +458,7 @@ void Jit::use(const DataTlb& tlb) {
 }
 
 void Jit::catch_fp(bool caught) {
-  if (private_->fp_caught == caught) return;
+  if (private_->setup.exact || private_->fp_caught == caught) return;
   private_->fp_caught = caught;
   forget_all();
 }
@@ -523,6 +523,14 @@ RegisterState Jit::registers() const {
           .fpcr = jit.GetFpcr(),
           .fpsr = jit.GetFpsr(),
           .v = jit.GetVectors()};
+}
+
+void Jit::take_general_registers(const Jit& from) {
+  Dynarmic::A64::Jit& jit = private_->jit;
+  jit.SetRegisters(from.private_->jit.GetRegisters());
+  jit.SetSP(from.sp());
+  jit.SetPC(from.pc());
+  jit.SetPstate(from.nzcv());
 }
 
 void Jit::set_registers(const RegisterState& registers) {

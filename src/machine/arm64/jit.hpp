@@ -55,7 +55,8 @@ class Jit {
     const std::uint64_t* tpidrro_el0 = nullptr;
     /// Looked at before any callback. Its entries may change whenever no code runs.
     void** direct_pages = nullptr;
-    /// Every instruction is a block of its own: run() runs just as many as it is told to.
+    /// Every instruction is a block of its own: run() runs just as many as it is told to. FP and
+    /// SIMD instructions are caught.
     bool exact = false;
   };
   /// Everything passed must outlive it.
@@ -118,6 +119,8 @@ class Jit {
   void set_nzcv(std::uint32_t value);
   [[nodiscard]] RegisterState registers() const;
   void set_registers(const RegisterState& registers);
+  /// All but those of FP and SIMD.
+  void take_general_registers(const Jit& from);
 
   void clear_exclusive();
   [[nodiscard]] ExclusiveState exclusive() const;

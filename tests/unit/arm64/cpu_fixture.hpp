@@ -137,7 +137,10 @@ class TestMachine final : public Environment {
           cluster,
           totals,
           deadlines,
-          {.model = silicon::arm64::find_cpu_model("neoverse-n1"), .index = 0, .memory = &model}};
+          {.model = silicon::arm64::find_cpu_model("neoverse-n1"),
+           .index = 0,
+           .memory = &model,
+           .exact_behind_samples = 10}};
 };
 
 }  // namespace vpmu::machine::arm64

@@ -150,6 +150,22 @@ TEST_F(ArmSampling, WaitsForTheLevelThatIsSampled) {
   }
 }
 
+TEST_F(ArmSampling, FloatingPointGoesOnAroundASample) {
+  constexpr std::uint32_t kX1ToD0 = 0x9e62'0020 /* scvtf */,
+                          kSum = 0x1e60'2842 /* fadd d2, d2, d0 */;
+  constexpr std::uint32_t kD2ToX3 = 0x9e78'0043 /* fcvtzs */;
+  machine.start({code::add(1, 1, 1), kX1ToD0, code::add(4, 4, 1), kSum, kD2ToX3, code::b(-5)});
+  machine.map();
+  cpu.core().cpacr = 3U << 20;
+  cpu.state_changed();
+  sample(1, 7);
+  constexpr std::uint64_t kRounds = 700;
+  cpu.run(6 * kRounds, kForEver);
+
+  EXPECT_EQ(machine.operations.size(), (6 * kRounds - 1) / 7 + 1);
+  EXPECT_EQ(machine.x(3), kRounds * (kRounds + 1) / 2);
+}
+
 TEST_F(ArmSampling, ExclusiveAccessesSucceedAroundASample) {
   // W2 becomes 1 if the store fails; X3 counts what X0 was incremented to in memory.
   machine.start({code::ldxr(0, 20), code::add(0, 0, 1), code::stxr(2, 0, 20), code::add(3, 3, 1),
