@@ -36,11 +36,11 @@ Result<SpeFlavour> flavour(const std::string& text) {
   return fail(fmt::format("--guest-spe: flavour={}: give vhe, nvhe or protected", text));
 }
 
-Result<SpeLock> lock(const std::string& name) {
-  if (name == "all") return SpeLock::kAll;
-  if (name == "buffer") return SpeLock::kBuffer;
-  if (name == "none") return SpeLock::kNone;
-  return fail(fmt::format("--guest-spe: lock={}: give all, buffer or none", name));
+Result<SpeLock> lock(const std::string& text) {
+  for (const SpeLock each : {SpeLock::kAll, SpeLock::kBuffer, SpeLock::kNone}) {
+    if (text == name(each)) return each;
+  }
+  return fail(fmt::format("--guest-spe: lock={}: give all, buffer or none", text));
 }
 
 Result<machine::arm64::SpeMemoryOffer> memory(const Request& request) {
@@ -87,6 +87,15 @@ const char* name(SpeFlavour flavour) {
     case SpeFlavour::kVhe: return "vhe";
     case SpeFlavour::kNvhe: return "nvhe";
     case SpeFlavour::kProtected: return "protected";
+  }
+  return "?";
+}
+
+const char* name(SpeLock lock) {
+  switch (lock) {
+    case SpeLock::kAll: return "all";
+    case SpeLock::kBuffer: return "buffer";
+    case SpeLock::kNone: return "none";
   }
   return "?";
 }

@@ -18,9 +18,8 @@ inline constexpr const char* kGuestSpeOptionHelp =
     "Statistical profiling for arm64 guests, where the CPU model has it: on, off, or "
     "KEY=VALUE,...: "
     "flavour=vhe|nvhe|protected, physical-time=on, exclusive=on, max-buffer-kib=N, "
-    "lock=all|buffer|none (guest memory that its unit can write to: all of it, the buffers that "
-    "are "
-    "enabled, or what the guest has touched), mlock=on (locked in the host's memory, too)";
+    "lock=all|buffer|none (what is locked for its unit: all memory, buffers that are enabled, "
+    "nothing), mlock=on (really locked)";
 inline constexpr const char* kSpeCpusOptionHelp =
     "Host CPUs that have the SPE unit, e.g. 0-1,4; default: all";
 inline constexpr const char* kSpeSupportedOptionHelp =
@@ -34,6 +33,7 @@ inline constexpr const char* kSpeAtOptionHelp =
 
 /// As the option spells it.
 const char* name(virt::arm64::SpeFlavour flavour);
+const char* name(machine::arm64::SpeLock lock);
 
 /// None: off. Errors name the option.
 Result<std::optional<machine::arm64::SpeOffer>> arm64_spe_offer(const GuestOptions& options);

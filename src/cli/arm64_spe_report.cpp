@@ -16,13 +16,20 @@ namespace vpmu::cli {
 
 namespace {
 using Json = nlohmann::ordered_json;
+using machine::arm64::BufferPins;
+using machine::arm64::DeferredOperation;
 using machine::arm64::GuestSpe;
 using machine::arm64::Machine;
+using machine::arm64::SpeMemory;
 using silicon::arm64::Pmbsr;
 using silicon::arm64::SpeStatistics;
 using virt::arm64::SpeExitStatistics;
 using virt::arm64::SpeSwitchStatistics;
 using virt::arm64::SpeTrouble;
+
+std::uint64_t locked_bytes(const SpeMemory& memory) {
+  return memory.locked_pages() * virt::memory::kPageBytes;
+}
 
 /// In the discard mode of SPEv1p2.
 std::uint64_t discarded(const SpeStatistics& unit) {
@@ -67,6 +74,34 @@ Json drains(const SpeSwitchStatistics& switches) {
   return {{"host", switches.host_drains},
           {"guest", switches.guest_drains},
           {"per_entry", per_entry(switches.drains(), switches)}};
+}
+
+const char* name(DeferredOperation operation) {
+  switch (operation) {
+    case DeferredOperation::kTags: return "tags";
+    case DeferredOperation::kDataCache: return "data-cache";
+    case DeferredOperation::kInstructionCache: return "instruction-cache";
+  }
+  return "?";
+}
+
+Json memory_json(const SpeMemory& memory) {
+  Json cleaned = Json::array();
+  for (const DeferredOperation each : memory.deferred()) cleaned.push_back(name(each));
+  return {{"lock", cli::name(memory.offer().lock)},
+          {"mlock", memory.offer().mlock},
+          {"locked_bytes", locked_bytes(memory)},
+          {"stage2_faults", memory.stage2_faults()},
+          {"cleaned", std::move(cleaned)}};
+}
+
+Json pinned_buffers(const BufferPins& pins) {
+  const auto& statistics = pins.statistics();
+  return {{"pinned", statistics.pins},
+          {"reused", statistics.hits},
+          {"walked_again", statistics.rewalks},
+          {"evicted", statistics.evictions},
+          {"refused", pins.refused()}};
 }
 
 // ---- For people ---------------------------------------------------------------------------------
@@ -133,6 +168,21 @@ void add_switches(std::string& text, const SpeSwitchStatistics& switches, std::u
   if (switches.host_drains != 0) add_row(text, "  the host's", switches.host_drains, "");
 }
 
+void add_pins(std::string& text, const BufferPins& pins) {
+  const auto& statistics = pins.statistics();
+  add_row(text, "buffers pinned", statistics.pins,
+          parts({{statistics.hits, "reused"},
+                 {statistics.rewalks, "walked again"},
+                 {statistics.evictions, "evicted"},
+                 {pins.refused(), "refused"}}));
+}
+
+void add_memory(std::string& text, const SpeMemory& memory) {
+  add_row(text, "bytes locked", locked_bytes(memory),
+          parts({{memory.metadata_bytes(), "bytes of tables"},
+                 {memory.stage2_faults(), "faults of stage 2"}}));
+}
+
 std::string fault_text(Pmbsr syndrome) {
   const bool external = syndrome.get(Pmbsr::kEa) != 0;
   const char* const stage = syndrome.get(Pmbsr::kEc) == Pmbsr::kEcStage2 ? "stage 2" : "stage 1";
@@ -179,29 +229,32 @@ Json spe_offer(const Machine& machine) {
           {"flavour", name(offer.flavour)},
           {"physical_time", offer.physical_time},
           {"exclusive", offer.exclusive},
-          {"max_buffer_bytes", offer.max_buffer_bytes}};
+          {"max_buffer_bytes", offer.max_buffer_bytes},
+          {"memory", memory_json(*machine.spe_memory())}};
 }
 
 Json spe_of_vcpu(const GuestSpe& spe) {
   const SpeStatistics unit = spe.statistics();
   const SpeExitStatistics& exits = spe.spe().exit_statistics();
   const SpeSwitchStatistics switches = spe.spe().switch_statistics();
-  return {{"operations", unit.population},
-          {"samples", unit.feed},
-          {"filtered_out", unit.feed - unit.filtrate},
-          {"collisions", unit.collisions},
-          {"records", unit.records},
-          {"bytes", unit.bytes},
-          {"lost", unit.lost},
-          {"discarded", discarded(unit)},
-          {"buffer_events", buffer_events(exits)},
-          {"interrupts", exits.interrupts},
-          {"traps", traps(exits)},
-          {"direct_accesses", exits.direct},
-          {"entries", switches.entries},
-          {"refused_entries", exits.refused},
-          {"registers", registers(switches)},
-          {"drains", drains(switches)}};
+  Json json{{"operations", unit.population},
+            {"samples", unit.feed},
+            {"filtered_out", unit.feed - unit.filtrate},
+            {"collisions", unit.collisions},
+            {"records", unit.records},
+            {"bytes", unit.bytes},
+            {"lost", unit.lost},
+            {"discarded", discarded(unit)},
+            {"buffer_events", buffer_events(exits)},
+            {"interrupts", exits.interrupts},
+            {"traps", traps(exits)},
+            {"direct_accesses", exits.direct},
+            {"entries", switches.entries},
+            {"refused_entries", exits.refused},
+            {"registers", registers(switches)},
+            {"drains", drains(switches)}};
+  if (spe.buffer_pins() != nullptr) json["pinned_buffers"] = pinned_buffers(*spe.buffer_pins());
+  return json;
 }
 
 std::string spe_summary(const Machine& machine) {
@@ -215,7 +268,9 @@ std::string spe_summary(const Machine& machine) {
     add_samples(text, spe->statistics());
     add_exits(text, exits);
     add_switches(text, spe->spe().switch_statistics(), exits.refused);
+    if (spe->buffer_pins() != nullptr) add_pins(text, *spe->buffer_pins());
   }
+  if (!text.empty()) add_memory(text, *machine.spe_memory());
   return text;
 }
 

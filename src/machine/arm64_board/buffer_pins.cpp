@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "machine/arm64_board/buffer_pins.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "machine/arm64/code_map.hpp"
@@ -21,7 +22,8 @@ BufferPins::BufferPins(SpeMemory& memory, const Cpu& cpu)
     : memory_{memory},
       cpu_{cpu},
       mmu_{cpu.core(), memory.ram()},
-      cache_{memory.space(), {.most_bytes = memory.ram().size()}} {}
+      most_bytes_{std::min(memory.ram().size(), kMostBytes)},
+      cache_{memory.space(), {.most_bytes = most_bytes_}} {}
 
 BufferKey BufferPins::key_of(std::uint64_t start, std::uint64_t limit) const {
   const bool upper = (start >> kHalfBit & 1) != 0;
@@ -67,8 +69,9 @@ BufferPins::Answer BufferPins::pin(BufferKey key) {
   // Whatever key it had: what is pinned must be what the tables say now.
   release();
   const bool empty = key.limit <= key.begin;
-  if (!empty && key.limit - key.begin > memory_.ram().size()) {
-    return refuse(Answer::kTooLarge, "a profiling buffer is larger than the guest's memory");
+  if (!empty && key.limit - key.begin > most_bytes_) {
+    return refuse(Answer::kTooLarge,
+                  "a profiling buffer is larger than the guest's memory or 1 GiB");
   }
   walk(key);
   if (const auto pinned = cache_.pin(key, pages_); !pinned) {
@@ -84,6 +87,31 @@ BufferPins::Answer BufferPins::refuse(Answer answer, const std::string& why) {
   ++refused_;
   why_ = why;
   return answer;
+}
+
+// ---- State --------------------------------------------------------------------------------------
+
+/// Its own inverse.
+BufferKey BufferPins::age_of(BufferKey key) const {
+  key.generation = cpu_.table_changes(key.begin) - key.generation;
+  return key;
+}
+
+BufferPinsState BufferPins::save() const {
+  BufferPinsState state{.cache = cache_.save(), .in_use = {}, .refused = refused_};
+  for (auto& buffer : state.cache.buffers) buffer.key = age_of(buffer.key);
+  if (in_use_) state.in_use = age_of(*in_use_);
+  return state;
+}
+
+Result<void> BufferPins::restore(const BufferPinsState& state) {
+  if (state.in_use.has_value() != state.cache.in_use) return fail("a buffer is half in use");
+  virt::memory::PinCacheState cache = state.cache;
+  for (auto& buffer : cache.buffers) buffer.key = age_of(buffer.key);
+  if (const auto pinned = cache_.restore(cache); !pinned) return fail(pinned.error().message);
+  if (state.in_use) in_use_ = age_of(*state.in_use);
+  refused_ = state.refused;
+  return {};
 }
 
 }  // namespace vpmu::machine::arm64

@@ -22,16 +22,26 @@
 
 namespace vpmu::machine::arm64 {
 
+/// Plain data, for saving. Generations of keys say how many changes of the tables ago they were.
+struct BufferPinsState {
+  virt::memory::PinCacheState cache;
+  std::optional<virt::memory::BufferKey> in_use;
+  std::uint64_t refused = 0;
+  friend bool operator==(const BufferPinsState&, const BufferPinsState&) = default;
+};
+
 class BufferPins {
  public:
   using Answer = virt::arm64::SpeBufferAnswer;
+  /// Of all the buffers that are pinned.
+  static constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
 
   /// Both must outlive it.
   BufferPins(SpeMemory& memory, const Cpu& cpu);
 
   /// As virt::arm64::SpeSink has them. Pages that the tables do not map, or not to RAM, or not for
-  /// writing, are left out: the unit says so when it gets there. More bytes than there is RAM are
-  /// too large.
+  /// writing, are left out: the unit says so when it gets there. More bytes than there is RAM, or
+  /// than kMostBytes, are too large.
   Answer prepare(std::uint64_t start, std::uint64_t limit);
   void release();
 
@@ -47,15 +57,21 @@ class BufferPins {
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   [[nodiscard]] const std::string& why_refused() const { return why_; }
 
+  [[nodiscard]] BufferPinsState save() const;
+  /// Before the first run, with the CPU restored before.
+  Result<void> restore(const BufferPinsState& state);
+
  private:
   [[nodiscard]] virt::memory::BufferKey key_of(std::uint64_t start, std::uint64_t limit) const;
   Answer pin(virt::memory::BufferKey key);
   Answer refuse(Answer answer, const std::string& why);
   void walk(const virt::memory::BufferKey& key);
+  [[nodiscard]] virt::memory::BufferKey age_of(virt::memory::BufferKey key) const;
 
   SpeMemory& memory_;
   const Cpu& cpu_;
   const Mmu mmu_;
+  const std::uint64_t most_bytes_;
   virt::memory::PinCache cache_;
   std::optional<virt::memory::BufferKey> in_use_;
   std::vector<GuestPhysical> pages_;  ///< of the buffer that is being walked

@@ -150,17 +150,7 @@ virt::arm64::SpeState GuestSpe::save() {
 Result<void> GuestSpe::restore(const virt::arm64::SpeState& state) {
   auto restored = spe_.restore(state);
   sampler_.registers_changed(false);
-  if (restored && spe_.is_entered()) prepare_again();
   return restored;
-}
-
-/// What the last entry has done.
-void GuestSpe::prepare_again() {
-  using silicon::arm64::Pmblimitr;
-  namespace reg = silicon::arm64::reg;
-  const Pmblimitr limit{unit_.read(reg::PMBLIMITR_EL1).value()};
-  if (!pins_ || limit.get(Pmblimitr::kE) == 0) return;
-  (void)pins_->prepare(unit_.read(reg::PMBPTR_EL1).value(), limit.raw & mask_of(Pmblimitr::kLimit));
 }
 
 }  // namespace vpmu::machine::arm64

@@ -84,6 +84,7 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   [[nodiscard]] virt::arm64::Spe& spe() { return spe_; }
   /// Null: memory is not locked by buffers.
   [[nodiscard]] const BufferPins* buffer_pins() const { return pins_ ? &*pins_ : nullptr; }
+  [[nodiscard]] BufferPins* buffer_pins() { return pins_ ? &*pins_ : nullptr; }
 
   [[nodiscard]] virt::arm64::SpeState save();
   Result<void> restore(const virt::arm64::SpeState& state);
@@ -98,7 +99,6 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
   virt::arm64::SpeBufferAnswer prepare_buffer(std::uint64_t start, std::uint64_t limit) override;
   void release_buffer() override;
 
-  void prepare_again();
   tl::expected<void, arm64::Fault> store(std::uint64_t address,
                                          std::span<const std::uint8_t> bytes);
 

@@ -251,7 +251,32 @@ MachineState Machine::save() {
     state.caches.push_back(vcpu->memory_model().save());
   }
   state.host = host_activity_->save();
+  if (spe_memory_) state.spe_memory = spe_memory_->save();
+  for (const auto& vcpu : vcpus_) {
+    const GuestSpe* const spe = vcpu->spe();
+    if (spe != nullptr && spe->buffer_pins() != nullptr) {
+      state.buffer_pins.push_back(spe->buffer_pins()->save());
+    }
+  }
   return state;
+}
+
+/// After the CPUs, whose tables say which buffers are as they were.
+Result<void> Machine::restore_spe_memory(const MachineState& state) {
+  if (state.spe_memory.has_value() != (spe_memory_ != nullptr)) {
+    return fail("memory for SPE: one has it, the other has not");
+  }
+  if (!spe_memory_) return {};
+  const bool pins = spe_memory_->offer().lock == SpeLock::kBuffer;
+  if (state.buffer_pins.size() != (pins ? vcpus_.size() : 0)) {
+    return cannot_hold("vCPUs with pinned buffers", state.buffer_pins.size());
+  }
+  auto memory = in_part("memory for SPE", spe_memory_->restore(*state.spe_memory));
+  for (std::size_t n = 0; memory && n < state.buffer_pins.size(); ++n) {
+    memory = in_part("profiling buffers of vCPU " + std::to_string(n),
+                     vcpus_[n]->spe()->buffer_pins()->restore(state.buffer_pins[n]));
+  }
+  return memory;
 }
 
 Result<void> Machine::restore(const MachineState& state) {
@@ -266,6 +291,7 @@ Result<void> Machine::restore(const MachineState& state) {
     auto vcpu = vcpus_[n]->restore(state.vcpus[n]);
     if (!vcpu) return in_part("vCPU " + std::to_string(n), std::move(vcpu));
   }
+  if (auto memory = restore_spe_memory(state); !memory) return memory;
   // After the CPUs, which have flushed their TLBs.
   for (std::size_t n = 0; n < vcpus_.size(); ++n) {
     auto caches = vcpus_[n]->memory_model().restore(state.caches[n]);

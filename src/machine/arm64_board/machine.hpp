@@ -101,6 +101,8 @@ struct MachineState {
   std::vector<std::uint64_t> last_level_cache;      ///< as LruSets::save()
   std::optional<GuestFilterState> filter;           ///< in force; none: it never had one
   std::vector<GuestFilterState> past_filters{};     ///< before that one, for the report
+  std::optional<SpeMemoryState> spe_memory{};       ///< of guests with SPE
+  std::vector<BufferPinsState> buffer_pins{};       ///< of each vCPU, if buffers are pinned
   friend bool operator==(const MachineState&, const MachineState&) = default;
 };
 
@@ -183,6 +185,7 @@ class Machine final : public GuestMachine,
   [[nodiscard]] std::uint64_t machine_time() const override { return now(); }
 
   Result<void> restore_filters(const MachineState& state);
+  Result<void> restore_spe_memory(const MachineState& state);
   void let_count_what_filter_admits();
   [[nodiscard]] boot::DeviceTreeBoard tree_board() const;
   void start(const boot::Arm64Start& start);

@@ -101,4 +101,46 @@ std::uint64_t SpeMemory::metadata_bytes() const {
   return metadata.pins + metadata.stage2 + metadata.dirty_log;
 }
 
+// ---- State --------------------------------------------------------------------------------------
+
+namespace {
+constexpr std::uint64_t kWordBits = 64;
+
+std::uint64_t words_of(const GuestMemory& ram) {
+  return (ram.size() / memory::kPageBytes + kWordBits - 1) / kWordBits;
+}
+}  // namespace
+
+SpeMemoryState SpeMemory::save() {
+  SpeMemoryState state{.mapped = {},
+                       .stage2_faults = stage2_faults_,
+                       .first_fault = first_fault_,
+                       .deferred = deferred_};
+  if (!on_demand()) return state;
+  state.mapped.resize(words_of(ram_));
+  for (std::uint64_t page = 0; page < ram_.size() / memory::kPageBytes; ++page) {
+    const GuestPhysical address{ram_.begin() + page * memory::kPageBytes};
+    if (!space_.translate_mapped(address, StageTwoAccess::kWrite)) continue;
+    state.mapped[page / kWordBits] |= std::uint64_t{1} << page % kWordBits;
+  }
+  return state;
+}
+
+Result<void> SpeMemory::restore(const SpeMemoryState& state) {
+  if (state.mapped.size() != (on_demand() ? words_of(ram_) : 0)) {
+    return fail("its pages are not those of this memory");
+  }
+  for (std::uint64_t page = 0; page < state.mapped.size() * kWordBits; ++page) {
+    if ((state.mapped[page / kWordBits] >> page % kWordBits & 1) == 0) continue;
+    if (page >= ram_.size() / memory::kPageBytes) return fail("a page is behind its memory");
+    touch(ram_.begin() + page * memory::kPageBytes);
+  }
+  // What it has done already is not done again.
+  if (!state.deferred.empty()) before_run();
+  deferred_ = state.deferred;
+  stage2_faults_ = state.stage2_faults;
+  first_fault_ = state.first_fault;
+  return {};
+}
+
 }  // namespace vpmu::machine::arm64

@@ -38,6 +38,15 @@ struct SpeMemoryOffer {
 /// What was put off until the first run. In this order.
 enum class DeferredOperation : std::uint8_t { kTags, kDataCache, kInstructionCache };
 
+/// Plain data, for saving.
+struct SpeMemoryState {
+  std::vector<std::uint64_t> mapped;  ///< a bit for each page; none if all are
+  std::uint64_t stage2_faults = 0;
+  std::uint64_t first_fault = 0;
+  std::vector<DeferredOperation> deferred;
+  friend bool operator==(const SpeMemoryState&, const SpeMemoryState&) = default;
+};
+
 class SpeMemory final : public StageTwoPages, private virt::memory::AddressSpaceUser {
  public:
   static constexpr std::uint32_t kSlot = 0;
@@ -71,6 +80,11 @@ class SpeMemory final : public StageTwoPages, private virt::memory::AddressSpace
   /// Of the first one.
   [[nodiscard]] std::uint64_t first_fault() const { return first_fault_; }
   [[nodiscard]] const std::vector<DeferredOperation>& deferred() const { return deferred_; }
+
+  /// Which pages are there is for guests to see where they come on demand.
+  [[nodiscard]] SpeMemoryState save();
+  /// Before the first run. Refused: it is of other memory.
+  Result<void> restore(const SpeMemoryState& state);
 
  private:
   SpeMemory(const SpeMemoryOffer& offer, const GuestMemory& ram, const Cluster& cluster);

@@ -6,6 +6,7 @@
 
 #include "machine/snapshot/fields.hpp"
 #include "machine/snapshot/shared_fields.hpp"
+#include "machine/snapshot/spe_memory_messages.hpp"
 
 namespace vpmu::machine::snapshot {
 
@@ -516,6 +517,7 @@ void encode(const arm64::MachineState& state, proto::Arm64Machine& message) {
   encode_host(state.host, message);
   encode_caches(state, message);
   encode_filters(state, message);
+  encode_spe_memory(state, message);
 }
 
 void encode(const arm64::VcpuState& state, proto::Arm64Vcpu& message) {
@@ -544,6 +546,7 @@ Result<void> decode(const proto::Arm64Machine& message, arm64::MachineState& sta
   if (auto host = decode_host(message, state.host); !host) return host;
   decode_caches(message, state);
   if (auto filters = decode_filters(message, state); !filters) return filters;
+  if (auto memory = decode_spe_memory(message, state); !memory) return memory;
   return decode(message.board(), state.board);
 }
 

@@ -15,7 +15,7 @@ namespace vpmu::machine::snapshot {
 inline constexpr std::string_view kMagic = "vpmu-snapshot ";
 
 /// What is written, and the only one that is read: goes up with every change of a record's meaning.
-inline constexpr std::uint32_t kFormatVersion = 9;
+inline constexpr std::uint32_t kFormatVersion = 10;
 
 /// The largest record there may be.
 inline constexpr std::size_t kLargestRecord = std::size_t{16} << 20;

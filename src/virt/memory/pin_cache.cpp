@@ -144,4 +144,57 @@ void PinCache::drop_all() {
   while (!buffers_.empty()) remove(buffers_.begin());
 }
 
+// ---- State --------------------------------------------------------------------------------------
+
+namespace {
+
+std::vector<PinCacheState::Run> runs_of(std::span<const GuestPhysical> pages) {
+  std::vector<PinCacheState::Run> runs;
+  for (const GuestPhysical page : pages) {
+    const bool follows =
+        !runs.empty() && runs.back().begin + runs.back().pages * kPageBytes == raw(page);
+    if (!follows) runs.push_back({raw(page), 0});
+    ++runs.back().pages;
+  }
+  return runs;
+}
+
+/// None: more than `most`.
+std::optional<std::vector<GuestPhysical>> pages_of(std::span<const PinCacheState::Run> runs,
+                                                   std::uint64_t most) {
+  std::vector<GuestPhysical> pages;
+  for (const PinCacheState::Run& run : runs) {
+    if (run.pages > most - pages.size()) return std::nullopt;
+    for (std::uint64_t n = 0; n < run.pages; ++n)
+      pages.push_back(GuestPhysical{run.begin + n * kPageBytes});
+  }
+  return pages;
+}
+
+}  // namespace
+
+PinCacheState PinCache::save() const {
+  PinCacheState state{.buffers = {}, .in_use = in_use_, .statistics = statistics_};
+  for (const Buffer& buffer : buffers_)
+    state.buffers.push_back({buffer.key, buffer.used, runs_of(buffer.pages)});
+  return state;
+}
+
+ErrnoResult<void> PinCache::restore(const PinCacheState& state) {
+  const bool in_use = state.in_use && !state.buffers.empty();
+  if (state.buffers.size() > config_.buffers || in_use != state.in_use)
+    return refuse(EINVAL, "profiling buffers: not as many as may be kept pinned");
+  for (auto buffer = state.buffers.rbegin(); buffer != state.buffers.rend(); ++buffer) {
+    const auto pages = pages_of(buffer->runs, config_.most_bytes / kPageBytes);
+    auto pinned = pages ? pin(buffer->key, *pages, buffer->used)
+                        : refuse(EFBIG, "profiling buffer: more pages than may be pinned for it");
+    if (pinned) continue;
+    drop_all();
+    return pinned;
+  }
+  in_use_ = in_use;
+  statistics_ = state.statistics;
+  return {};
+}
+
 }  // namespace vpmu::virt::memory

@@ -4,7 +4,8 @@
 // locked.
 #include "machine/arm64_board/spe_memory.hpp"
 
-#include <functional>
+#include <iterator>
+#include <random>
 
 #include "unit/arm64_board/machine_fixture.hpp"
 #include "unit/virt_memory/lock_limit.hpp"
@@ -221,6 +222,119 @@ TEST_F(SpeMemoryTest, WithoutTheLimitForABufferTellsTheGuestAndGoesOn) {
   EXPECT_EQ(syndrome(), kTooLarge);
   EXPECT_EQ(pins().refused(), 1u);
   EXPECT_EQ(virt::memory::locked_bytes(), before);
+}
+
+TEST_F(SpeMemoryTest, SurvivesBuffersAnywhereAndNothingIsLeft) {
+  constexpr std::uint64_t kEnd = kBase + (4 << 20);
+  const std::uint64_t places[] = {0,
+                                  kPageBytes,
+                                  Pl011::kAddress,
+                                  kBase,
+                                  kBuffer,
+                                  kBuffer + 64,
+                                  kBuffer + 0x1'0000,
+                                  kEnd - kPageBytes,
+                                  kEnd - 64,
+                                  kEnd,
+                                  kEnd + kPageBytes,
+                                  std::uint64_t{1} << 47,
+                                  std::uint64_t{1} << 52,
+                                  ~std::uint64_t{0} << 55,
+                                  ~std::uint64_t{0xfff},
+                                  ~std::uint64_t{0}};
+  const std::uint64_t before = virt::memory::locked_bytes();
+  std::mt19937 random{1};
+  const auto place = [&] { return places[random() % std::size(places)]; };
+  for (unsigned round = 0; round < 60; ++round) {
+    Code code;
+    for (unsigned n = 0; n < 12; ++n) {
+      if (random() % 2 == 0) enable(code, place(), place());
+      if (random() % 4 == 0) code.push_back(kInvalidateAll);
+      if (random() % 4 == 0) write(code, reg::PMBSR_EL1, random() % 4 == 0 ? 0x2'0000 : 0);
+      if (random() % 8 == 0) disable(code);
+      work(code, 100 + random() % 1000);
+    }
+    tell(code);
+    const auto lock = static_cast<SpeLock>(round % 3);
+    machine = loaded(code, with(lock, lock == SpeLock::kBuffer));
+    const Outcome outcome = machine->run({.instructions = 1'000'000});
+    // Records over the code make it end in any way.
+    EXPECT_TRUE(outcome.reason == Outcome::Reason::kDebugExit ||
+                outcome.reason == Outcome::Reason::kInstructions ||
+                outcome.reason == Outcome::Reason::kCrash)
+        << round;
+    if (lock == SpeLock::kBuffer) {
+      EXPECT_EQ(virt::memory::locked_bytes() - before, memory().locked_pages() * kPageBytes);
+    }
+    if (lock != SpeLock::kNone) {
+      EXPECT_EQ(memory().stage2_faults(), 0u) << round;
+    }
+    machine.reset();
+    EXPECT_EQ(virt::memory::locked_bytes(), before) << round;
+  }
+}
+
+TEST_F(SpeMemoryTest, GoesOnElsewhereAsItWas) {
+  for (const SpeLock lock : {SpeLock::kAll, SpeLock::kBuffer, SpeLock::kNone}) {
+    Code code;
+    set(code, 1, kBuffer);
+    code.push_back(code::str(31, 1));
+    for (const std::uint64_t begin : {kBuffer, kBuffer + 0x1'0000, kBuffer}) {
+      enable(code, begin, begin + 2 * kPageBytes);
+      work(code, 600);
+      code.push_back(kInvalidateAll);
+      work(code, 600);
+      disable(code);
+      write(code, reg::PMBSR_EL1, 0);
+    }
+    tell(code);
+    const auto whole = loaded(code, with(lock));
+    EXPECT_EQ(whole->run({.instructions = 20'000}).reason, Outcome::Reason::kDebugExit);
+    const MachineState end = whole->save();
+    for (std::uint64_t at = 1; at < whole->instructions(); at += 601) {
+      const auto first = loaded(code, with(lock));
+      EXPECT_EQ(first->run({.instructions = at}).reason, Outcome::Reason::kInstructions);
+      machine = create(with(lock));
+      const std::size_t bytes = kPages * kPageBytes;
+      std::memcpy(machine->board().memory.host(kBase, bytes),
+                  first->board().memory.host(kBase, bytes), bytes);
+      const MachineState between = first->save();
+      const auto restored = machine->restore(between);
+      ASSERT_TRUE(restored.has_value()) << restored.error().message;
+      EXPECT_TRUE(machine->save() == between) << at;
+      EXPECT_EQ(memory().locked_pages(), first->spe_memory()->locked_pages()) << at;
+      EXPECT_EQ(machine->run({.instructions = 20'000}).reason, Outcome::Reason::kDebugExit);
+      EXPECT_TRUE(machine->save().spe_memory == end.spe_memory) << at;
+      EXPECT_TRUE(machine->save().buffer_pins == end.buffer_pins) << at;
+      EXPECT_TRUE(machine->save() == end) << at;
+    }
+  }
+}
+
+TEST_F(SpeMemoryTest, RefusesStatesOfOtherMemory) {
+  machine = loaded(sampling(kBuffer, kBuffer + kPageBytes), with(SpeLock::kBuffer));
+  EXPECT_EQ(syndrome(), kFull);
+  const MachineState state = machine->save();
+  const auto refused = [&](SpeLock lock, auto change) {
+    MachineState other = state;
+    change(other);
+    return !create(with(lock))->restore(other).has_value();
+  };
+  const auto nothing = [](MachineState&) {};
+  EXPECT_FALSE(refused(SpeLock::kBuffer, nothing));
+  EXPECT_TRUE(refused(SpeLock::kAll, nothing));
+  EXPECT_TRUE(refused(SpeLock::kNone, nothing));
+  const auto changed = [&](auto change) { return refused(SpeLock::kBuffer, change); };
+  EXPECT_TRUE(changed([](MachineState& other) { other.spe_memory.reset(); }));
+  EXPECT_TRUE(changed([](MachineState& other) { other.spe_memory->mapped.push_back(0); }));
+  EXPECT_TRUE(changed([](MachineState& other) { other.buffer_pins.clear(); }));
+  EXPECT_TRUE(changed([](MachineState& other) { other.buffer_pins[0].in_use.reset(); }) ||
+              !state.buffer_pins[0].in_use);
+  EXPECT_TRUE(changed(
+      [](MachineState& other) { other.buffer_pins[0].cache.buffers.at(0).runs.at(0).begin = 0; }));
+  EXPECT_TRUE(changed([](MachineState& other) {
+    other.buffer_pins[0].cache.buffers.at(0).runs.at(0).pages = ~std::uint64_t{0};
+  }));
 }
 
 TEST_F(SpeMemoryTest, HasNothingLockedAfterRunsThatEndAnywhere) {

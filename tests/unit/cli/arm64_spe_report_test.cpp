@@ -31,7 +31,9 @@ TEST_F(Arm64SpeReportTest, ReportAddsUp) {
   const auto json = report_of(kSampling + "--guest-spe flavour=nvhe,max-buffer-kib=100");
   const auto offer = nlohmann::json::parse(
       R"({"version": 1, "flavour": "nvhe", "physical_time": false, "exclusive": false,
-          "max_buffer_bytes": 102400})");
+          "max_buffer_bytes": 102400,
+          "memory": {"lock": "all", "mlock": false, "locked_bytes": 134217728, "stage2_faults": 0,
+                     "cleaned": ["data-cache"]}})");
   EXPECT_EQ(json["spe"], offer);
   const auto& spe = json["vcpus"][0]["spe"];
   const auto number = [&spe](const char* pointer) {
@@ -69,8 +71,29 @@ TEST_F(Arm64SpeReportTest, FlavoursDifferInWhatTheyMoveOnly) {
   }
 }
 
+TEST_F(Arm64SpeReportTest, PinnedBuffersAndFaultsOfStage2AreCounted) {
+  const std::string memory = "run '" VPMU_ARM64_GUESTS "/spe_memory.elf' ";
+  auto json = report_of(memory + "--guest-spe lock=buffer");
+  EXPECT_EQ(json["spe"]["memory"]["lock"], "buffer");
+  EXPECT_EQ(json["spe"]["memory"]["stage2_faults"], 0);
+  const auto& pins = json["vcpus"][0]["spe"]["pinned_buffers"];
+  EXPECT_GE(pins["reused"], 38u) << "forty switches between two buffers";
+  EXPECT_GT(pins["pinned"], 0u);
+  EXPECT_EQ(pins["refused"], 0u);
+  json = report_of(memory + "--guest-spe lock=none --append demand=1");
+  EXPECT_EQ(json["spe"]["memory"]["stage2_faults"], 2);
+  EXPECT_EQ(json["spe"]["memory"]["locked_bytes"], 0);
+  EXPECT_EQ(json["vcpus"][0]["spe"]["buffer_events"]["replaced"], 2);
+  EXPECT_FALSE(json["vcpus"][0]["spe"].contains("pinned_buffers"));
+  const std::string says = vpmu(memory + "--guest-spe lock=none --append demand=1").errors;
+  const std::string warning = "vpmu: vCPU 0: SPE: a fault of stage 2, 0x07, at 0x44000000";
+  const std::size_t found = says.find(warning);
+  ASSERT_NE(found, std::string::npos) << says;
+  EXPECT_EQ(says.find("a fault of stage 2", found + warning.size()), std::string::npos) << "once";
+}
+
 TEST_F(Arm64SpeReportTest, SummaryFitsAnyTerminal) {
-  const Result run = vpmu(kSampling + "--guest-spe on");
+  const Result run = vpmu(kSampling + "--guest-spe lock=buffer");
   EXPECT_NE(run.errors.find("vpmu: SPE of vCPU 0, vhe\nvpmu:   operations "), std::string::npos)
       << run.errors;
   const std::string section = run.errors.substr(run.errors.find("vpmu: SPE of vCPU 0"));

@@ -126,6 +126,41 @@ TEST(SnapshotFields, AllOfAnArm64PmusConfigurationArrives) {
   expect_every_byte_to_arrive<snapshot::proto::Arm64PmuConfig, virt::arm64::PmuConfig>();
 }
 
+TEST(SnapshotFields, MemoryOfGuestsWithSpeArrives) {
+  using Message = snapshot::proto::Arm64Machine;
+  arm64::MachineState state;
+  arm64::SpeMemoryState& memory = state.spe_memory.emplace();
+  EXPECT_TRUE(there_and_back<Message>(state) == state);
+  memory = {.mapped = {1, ~std::uint64_t{0}, 0},
+            .stage2_faults = 2,
+            .first_fault = 3,
+            .deferred = {arm64::DeferredOperation::kTags, arm64::DeferredOperation::kDataCache,
+                         arm64::DeferredOperation::kInstructionCache}};
+  arm64::BufferPinsState& pins = state.buffer_pins.emplace_back();
+  pins.cache.buffers = {{{1, 2, 3, ~std::uint64_t{0}}, 5, {{6, 7}, {8, 9}}},
+                        {{10, 11, 12, 13}, 14, {}}};
+  pins.cache.in_use = true;
+  pins.cache.statistics = {15, 16, 17, 18};
+  pins.in_use = {19, 20, 21, 22};
+  pins.refused = 23;
+  state.buffer_pins.emplace_back();
+  EXPECT_TRUE(there_and_back<Message>(state) == state);
+
+  Message whole;
+  snapshot::encode(state, whole);
+  const auto refused = [&](auto change) {
+    Message message = whole;
+    change(*message.mutable_spe_memory());
+    arm64::MachineState back;
+    return !snapshot::decode(message, back).has_value();
+  };
+  EXPECT_FALSE(refused([](auto&) {}));
+  EXPECT_TRUE(refused([](auto& of) { of.mutable_deferred()->push_back(3); }));
+  EXPECT_TRUE(refused([](auto& of) { of.mutable_pins(0)->clear_statistics(); }));
+  EXPECT_TRUE(refused([](auto& of) { of.mutable_pins(0)->mutable_buffers(1)->clear_key(); }));
+  EXPECT_TRUE(refused([](auto& of) { of.mutable_pins(0)->mutable_buffers(1)->add_runs(1); }));
+}
+
 TEST(SnapshotFields, WhatIsOfferedOfSpeArrives) {
   using virt::arm64::SpeFlavour;
   const arm64::SpeOffer offers[] = {
@@ -137,8 +172,8 @@ TEST(SnapshotFields, WhatIsOfferedOfSpeArrives) {
   for (const arm64::SpeOffer& offer : offers) {
     snapshot::proto::SpeOffer message;
     snapshot::encode(offer, message);
-    arm64::SpeOffer back{
-        SpeFlavour::kProtected, true, true, 5, "7", "8", {arm64::SpeLock::kNone, true}};
+    arm64::SpeOffer back{SpeFlavour::kProtected,       true, true, 5, "7", "8",
+                         {arm64::SpeLock::kNone, true}};
     ASSERT_TRUE(snapshot::decode(message, back).has_value());
     EXPECT_TRUE(back == offer);
   }

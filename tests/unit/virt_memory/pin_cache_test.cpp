@@ -223,6 +223,44 @@ TEST_F(PinCaches, LetGoOfWhatHasLongNotBeenUsed) {
   EXPECT_TRUE(pinned(2));
 }
 
+TEST_F(PinCaches, GoOnElsewhereAsTheyWere) {
+  for (unsigned n = 0; n < 3; ++n) EXPECT_EQ(pin(n), 0);
+  auto scattered = pages(5);
+  scattered[3] = page(900);
+  ASSERT_TRUE(cache->pin(key(5, 7), scattered, 11));
+  const PinCacheState state = cache->save();
+  ASSERT_EQ(state.buffers.size(), 4u);
+  EXPECT_EQ(state.buffers[0].runs.size(), 3u);
+  EXPECT_EQ(state.buffers[0].used, 11u);
+  cache->drop_all();
+  make_cache({});
+  ASSERT_TRUE(cache->restore(state));
+  EXPECT_EQ(cache->save(), state);
+  EXPECT_TRUE(host.pinned.contains(memory_at(kMemory + 900 * kPageBytes)));
+  EXPECT_EQ(cache->drop(~std::uint64_t{0}), 24 * kPageBytes) << "one is in use";
+  EXPECT_TRUE(cache->reuse(key(5, 7)));
+}
+
+TEST_F(PinCaches, RefuseStatesOfOthersAndHaveNothingThen) {
+  for (unsigned n = 0; n < 3; ++n) EXPECT_EQ(pin(n), 0);
+  const PinCacheState state = cache->save();
+  const auto refused = [&](const PinCacheConfig& config, auto change) {
+    PinCacheState other = state;
+    change(other);
+    make_cache(config);
+    const int error = number(cache->restore(other));
+    EXPECT_EQ(cache->buffers(), 0u);
+    EXPECT_TRUE(host.pinned.empty());
+    return error;
+  };
+  EXPECT_EQ(refused({.buffers = 2}, [](PinCacheState&) {}), EINVAL);
+  EXPECT_EQ(refused({}, [](PinCacheState& other) { other.buffers.clear(); }), EINVAL);
+  const PinCacheConfig small{.most_bytes = 24 * kPageBytes};
+  EXPECT_EQ(refused(small, [](PinCacheState& other) { other.buffers[1].runs[0].pages = ~0ULL; }),
+            EFBIG);
+  EXPECT_EQ(refused({}, [](PinCacheState& other) { other.buffers[2].runs[0].begin = 0; }), EFAULT);
+}
+
 TEST_F(PinCaches, MustBeEmptiedBeforeTheirSlotGoes) {
   EXPECT_EQ(pin(0), 0);
   cache->release();

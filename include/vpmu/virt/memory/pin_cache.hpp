@@ -65,6 +65,7 @@ struct BufferKey {
     return root == other.root && begin <= other.begin && limit >= other.limit &&
            generation == other.generation;
   }
+  friend bool operator==(const BufferKey&, const BufferKey&) = default;
 };
 
 struct PinCacheStatistics {
@@ -72,6 +73,28 @@ struct PinCacheStatistics {
   std::uint64_t rewalks = 0;    ///< walked again, and found as they were
   std::uint64_t pins = 0;       ///< buffers that were pinned
   std::uint64_t evictions = 0;  ///< idle buffers that had to go
+
+  friend bool operator==(const PinCacheStatistics&, const PinCacheStatistics&) = default;
+};
+
+/// Plain data, for saving.
+struct PinCacheState {
+  /// Pages that follow one another.
+  struct Run {
+    std::uint64_t begin = 0;
+    std::uint64_t pages = 0;
+    friend bool operator==(const Run&, const Run&) = default;
+  };
+  struct Buffer {
+    BufferKey key;
+    std::uint64_t used = 0;
+    std::vector<Run> runs;
+    friend bool operator==(const Buffer&, const Buffer&) = default;
+  };
+  std::vector<Buffer> buffers;  ///< the most recently used first
+  bool in_use = false;          ///< the first of them is
+  PinCacheStatistics statistics;
+  friend bool operator==(const PinCacheState&, const PinCacheState&) = default;
 };
 
 class PinCache {
@@ -102,6 +125,11 @@ class PinCache {
   void drop_older(std::uint64_t time);
   /// Idle ones and that in use: before slots change.
   void drop_all();
+
+  [[nodiscard]] PinCacheState save() const;
+  /// On a cache without buffers. Errors as pin(), and EINVAL: no state of a cache like this. It has
+  /// none then.
+  ErrnoResult<void> restore(const PinCacheState& state);
 
   [[nodiscard]] std::uint64_t pinned_bytes() const { return bytes_; }
   [[nodiscard]] unsigned buffers() const { return static_cast<unsigned>(buffers_.size()); }
