@@ -73,6 +73,7 @@ class AddressSpaceLockstep {
 
  private:
   std::optional<std::string> translate(const Operation& operation);
+  std::optional<std::string> translate_mapped(std::uint64_t page, bool write);
   std::optional<std::string> take_log(std::uint32_t number);
   std::optional<std::string> set_slot(const Operation& operation);
   std::optional<std::string> lock(const Operation& operation);
