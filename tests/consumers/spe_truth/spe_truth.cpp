@@ -25,6 +25,7 @@
 #include "machine/arm64/instruction_kinds.hpp"
 #include "machine/arm64_board/machine.hpp"
 #include "machine/silent_console.hpp"
+#include "unit/arm64_vixl/plain_registers.hpp"
 #include "unit/arm64_vixl/vixl_text.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -51,28 +52,6 @@ Counts counts_of(const silicon::RetireTotals& totals) {
           read(RawEvent::kLlcMisses), read(RawEvent::kDtlbMisses),
           read(RawEvent::kDtlbWalks), read(RawEvent::kMispredictedBranches)};
 }
-
-/// General-purpose registers, as operands are computed from them.
-class Copy final : public Registers {
- public:
-  explicit Copy(const Registers& from) : sp_{from.sp()}, pc_{from.pc()}, nzcv_{from.nzcv()} {
-    for (unsigned n = 0; n < 31; ++n) x_[n] = from.x(n);
-  }
-  [[nodiscard]] std::uint64_t x(unsigned n) const override { return x_[n]; }
-  void set_x(unsigned n, std::uint64_t value) override { x_[n] = value; }
-  [[nodiscard]] std::uint64_t sp() const override { return sp_; }
-  void set_sp(std::uint64_t value) override { sp_ = value; }
-  [[nodiscard]] std::uint64_t pc() const override { return pc_; }
-  void set_pc(std::uint64_t value) override { pc_ = value; }
-  [[nodiscard]] std::uint32_t nzcv() const override { return nzcv_; }
-  void set_nzcv(std::uint32_t value) override { nzcv_ = value; }
-  void clear_exclusive() override {}
-
- private:
-  std::uint64_t x_[31]{};
-  std::uint64_t sp_, pc_;
-  std::uint32_t nzcv_;
-};
 
 // ---- An operation -------------------------------------------------------------------------------
 
@@ -123,7 +102,7 @@ class Truth {
   Machine& machine_;
   Vcpu& vcpu_;
   const std::uint64_t number_;
-  Copy registers_{vcpu_.cpu().registers()};
+  PlainRegisters registers_{vcpu_.cpu().registers()};
   unsigned level_;
   Counts before_, after_;
   InstructionText text_;

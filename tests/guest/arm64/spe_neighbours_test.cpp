@@ -9,13 +9,13 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "machine/arm64_board/machine.hpp"
 #include "profile/spe/record_decoder.hpp"
+#include "unit/arm64_board/machine_fixture.hpp"
 #include "vpmu/silicon/arm64/spe_registers.hpp"
 
 namespace vpmu::machine::arm64 {
@@ -23,16 +23,6 @@ namespace {
 
 using profile::spe::Record;
 using Bytes = std::vector<std::uint8_t>;
-
-class TextConsole final : public Console {
- public:
-  void put(std::uint8_t byte) override { text += static_cast<char>(byte); }
-  std::optional<std::uint8_t> next_input() override { return std::nullopt; }
-  bool wait_for_input() override { return false; }
-  void flush() override {}
-
-  std::string text;
-};
 
 /// Records by vCPU.
 class Streams final : public SpeRecordSink {
