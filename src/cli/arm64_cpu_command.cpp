@@ -8,6 +8,7 @@
 #include "cli/cpu_command.hpp"
 #include "cli/cpu_text.hpp"
 #include "vpmu/silicon/arm64/pmu_registers.hpp"
+#include "vpmu/silicon/arm64/spe_model.hpp"
 
 namespace vpmu::cli {
 
@@ -31,6 +32,17 @@ const char* vendor(const CpuModel& model) {
 
 bool has_chain(const CpuModel& model) {
   return model.pmu.version < silicon::arm64::kPmuV3p5;
+}
+
+std::string spe_text(const silicon::arm64::SpeModel& spe) {
+  using silicon::arm64::Pmsidr;
+  if (spe.version == 0) return "none";
+  const Pmsidr id{spe.pmsidr};
+  const bool first = spe.version == silicon::arm64::kSpeV1;
+  return fmt::format(
+      "SPEv1{}, ID_AA64DFR0_EL1.PMSVer {}, records of up to {} bytes, counters of {} bits",
+      first ? "" : fmt::format("p{}", spe.version - silicon::arm64::kSpeV1), spe.version,
+      1U << id.get(Pmsidr::kMaxSize), id.get(Pmsidr::kCountSize) == 3 ? 16 : 12);
 }
 
 }  // namespace
@@ -61,6 +73,7 @@ std::string show_cpu(const CpuModel& model) {
   fmt::format_to(out, "  PMCEID0_EL0      {:#018x}, and SW_INCR{}\n",
                  common_events(model.events, 0), has_chain(model) ? " and CHAIN" : "");
   fmt::format_to(out, "  PMCEID1_EL0      {:#018x}\n", common_events(model.events, 32));
+  fmt::format_to(out, "  SPE              {}\n", spe_text(model.spe));
   fmt::format_to(out, "  issue slots      {} per cycle\n", model.slots_per_cycle);
   text += memory_text(model.memory);
   fmt::format_to(out, "  events           {}, see `vpmu cpu show {} --events`\n",

@@ -67,7 +67,12 @@ Result<std::unique_ptr<machine::arm64::Machine>> make_arm64_machine(const GuestO
   if (!events) return tl::unexpected(events.error());
   auto spe = arm64_spe_offer(options);
   if (!spe) return tl::unexpected(spe.error());
-  const bool has_spe = *spe && (*model)->spe.version != 0;
+  const bool has_spe = spe->has_value();
+  if (has_spe) {
+    if (auto unit = check_spe_unit(**model, "--guest-spe"); !unit) {
+      return tl::unexpected(unit.error());
+    }
+  }
   auto machine = machine::arm64::Machine::create({.model = *model,
                                                   .host_model = *host,
                                                   .vcpus = options.smp,

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string_view>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/key_values.hpp"
 
@@ -119,6 +121,16 @@ Result<std::optional<SpeOffer>> arm64_spe_offer(const GuestOptions& options) {
   if (options.given("--spe-cpus")) offer.host_cpus = options.spe_cpus;
   offer.supported_cpus = options.spe_supported;
   return offer;
+}
+
+Result<void> check_spe_unit(const silicon::arm64::CpuModel& model, const char* option) {
+  if (model.spe.version != 0) return {};
+  std::vector<std::string_view> with;
+  for (const silicon::arm64::CpuModel* each : silicon::arm64::cpu_models()) {
+    if (each->spe.version != 0) with.push_back(each->name);
+  }
+  return fail(fmt::format("{}: {} has no SPE unit; give --cpu {}", option, model.name,
+                          fmt::join(with, " or ")));
 }
 
 Result<void> check_has_spe(const machine::arm64::Machine& machine, const char* option) {

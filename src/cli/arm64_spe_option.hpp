@@ -11,11 +11,12 @@
 #include "cli/stops.hpp"
 #include "machine/arm64_board/machine.hpp"
 #include "vpmu/base/result.hpp"
+#include "vpmu/silicon/arm64/cpu_model.hpp"
 
 namespace vpmu::cli {
 
 inline constexpr const char* kGuestSpeOptionHelp =
-    "Statistical profiling for arm64 guests, where the CPU model has it: on, off, or "
+    "Statistical profiling for arm64 guests, of a CPU model that has it: on, off, or "
     "KEY=VALUE,...: "
     "flavour=vhe|nvhe|protected, physical-time=on, exclusive=on, max-buffer-kib=N, "
     "lock=all|buffer|none (what is locked for its unit: all memory, buffers that are enabled, "
@@ -37,6 +38,9 @@ const char* name(machine::arm64::SpeLock lock);
 
 /// None: off. Errors name the option.
 Result<std::optional<machine::arm64::SpeOffer>> arm64_spe_offer(const GuestOptions& options);
+
+/// An error if the CPU model has no unit, which `option` needs.
+Result<void> check_spe_unit(const silicon::arm64::CpuModel& model, const char* option);
 
 /// An error if the guest has no SPE, which `option` is about.
 Result<void> check_has_spe(const machine::arm64::Machine& machine, const char* option);

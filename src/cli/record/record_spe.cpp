@@ -12,6 +12,7 @@
 #include "base/grouped.hpp"
 #include "base/user_text.hpp"
 #include "cli/answer.hpp"
+#include "cli/arm64_spe_option.hpp"
 #include "cli/guest_run.hpp"
 #include "cli/key_values.hpp"
 #include "cli/profiled_guest.hpp"
@@ -144,10 +145,10 @@ Result<machine::arm64::Machine*> profiled_machine(const GuestRun& run) {
   if (machine == nullptr) {
     return fail("--spe: is for arm64 guests, and this one is for x86; give -e EVENT, or -b");
   }
-  const auto& model = *machine->config().model;
-  if (model.spe.version != 0) return machine;
-  return fail(
-      fmt::format("--spe: {} has no SPE unit; give --cpu neoverse-n1 or neoverse-v1", model.name));
+  if (auto has = check_spe_unit(*machine->config().model, "--spe"); !has) {
+    return tl::unexpected(has.error());
+  }
+  return machine;
 }
 
 Result<std::unique_ptr<TraceFile>> create_file(const RecordOptions& options, const GuestRun& run,

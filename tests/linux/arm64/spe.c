@@ -537,6 +537,39 @@ static void check_overwriting(int cpu) {
          "cpu %d: the last %u records, flags %#lx", cpu, session.records, session.flags);
 }
 
+enum { kManyBytes = 4 << 20, kStride = 4096 + 64 };
+static char many_bytes[kManyBytes + kStride];
+
+/// Loads that miss the first level.
+static void miss_loop(uint64_t turns) {
+  for (uint64_t at = 0; turns > 0; --turns) {
+    *(volatile const char*)(many_bytes + at);
+    at = (at + kStride) % kManyBytes;
+  }
+}
+
+/// Caches are modelled while somebody counts their misses, and then records have them, too.
+static void check_misses(int cpu) {
+  struct perf_event_attr attributes = {.type = PERF_TYPE_RAW,
+                                       .size = sizeof attributes,
+                                       .config = 0x03,  // L1D_CACHE_REFILL
+                                       .exclude_kernel = 1};
+  const int counter = (int)syscall(SYS_perf_event_open, &attributes, kThisProcess, kAll, -1, 0UL);
+  struct spe_session session;
+  struct tally tally = {.events = 1 << 3};
+  struct spe_choice choice = user_on(cpu, kTime | kLoads | kJitter);
+  choice.event_filter = tally.events;
+  memset(many_bytes, 1, sizeof many_bytes);  // Else all its pages are one.
+  if (!profile(&session, &choice, &tally, miss_loop, kTurns)) return;
+  uint64_t count = 0;
+  const bool counted = read(counter, &count, sizeof count) == sizeof count && count >= kTurns;
+  close(counter);
+  report(counted && is_clean(&session) && session.records > 100 && tally.without_events == 0 &&
+             tally.of_class[0] == session.records && tally.least_latency > 6,
+         "cpu %d: %u loads that missed, of %u cycles and more", cpu, session.records,
+         tally.least_latency);
+}
+
 static void set_online(int cpu, const char* whether) {
   char path[64];
   snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/online", cpu);
@@ -571,6 +604,7 @@ void check_spe_seldom(int cpus) {
   if (spe_event_type() < 0 || cpus != 2) return;
   check_overwriting(0);
   check_overwriting(1);
+  check_misses(1);
   check_cpu_that_goes();
   check_driver_that_goes();
 }

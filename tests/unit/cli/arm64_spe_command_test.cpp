@@ -45,7 +45,9 @@ TEST_F(Arm64SpeCommandTest, OptionsThatCannotBeAreOneLineAndStatus2) {
   for (const char* command : {"run ", "stat ", "record "}) {
     expect_bad_input(command + guest, "--spe-at: this guest has no SPE; give --guest-spe on");
   }
-  expect_bad_input("run " + guest + "--guest-spe on --cpu cortex-a72", "this guest has no SPE");
+  expect_bad_input(
+      "run " + guest + "--guest-spe on --cpu cortex-a72",
+      "--guest-spe: cortex-a72 has no SPE unit; give --cpu armv8.5 or neoverse-n1 or neoverse-v1");
 }
 
 TEST_F(Arm64SpeCommandTest, AGuestThatEndsBeforeIsAnError) {

@@ -91,7 +91,7 @@ TEST_F(Arm64SpeInputTest, DumpsAreWholeOrNotThere) {
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
   expect_bad_input("run --spe-dump " + quoted("x") + " " + sampling, "this guest has no SPE");
   expect_bad_input("run --cpu cortex-a72 --guest-spe on --spe-dump " + quoted("x") + " " + sampling,
-                   "this guest has no SPE; give --guest-spe on and a CPU model that has it");
+                   "--guest-spe: cortex-a72 has no SPE unit; give --cpu armv8.5 or neoverse-n1 or");
   const std::string x86 = "'" + guest({0xf4}) + "'";
   expect_bad_input("run --spe-dump " + quoted("x") + " " + x86, "is for arm64 guests");
   expect_bad_input("run --guest-spe on " + x86, "--guest-spe: is for arm64 guests");
@@ -109,7 +109,7 @@ TEST_F(Arm64SpeInputTest, RecordTakesWhatItsHelpSays) {
       {"--spe=ts_enable=2", "--spe: ts_enable=2: "},
       {"--spe=min_latency=4096", "--spe: min_latency=4096: give 4095 or less"},
       {"--spe=event_filter=x", "--spe: event_filter=x: "},
-      {"--spe --cpu cortex-a72", "--spe: cortex-a72 has no SPE unit; give --cpu neoverse-n1"},
+      {"--spe --cpu cortex-a72", "--spe: cortex-a72 has no SPE unit; give --cpu armv8.5 or"},
   };
   for (const Refused& refused : kRefused) {
     expect_bad_input(record + refused.options + kHello, refused.message);

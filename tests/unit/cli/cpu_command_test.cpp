@@ -167,9 +167,14 @@ TEST(CpuCommand, ShowsWhatAnAarch64ModelHas) {
   EXPECT_TRUE(has(n1, "3.00 GHz, generic counter 25 MHz\n"));
   EXPECT_TRUE(has(n1, "PMUv3.1, ID_AA64DFR0_EL1.PMUVer 4\n"));
   EXPECT_TRUE(has(n1, "6 of 32 bits (pairs of 64 by CHAIN), and the cycle counter of 64\n"));
+  EXPECT_TRUE(
+      has(n1, "SPEv1, ID_AA64DFR0_EL1.PMSVer 1, records of up to 64 bytes, counters of 12"));
+  EXPECT_TRUE(
+      has(show_cpu(*silicon::arm64::find_cpu_model("cortex-a72")), "SPE              none\n"));
   const std::string wide = show_cpu(*silicon::arm64::find_cpu_model("armv8.5"));
   EXPECT_TRUE(has(wide, "none, part 0x850, revision r0p0, MIDR_EL1 0x000f8500\n"));
   EXPECT_TRUE(has(wide, "PMUv3.5, ID_AA64DFR0_EL1.PMUVer 6\n"));
+  EXPECT_TRUE(has(wide, "SPEv1p2, ID_AA64DFR0_EL1.PMSVer 3, "));
   EXPECT_TRUE(has(wide, "8 of 64 bits, and the cycle counter of 64\n"));
 }
 
