@@ -3,7 +3,7 @@
 // Any bytes as a snapshot: refused with one line, or a machine that runs. The checksum would keep
 // the fuzzer out, so the end record is made here: an input is everything between the header and it,
 // behind a byte: bit 0 says that it is a whole file, bit 1 that the header is that of an arm64
-// machine.
+// machine, and bit 2 that this has SPE.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -55,8 +55,10 @@ std::string small_machine(vpmu::machine::SilentConsole& console, std::string& he
 }
 
 /// The same of a small machine for arm64.
-std::string small_arm64_machine(vpmu::machine::SilentConsole& console, std::string& head) {
+std::string small_arm64_machine(bool spe, vpmu::machine::SilentConsole& console,
+                                std::string& head) {
   arm64::MachineConfig config;
+  if (spe) config.spe.emplace();
   config.model = vpmu::silicon::arm64::find_cpu_model("neoverse-n1");
   config.memory_bytes = kMemory;
   const auto machine = arm64::Machine::create(config, console);
@@ -103,13 +105,16 @@ std::string completed(const std::string& head, const std::string& middle) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto heads = [] {
     vpmu::machine::SilentConsole console;
-    std::array<std::string, 2> text;
+    std::array<std::string, 3> text;
     small_machine(console, text[0]);
-    small_arm64_machine(console, text[1]);
+    small_arm64_machine(false, console, text[1]);
+    small_arm64_machine(true, console, text[2]);
     return text;
   }();
   if (size < 1) return 0;
+  const unsigned with_spe = data[0] >> 2 & 1;
+  const unsigned head = (data[0] & 2) == 0 ? 0 : 1 + with_spe;
   const std::string bytes{reinterpret_cast<const char*>(data + 1), size - 1};
-  restore((data[0] & 1) != 0 ? bytes : completed(heads[data[0] >> 1 & 1], bytes));
+  restore((data[0] & 1) != 0 ? bytes : completed(heads[head], bytes));
   return 0;
 }

@@ -119,6 +119,22 @@ TEST_F(MovedSpeTest, RandomIntervalsGoOnWithTheNextRandomByte) {
   }
 }
 
+TEST_F(MovedSpeTest, PagesThatAreMappedOnDemandAreMappedThere) {
+  // The first record finds no page, unless a CPU was there before.
+  const Guest guest = sampling({.buffer_bytes = 4096, .passes = 5'000});
+  for (const SpeLock lock : {SpeLock::kBuffer, SpeLock::kNone}) {
+    MachineConfig made = spe_config();
+    made.spe->memory.lock = lock;
+    const Running whole = run(guest, made, {});
+    ASSERT_EQ(whole.machine->spe_memory()->stage2_faults() != 0, lock == SpeLock::kNone);
+    const auto mapped = whole.machine->save().spe_memory->mapped;
+    ASSERT_FALSE(mapped.empty());
+    for (const std::uint64_t at : {0UL, 100UL, 1'000UL, 20'000UL, 45'678UL}) {
+      expect_same(run(guest, made, {{at, moved()}}), whole, at);
+    }
+  }
+}
+
 TEST_F(MovedSpeTest, WithAFullBufferTheInterruptIsPendingThere) {
   // Full behind 64 records, which the guest looks after each 5,000 passes or 30,000 instructions.
   const Guest guest = sampling({.buffer_bytes = 4096, .passes = 5'000});
@@ -288,6 +304,31 @@ TEST_F(BadSpeFileTest, WhatNoVcpuCanHaveIsRefused) {
         [&](auto& spe) { (spe.mutable_unit()->mutable_statistics()->*count)(1'000'000); },
         "counts of SPE samples");
   }
+}
+
+TEST_F(BadSpeFileTest, PagesThatAreNotThereAreRefused) {
+  // 4 MiB: 16 words with a bit for each page, where pages are mapped on demand.
+  const auto expect = [&](unsigned words, SpeLock lock, const std::string& says) {
+    expect_refused(
+        [&](Record& record) {
+          if (record.has_header()) {
+            record.mutable_header()->mutable_spe()->set_lock(static_cast<std::uint32_t>(lock));
+          }
+          if (!record.has_arm64_machine()) return;
+          auto& memory = *record.mutable_arm64_machine()->mutable_spe_memory();
+          for (unsigned n = 0; n < words; ++n) memory.add_mapped(~0ULL);
+        },
+        says);
+  };
+  expect(16, SpeLock::kAll, "its pages are not those of this memory");
+  expect(15, SpeLock::kNone, "its pages are not those of this memory");
+  expect(17, SpeLock::kNone, "its pages are not those of this memory");
+  expect(16, SpeLock::kBuffer, "vCPUs with pinned buffers");
+  expect_refused(
+      [](Record& record) {
+        if (record.has_arm64_machine()) record.mutable_arm64_machine()->clear_spe_memory();
+      },
+      "memory for SPE: one has it, the other has not");
 }
 
 TEST_F(BadSpeFileTest, WhatNoHostCanOfferIsRefused) {
