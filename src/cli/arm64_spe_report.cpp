@@ -175,6 +175,9 @@ void add_pins(std::string& text, const BufferPins& pins) {
                  {statistics.rewalks, "walked again"},
                  {statistics.evictions, "evicted"},
                  {pins.refused(), "refused"}}));
+  if (!pins.why_refused().empty()) {
+    fmt::format_to(std::back_inserter(text), "vpmu: not pinned: {}\n", pins.why_refused());
+  }
 }
 
 void add_memory(std::string& text, const SpeMemory& memory) {

@@ -66,5 +66,15 @@ TEST_F(Arm64SpeOptionTest, BuffersOfLittleMemoryAreLockedWhereAllIsTooMuch) {
   EXPECT_EQ(got.output, vpmu(run + "on").output);
 }
 
+TEST_F(Arm64SpeOptionTest, BuffersThatMayNotBeLockedAreTooLargeToTheGuestAndSaidWhy) {
+  const Result got = vpmu_within(
+      32, "run '" VPMU_ARM64_GUESTS "/spe_sampling.elf' --guest-spe lock=buffer,mlock=on");
+  if (got.status == -1) GTEST_SKIP() << "CAP_IPC_LOCK cannot be dropped here: setpriv fails";
+  EXPECT_NE(got.errors.find("is larger than it may be"), std::string::npos) << got.errors;
+  const std::size_t why = got.errors.find("vpmu: not pinned: ");
+  ASSERT_NE(why, std::string::npos) << got.errors;
+  EXPECT_NE(got.errors.find("raise RLIMIT_MEMLOCK", why), std::string::npos) << got.errors;
+}
+
 }  // namespace
 }  // namespace vpmu::test
