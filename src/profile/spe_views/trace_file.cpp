@@ -56,11 +56,12 @@ struct SpeTrace::Private {
   std::unique_ptr<perf_data::Reader> reader;
 
   explicit Private(AddressSpaces of) : spaces{std::move(of)} {}
-  Result<void> take_dump();
+  /// `image`: where the guest's image is now; empty: where the dump says.
+  Result<void> take_dump(const std::string& image);
   Result<void> take_perf_data();
 
  private:
-  void map_image();
+  void map_image(const std::string& path);
 };
 
 namespace {
@@ -129,8 +130,8 @@ class Collector final : public perf_data::RecordVisitor {
 
 }  // namespace
 
-void SpeTrace::Private::map_image() {
-  const auto image = read_elf_image(info.image);
+void SpeTrace::Private::map_image(const std::string& path) {
+  const auto image = read_elf_image(path);
   if (!image) {
     problems.push_back("the guest's image: " + image.error().message);
     return;
@@ -140,12 +141,12 @@ void SpeTrace::Private::map_image() {
                             .start = segment.address,
                             .length = segment.file_bytes,
                             .file_offset = segment.file_offset,
-                            .file = info.image,
+                            .file = path,
                             .build_id = image->build_id});
   }
 }
 
-Result<void> SpeTrace::Private::take_dump() {
+Result<void> SpeTrace::Private::take_dump(const std::string& image) {
   auto parsed = spe::parse_dump(dump->bytes());
   if (!parsed) return dump->failure(parsed.error().message);
   info.dump = info.guest = true;
@@ -169,7 +170,8 @@ Result<void> SpeTrace::Private::take_dump() {
     info.bytes += section.trace.size();
     streams[section.vcpu].pieces.push_back(section.trace);
   }
-  if (!info.image.empty()) map_image();
+  const std::string& path = image.empty() ? info.image : image;
+  if (!path.empty()) map_image(path);
   return {};
 }
 
@@ -242,6 +244,7 @@ Result<SpeTrace> SpeTrace::open(const std::string& path, SymbolSources sources) 
     reader = std::move(*opened);
     sources.recorded_guest_kallsyms = reader->guest_kallsyms();
   }
+  const std::string image = sources.image;
   auto spaces = AddressSpaces::create(std::move(sources));
   if (!spaces) return tl::unexpected(spaces.error());
   SpeTrace trace;
@@ -250,7 +253,7 @@ Result<SpeTrace> SpeTrace::open(const std::string& path, SymbolSources sources) 
   all.info.file = path;
   all.reader = std::move(reader);
   if (is_dump) all.dump.emplace(std::move(*file));
-  if (auto taken = is_dump ? all.take_dump() : all.take_perf_data(); !taken) {
+  if (auto taken = is_dump ? all.take_dump(image) : all.take_perf_data(); !taken) {
     return tl::unexpected(taken.error());
   }
   return trace;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -151,6 +152,24 @@ TEST(SpeWarning, SaysWhatTheGuestDoesNotFindOut) {
   EXPECT_EQ(warning(Kind::kReplaced, 0x9402'0007),
             "vpmu: vCPU 1: SPE: a fault of stage 2, 0x07, at 0x80001001 in the guest's buffer: a "
             "record is lost, and the guest is told of an external abort instead\n");
+}
+
+TEST_F(Arm64SpeReportTest, DumpOfAnImageThatHasMovedHasItsSymbols) {
+  const std::string image = VPMU_ARM64_GUESTS "/workload.elf";
+  const auto quoted = [this](const char* name) { return "'" + path(name) + "' "; };
+  std::filesystem::copy_file(image, path("before.elf"));
+  ASSERT_EQ(vpmu("run --guest-spe on --append 'rounds=1 spe=1024' --spe-dump " + quoted("dump") +
+                 quoted("before.elf"))
+                .status,
+            1);
+  const std::string report = "report --spe " + quoted("dump");
+  const std::string at_once = vpmu(report).output;
+  EXPECT_NE(at_once.find("[k] quicksort"), std::string::npos) << at_once;
+  std::filesystem::remove(path("before.elf"));
+  EXPECT_EQ(vpmu(report).output.find("quicksort"), std::string::npos);
+  const Result moved = vpmu(report + "--image '" + image + "'");
+  EXPECT_EQ(moved.output, at_once);
+  EXPECT_EQ(moved.errors, "");
 }
 
 }  // namespace
