@@ -71,9 +71,14 @@ std::string show_cpu(const CpuModel& model) {
                  model.pmu.event_counters, has_chain(model) ? 32 : 64,
                  has_chain(model) ? " (pairs of 64 by CHAIN)" : "");
   fmt::format_to(out, "  PMCEID0_EL0      {:#018x}, and SW_INCR{}\n",
-                 common_events(model.events, 0), has_chain(model) ? " and CHAIN" : "");
+                 common_events(model.events, 0) & ~silicon::arm64::kSampleEvents,
+                 has_chain(model) ? " and CHAIN" : "");
   fmt::format_to(out, "  PMCEID1_EL0      {:#018x}\n", common_events(model.events, 32));
   fmt::format_to(out, "  SPE              {}\n", spe_text(model.spe));
+  if (model.spe.version != 0) {
+    fmt::format_to(out, "                   PMCEID0_EL0 of guests with it has {:#x}, too\n",
+                   common_events(model.events, 0) & silicon::arm64::kSampleEvents);
+  }
   fmt::format_to(out, "  issue slots      {} per cycle\n", model.slots_per_cycle);
   text += memory_text(model.memory);
   fmt::format_to(out, "  events           {}, see `vpmu cpu show {} --events`\n",

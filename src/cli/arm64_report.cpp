@@ -25,7 +25,9 @@ Json pmu_json(const virt::arm64::PmuConfig& config) {
 Json vcpu_json(const machine::arm64::Vcpu& vcpu, const machine::arm64::Machine& machine) {
   const auto& statistics = vcpu.pmu().statistics();
   Json json{{"vcpu", vcpu.index()},
-            {"retired", retired_json(vcpu.totals(), silicon::kNamedRawEventCount)},
+            {"retired", retired_json(vcpu.totals(), vcpu.spe() != nullptr
+                                                        ? silicon::kNamedRawEventCount
+                                                        : silicon::kRawEventCountWithoutSpe)},
             {"exits", exits_json(vcpu.exits())},
             {"overflows", statistics.overflows},
             {"interrupts", statistics.interrupts},

@@ -89,7 +89,8 @@ Result<void> check_arm64_pmu(const GuestOptions& options, const snapshot::Header
   if (model == nullptr) return {};  // which the reader says better
   const auto pmu = arm64_pmu_config(*model, options.pmu);
   if (!pmu) return tl::unexpected(pmu.error());
-  if (*pmu == header.arm64_pmu) return {};
+  const auto guests = header.spe ? with_sample_events(*pmu, *model) : *pmu;
+  if (guests == header.arm64_pmu) return {};
   return another_pmu(options);
 }
 

@@ -32,6 +32,10 @@ const char* name(RawEvent event) {
       "exceptions",
       "interrupts",
       "exception-returns",
+      "sample-population",
+      "samples",
+      "kept-samples",
+      "sample-collisions",
   };
   const auto index = static_cast<std::size_t>(event);
   return index < kNamedRawEventCount ? kNames[index] : "condition";

@@ -39,6 +39,7 @@ enum {
   PMSFCR_ST = 1 << 18,
   PMBLIMITR_E = 1 << 0,
   PMBSR_BSC_FULL = 1,
+  PMBSR_COLL = 1 << 16,
   PMBSR_S = 1 << 17,
 };
 #define PMBSR_EC(value) ((value) >> 26 & 0x3f)

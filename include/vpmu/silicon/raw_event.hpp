@@ -37,6 +37,10 @@ enum class RawEvent : std::uint8_t {
   kExceptions,            ///< AArch64: exceptions taken, interrupts included
   kInterrupts,            ///< AArch64: IRQs and FIQs taken
   kExceptionReturns,      ///< AArch64: ERETs retired
+  kSamplePopulation,      ///< AArch64: operations retired while the guest's SPE profiled them
+  kSamples,               ///< AArch64: of these, what its SPE has sampled
+  kKeptSamples,           ///< AArch64: of those, what its filters have left
+  kSampleCollisions,      ///< AArch64: what was to be sampled while the last sample was in flight
   /// Cycles or edges of a condition, by slot: see cycle_conditions.hpp. Means something else for
   /// every slot and time, so nothing reports these by name.
   kCondition0,
@@ -49,6 +53,10 @@ inline constexpr std::size_t kRawEventCount = kNamedRawEventCount + kConditionSl
 
 /// The events that no architecture keeps to itself, first among those with a meaning.
 inline constexpr std::size_t kCommonRawEventCount = static_cast<std::size_t>(RawEvent::kExceptions);
+
+/// Those that need no SPE, first among those with a meaning.
+inline constexpr std::size_t kRawEventCountWithoutSpe =
+    static_cast<std::size_t>(RawEvent::kSamplePopulation);
 
 constexpr RawEvent condition_event(std::size_t slot) {
   return static_cast<RawEvent>(kNamedRawEventCount + slot);

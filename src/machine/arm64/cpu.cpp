@@ -40,6 +40,7 @@ void Limits::stop_before(RawEvent event, std::uint64_t left, unsigned slots_per_
   switch (event) {
     case RawEvent::kInstructions:
     case RawEvent::kCycles:  // one for each instruction
+    case RawEvent::kSamplePopulation:
     case RawEvent::kReferenceCycles: instructions = std::min(instructions, left); break;
     case RawEvent::kSlots:
     case RawEvent::kBackendBoundSlots:
@@ -64,7 +65,7 @@ void Limits::stop_before(RawEvent event, std::uint64_t left, unsigned slots_per_
     case RawEvent::kDtlbStoreWalks:
     // An instruction may access much at once: one at a time.
     case RawEvent::kDtlbWalks: instructions = 1; break;
-    // Those of exceptions are looked at after each; the others are not counted here.
+    // Those of exceptions and samples are looked at after each; the others are not counted here.
     default: break;
   }
 }
@@ -72,6 +73,10 @@ void Limits::stop_before(RawEvent event, std::uint64_t left, unsigned slots_per_
 Limits Cpu::Private::limits() const {
   Limits limits;
   deadlines.for_each_left(privilege(), [&](RawEvent event, std::uint64_t left) {
+    // Where nothing is profiled, the population does not grow.
+    const bool grows = event != RawEvent::kSamplePopulation || left == 0 ||
+                       (samples != nullptr && samples->counts(privilege()));
+    if (!grows) return;
     limits.stop_before(event, left, slots_per_cycle);
   });
   return limits;
@@ -79,6 +84,7 @@ Limits Cpu::Private::limits() const {
 
 void Cpu::Private::derive() {
   silicon::derive_totals(totals, slots_per_cycle);
+  if (samples != nullptr) samples->derive();
 }
 
 // ---- Between instructions -----------------------------------------------------------------------
@@ -375,6 +381,7 @@ Cpu::Private::Private(Cpu& self, GuestMemory& memory_in, Environment& environmen
       cluster{cluster_in},
       totals{totals_in},
       deadlines{deadlines_in},
+      samples{setup.samples},
       slots_per_cycle{setup.model->slots_per_cycle},
       accesses{core, mmu, memory, environment, cluster.code_pages(), setup.memory},
       exact_behind_samples{setup.exact_behind_samples},

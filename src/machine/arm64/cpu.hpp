@@ -33,6 +33,7 @@
 #include "machine/guest_memory.hpp"
 #include "vpmu/base/result.hpp"
 #include "vpmu/silicon/arm64/cpu_model.hpp"
+#include "vpmu/silicon/arm64/sample_totals.hpp"
 #include "vpmu/silicon/deadlines.hpp"
 #include "vpmu/silicon/memory_model.hpp"
 #include "vpmu/silicon/retire_totals.hpp"
@@ -42,8 +43,9 @@ namespace vpmu::machine::arm64 {
 /// Which CPU it is. Pointers must outlive it.
 struct CpuSetup {
   const silicon::arm64::CpuModel* model = nullptr;
-  unsigned index = 0;                      ///< MPIDR_EL1.Aff0; below the cluster's CPUs
-  silicon::MemoryModel* memory = nullptr;  ///< null: its events stand still
+  unsigned index = 0;                               ///< MPIDR_EL1.Aff0; below the cluster's CPUs
+  silicon::MemoryModel* memory = nullptr;           ///< null: its events stand still
+  silicon::arm64::SampleTotals* samples = nullptr;  ///< the same
   /// Behind so many samples at a level, code is compiled a second time, so that it stops in front
   /// of a sample sooner. The default is about what that costs.
   std::uint64_t exact_behind_samples = 100'000;

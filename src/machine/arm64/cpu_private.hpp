@@ -196,6 +196,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   Cluster& cluster;
   silicon::RetireTotals& totals;
   silicon::Deadlines& deadlines;
+  silicon::arm64::SampleTotals* const samples;
   const unsigned slots_per_cycle;
   Mmu mmu{core, memory};
   Accesses accesses;

@@ -24,7 +24,7 @@ GuestSpe::GuestSpe(const Around& around)
       memory_{around.memory},
       unit_{around.vm.config().model, seed_of(around.vcpu), *this},
       spe_{around.vm, &unit_, *this},
-      sampler_{unit_, around.totals} {
+      sampler_{unit_, around.totals, &around.samples} {
   if (memory_.offer().lock == SpeLock::kBuffer) pins_.emplace(memory_, cpu_);
   cpu_.set_stage_two(&memory_);
 }

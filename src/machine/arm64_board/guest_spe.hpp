@@ -43,6 +43,7 @@ class GuestSpe final : private silicon::arm64::SpeBuffer, private virt::arm64::S
     unsigned vcpu;
     Cpu& cpu;
     const silicon::RetireTotals& totals;
+    silicon::arm64::SampleTotals& samples;
     GicRedistributor& redistributor;
     SpeMemory& memory;
   };

@@ -12,6 +12,15 @@
 namespace vpmu::machine::arm64 {
 
 namespace {
+bool has_spe(const MachineConfig& config) {
+  return config.spe && config.model->spe.version != 0;
+}
+
+virt::arm64::PmuConfig pmu_of(const MachineConfig& config) {
+  const auto pmu = config.pmu.value_or(virt::arm64::guest_pmu(*config.model));
+  return has_spe(config) ? with_sample_events(pmu, *config.model) : pmu;
+}
+
 /// Whether the guest can be what it is on that host.
 Result<void> check_host(const MachineConfig& config) {
   if (&config.host() == config.model) return {};
@@ -51,7 +60,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Co
 Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& console)
     : config_{config},
       board_{std::move(memory), *config.model, config.vcpus, {this, &power_}, console},
-      pmu_config_{config.pmu.value_or(virt::arm64::guest_pmu(*config.model))} {
+      pmu_config_{pmu_of(config)} {
   std::vector<hostperf::ModelledVcpu> modelled;
   std::vector<TurnTaker*> takers;
   for (unsigned i = 0; i < config.vcpus; ++i) {
@@ -75,7 +84,7 @@ Machine::Machine(const MachineConfig& config, GuestMemory memory, Console& conso
 }
 
 Result<void> Machine::attach_spe() {
-  if (!config_.spe || config_.model->spe.version == 0) return {};
+  if (!has_spe(config_)) return {};
   const SpeOffer& offer = *config_.spe;
   const unsigned cpus = host_perf_->host_cpus();
   const std::string all = cpus == 1 ? "0" : "0-" + std::to_string(cpus - 1);

@@ -7,8 +7,9 @@ using silicon::RawEvent;
 using silicon::arm64::SpeOperation;
 
 OperationSampler::OperationSampler(silicon::arm64::SpeUnit& unit,
-                                   const silicon::RetireTotals& totals)
-    : unit_{unit}, totals_{totals} {
+                                   const silicon::RetireTotals& totals,
+                                   silicon::arm64::SampleTotals* samples)
+    : unit_{unit}, totals_{totals}, samples_{samples} {
   registers_changed(false);
 }
 
@@ -28,7 +29,9 @@ void OperationSampler::hand_over() {
   for (; count >= until_; until_ = unit_.until_sample()) {
     count -= until_;
     unit_.pass(until_ - 1);
+    const silicon::arm64::SpeStatistics before = unit_.statistics();
     unit_.drop();
+    selected(levels_.kernel ? 1 : 0, before);
   }
   unit_.pass(count);
   if (until_ != silicon::arm64::SpeUnit::kNever) until_ -= count;
@@ -40,6 +43,14 @@ void OperationSampler::registers_changed(bool retires) {
   if (levels == levels_) return;
   levels_ = levels;
   told_ = population() + (retires && levels.kernel ? 1 : 0);
+  if (samples_ != nullptr) samples_->profile(levels, retires);
+}
+
+/// What the unit has made of an operation that it selected, at that level.
+void OperationSampler::selected(unsigned el, const silicon::arm64::SpeStatistics& before) {
+  if (samples_ == nullptr) return;
+  const auto privilege = el == 0 ? silicon::Privilege::kUser : silicon::Privilege::kKernel;
+  samples_->selected(privilege, before, unit_.statistics());
 }
 
 void OperationSampler::retired(const SpeOperation& operation) {
@@ -48,7 +59,9 @@ void OperationSampler::retired(const SpeOperation& operation) {
   if (count < until_) return;
   unit_.pass(count - 1);
   told_ += count;
+  const silicon::arm64::SpeStatistics before = unit_.statistics();
   unit_.sample(operation);
+  selected(operation.pc.level, before);
   registers_changed(false);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "vpmu/silicon/arm64/sample_totals.hpp"
 #include "vpmu/silicon/arm64/spe_operation.hpp"
 #include "vpmu/silicon/arm64/spe_unit.hpp"
 #include "vpmu/silicon/raw_event.hpp"
@@ -16,8 +17,10 @@ namespace vpmu::machine::arm64 {
 
 class OperationSampler {
  public:
-  /// Both must outlive it. `totals`: of the vCPU.
-  OperationSampler(silicon::arm64::SpeUnit& unit, const silicon::RetireTotals& totals);
+  /// All must outlive it. `totals`: of the vCPU. `samples`: are told of what this unit samples;
+  /// null: it is none of the guest's.
+  OperationSampler(silicon::arm64::SpeUnit& unit, const silicon::RetireTotals& totals,
+                   silicon::arm64::SampleTotals* samples = nullptr);
 
   /// Operations that may retire at level `el` before the one that is sampled; SpeUnit::kNever: none
   /// is.
@@ -44,6 +47,7 @@ class OperationSampler {
  private:
   [[nodiscard]] silicon::PrivilegeSet profiled() const;
   [[nodiscard]] bool profiles(unsigned el) const { return el == 0 ? levels_.user : levels_.kernel; }
+  void selected(unsigned el, const silicon::arm64::SpeStatistics& before);
   /// Instructions that have retired where it profiles: the CPU holds none of them back.
   [[nodiscard]] std::uint64_t population() const {
     return totals_.held(silicon::RawEvent::kInstructions, levels_);
@@ -56,6 +60,7 @@ class OperationSampler {
 
   silicon::arm64::SpeUnit& unit_;
   const silicon::RetireTotals& totals_;
+  silicon::arm64::SampleTotals* const samples_;
   silicon::PrivilegeSet levels_;
   std::uint64_t told_ = 0;   ///< of the population
   std::uint64_t until_ = 0;  ///< SpeUnit::until_sample(), from there

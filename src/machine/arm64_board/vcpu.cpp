@@ -42,9 +42,15 @@ Vcpu::Vcpu(const Config& config, Board& board)
     : config_{config},
       board_{board},
       memory_model_{config.model->memory, board.last_level_cache, totals_},
-      cpu_{board.memory,  *this,
-           board.cluster, totals_,
-           deadlines_,    {.model = config.model, .index = config.index, .memory = &memory_model_}},
+      cpu_{board.memory,
+           *this,
+           board.cluster,
+           totals_,
+           deadlines_,
+           {.model = config.model,
+            .index = config.index,
+            .memory = &memory_model_,
+            .samples = &samples_}},
       redistributor_{{.index = config.index, .last = config.index + 1 == config.vcpus},
                      board.distributor},
       gic_{redistributor_, *this},
@@ -79,7 +85,7 @@ void Vcpu::set_event_gate(const virt::arm64::EventGate* gate, std::uint32_t numb
 
 Result<void> Vcpu::attach_spe(virt::arm64::SpeVm& vm, SpeMemory& memory, const char* cpus) {
   assert(!spe_);
-  spe_.emplace(GuestSpe::Around{vm, index(), cpu_, totals_, redistributor_, memory});
+  spe_.emplace(GuestSpe::Around{vm, index(), cpu_, totals_, samples_, redistributor_, memory});
   auto set_up = spe_->set_up(cpus);
   cpu_.core().identity.spe_version = spe_->version();
   return set_up;

@@ -215,6 +215,7 @@ class Vcpu final : public TurnTaker,
   silicon::RetireTotals totals_;
   silicon::Deadlines deadlines_{totals_};
   silicon::MemoryModel memory_model_;
+  silicon::arm64::SampleTotals samples_{totals_};
   virt::ExitStats exits_;
   Cpu cpu_;
   TurnTime<Cpu> time_{board_.clock, cpu_};

@@ -104,7 +104,11 @@ inline void Limits::stop_before(RawEvent event, std::uint64_t left, const Core& 
     // AArch64's, which never happen here.
     case RawEvent::kExceptions:
     case RawEvent::kInterrupts:
-    case RawEvent::kExceptionReturns: break;
+    case RawEvent::kExceptionReturns:
+    case RawEvent::kSamplePopulation:
+    case RawEvent::kSamples:
+    case RawEvent::kKeptSamples:
+    case RawEvent::kSampleCollisions: break;
     // Conditions on cycles: while they are watched, instructions run one at a time.
     case RawEvent::kCondition0: break;
   }

@@ -33,9 +33,17 @@ PmuConfig guest_pmu(const silicon::arm64::CpuModel& model) {
       .version = std::min(model.pmu.version, silicon::arm64::kPmuV3p5),
       .event_counters = std::min(model.pmu.event_counters, kMostCounters),
       .slots = slots ? model.slots_per_cycle : std::uint8_t{0},
-      .common_events = {silicon::arm64::common_events(model.events, 0),
+      .common_events = {silicon::arm64::common_events(model.events, 0) &
+                            ~silicon::arm64::kSampleEvents,
                         silicon::arm64::common_events(model.events, 32)},
   };
+}
+
+PmuConfig with_sample_events(PmuConfig config, const silicon::arm64::CpuModel& model) {
+  using silicon::arm64::kSampleEvents;
+  if (config.version < silicon::arm64::kPmuV3p1) return config;
+  config.common_events[0] |= silicon::arm64::common_events(model.events, 0) & kSampleEvents;
+  return config;
 }
 
 }  // namespace vpmu::virt::arm64

@@ -133,13 +133,20 @@ void Pmu::request_reprogram(std::uint64_t counters) {
   entry_work_.store(true, std::memory_order_release);
 }
 
+/// What the host can count, and the guest has not.
+bool Pmu::offers(std::uint16_t event) const {
+  using silicon::arm64::kExtendedEvents;
+  if (!silicon::arm64::is_sample_event(event)) return true;
+  return (config_.common_events[0] >> (32 + event - kExtendedEvents) & 1) != 0;
+}
+
 bool Pmu::reprogram(CounterIndex index) {
   const std::uint16_t wanted = event(index);
   if (!enabled(index)) {
     stop(index, CounterStatus::kOff);
   } else if (wanted == kSwIncr || chains(index)) {
     stop(index, CounterStatus::kCounting);
-  } else if (wanted == kChain) {
+  } else if (wanted == kChain || !offers(wanted)) {
     stop(index, CounterStatus::kUnsupportedEvent);
   } else if (gate_ != nullptr && !gate_->admits(wanted)) {
     stop(index, CounterStatus::kDenied);

@@ -87,6 +87,7 @@ TEST_F(Arm64SnapshotCommandTest, WhatIsOfferedOfSpeIsInIt) {
   EXPECT_EQ(vpmu(restore).status, 1);
   EXPECT_EQ(vpmu(restore + offered).status, 1);
   EXPECT_EQ(vpmu(restore + "--spe-cpus 0-1").status, 1);
+  EXPECT_EQ(vpmu(restore + "--pmu on").status, 1) << "with the events of SPE, as it had them";
   expect_bad_input(restore + "--guest-spe off", "its guest has SPE; leave --guest-spe out");
   expect_bad_input(restore + "--guest-spe on",
                    "its guest has another SPE than --guest-spe on; leave --guest-spe out");

@@ -43,6 +43,11 @@ TEST_F(Arm64SpeReportTest, ReportAddsUp) {
   EXPECT_GT(number("/operations"), 257 * number("/samples"));
   EXPECT_EQ(number("/samples"), number("/filtered_out") + number("/records") + number("/lost"));
   EXPECT_GT(number("/filtered_out"), 0u);
+  const auto& retired = json["vcpus"][0]["retired"];
+  EXPECT_EQ(retired["sample-population"]["total"], number("/operations"));
+  EXPECT_EQ(retired["samples"]["total"], number("/samples"));
+  EXPECT_EQ(retired["kept-samples"]["total"], number("/records") + number("/lost"));
+  EXPECT_EQ(retired["sample-collisions"]["total"], 0);
   EXPECT_EQ(number("/bytes"), 64 * number("/records"));
   // It fills a buffer, has none at stage 1, and sets PMBSR_EL1.S itself.
   EXPECT_EQ(number("/buffer_events/full"), 1u);
@@ -107,6 +112,7 @@ TEST_F(Arm64SpeReportTest, WithoutSpeNothingIsSaidOfIt) {
   const auto json = report_of(hello);
   EXPECT_FALSE(json.contains("spe"));
   EXPECT_FALSE(json["vcpus"][0].contains("spe"));
+  EXPECT_FALSE(json["vcpus"][0]["retired"].contains("samples"));
   EXPECT_EQ(vpmu(hello).errors.find("SPE"), std::string::npos);
   // One that has it and does not touch it has numbers, but no lines.
   EXPECT_EQ(vpmu(hello + "--guest-spe on").errors.find("SPE"), std::string::npos);

@@ -166,6 +166,7 @@ TEST(CpuCommand, ShowsWhatAnAarch64ModelHas) {
   EXPECT_TRUE(has(n1, "Arm, part 0xd0c, revision r3p1, MIDR_EL1 0x413fd0c1\n"));
   EXPECT_TRUE(has(n1, "3.00 GHz, generic counter 25 MHz\n"));
   EXPECT_TRUE(has(n1, "PMUv3.1, ID_AA64DFR0_EL1.PMUVer 4\n"));
+  EXPECT_TRUE(has(n1, "PMCEID0_EL0 of guests with it has 0xf00000000, too\n"));
   EXPECT_TRUE(has(n1, "6 of 32 bits (pairs of 64 by CHAIN), and the cycle counter of 64\n"));
   EXPECT_TRUE(
       has(n1, "SPEv1, ID_AA64DFR0_EL1.PMSVer 1, records of up to 64 bytes, counters of 12"));

@@ -16,8 +16,21 @@ TEST(Arm64PmuConfig, GuestGetsThePmuOfItsCore) {
   EXPECT_EQ(config.version, 4);
   EXPECT_EQ(config.event_counters, 6);
   EXPECT_FALSE(config.aarch32);
-  EXPECT_EQ(config.common_events[0], silicon::arm64::common_events(model.events, 0));
+  EXPECT_EQ(config.common_events[0],
+            silicon::arm64::common_events(model.events, 0) & ~silicon::arm64::kSampleEvents);
   EXPECT_EQ(config.common_events[1], silicon::arm64::common_events(model.events, 32));
+}
+
+TEST(Arm64PmuConfig, EventsOfSpeAreForGuestsThatHaveIt) {
+  constexpr std::uint64_t kFour = std::uint64_t{0xf} << 32;
+  for (const CpuModel* model : silicon::arm64::cpu_models()) {
+    SCOPED_TRACE(model->name);
+    const PmuConfig without = guest_pmu(*model), with = with_sample_events(without, *model);
+    EXPECT_EQ(without.common_events[0] & kFour, 0u);
+    EXPECT_EQ(with.common_events[0] & kFour, model->spe.version != 0 ? kFour : 0);
+    EXPECT_EQ(with.common_events[0] & ~kFour, without.common_events[0]);
+    EXPECT_EQ(with_sample_events({}, *model), PmuConfig{}) << "no PMU";
+  }
 }
 
 TEST(Arm64PmuConfig, SlotsAreThoseOfAModelThatCountsStalledOnes) {

@@ -131,6 +131,13 @@ TEST_F(Arm64PmuOnModelledPerf, EventThatTheModelHasNotStandsStill) {
   EXPECT_EQ(pmu.status(event_counter(0)), CounterStatus::kUnsupportedEvent);
 }
 
+TEST_F(Arm64PmuOnModelledPerf, EventsOfSpeStandStillWithoutIt) {
+  msr(reg::PMEVTYPER_EL0(0), silicon::arm64::kSamplePop);
+  msr(reg::PMCNTENSET_EL0, 1);
+  msr(reg::PMCR_EL0, kE);
+  EXPECT_EQ(pmu.status(event_counter(0)), CounterStatus::kUnsupportedEvent);
+}
+
 TEST_F(Arm64PmuOnModelledPerf, EveryEnumeratedEventCanBeCounted) {
   for (unsigned word = 0; word < 2; ++word) {
     const std::uint64_t events = mrs(word == 0 ? reg::PMCEID0_EL0 : reg::PMCEID1_EL0);

@@ -21,6 +21,15 @@ inline constexpr std::uint16_t kCpuCycles = 0x11;
 /// The first of the second range of common events: PMCEID0_EL0[63:32] and PMCEID1_EL0[63:32].
 inline constexpr std::uint16_t kExtendedEvents = 0x4000;
 
+/// Arm ARM D13.12: what the Statistical Profiling Extension does.
+inline constexpr std::uint16_t kSamplePop = 0x4000;
+inline constexpr std::uint16_t kSampleCollision = 0x4003;
+constexpr bool is_sample_event(std::uint16_t number) {
+  return number >= kSamplePop && number <= kSampleCollision;
+}
+/// Their bits of PMCEID0_EL0.
+inline constexpr std::uint64_t kSampleEvents = std::uint64_t{0xf} << 32;
+
 struct EventRow {
   std::uint16_t number;
   const char* name;  ///< as the Arm ARM or the core's manual spells it

@@ -167,6 +167,7 @@ class Pmu final : public hostperf::OverflowHandler {
   void overflowed(CounterIndex index);
   void request_reprogram(std::uint64_t counters);
   /// False: host perf has no room now; to be tried again.
+  [[nodiscard]] bool offers(std::uint16_t event) const;
   bool reprogram(CounterIndex index);
   bool start(CounterIndex index);
   void stop(CounterIndex index, CounterStatus why);

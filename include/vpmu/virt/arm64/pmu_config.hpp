@@ -31,8 +31,11 @@ struct PmuConfig {
 /// Whether there can be such a PMU.
 bool possible(const PmuConfig& config);
 
-/// The guest's share of a model's PMU: all of it, up to Armv8.5.
+/// The guest's share of a model's PMU: all of it, up to Armv8.5, but for the events of SPE.
 PmuConfig guest_pmu(const silicon::arm64::CpuModel& model);
+
+/// The same PMU for a guest that has SPE: with the model's events of SPE.
+PmuConfig with_sample_events(PmuConfig config, const silicon::arm64::CpuModel& model);
 
 /// Event counters have 64 bits, PMCR_EL0.LP says where they overflow, and there is no CHAIN.
 constexpr bool has_long_counters(const PmuConfig& config) {

@@ -23,6 +23,7 @@ inline constexpr char kOwnershipToo[] = "lines fetched for stores are counted to
 inline constexpr char kRetiredOnly[] = "counts what retires: nothing is speculated";
 inline constexpr char kOneEach[] = "an instruction is one operation";
 inline constexpr char kAllAtBackend[] = "every slot that no instruction retired through";
+inline constexpr char kOwnUnit[] = "of the guest's own SPE, not of the host's";
 inline constexpr char kPredictor[] = "mispredicted by the modelled predictor";
 
 /// Every modelled core's.
@@ -80,6 +81,15 @@ inline constexpr std::array kOfArmv8_4{
     EventRow{0x3d, "STALL_SLOT_BACKEND", RawEvent::kBackendBoundSlots, kAllAtBackend,
              kCommonEvents},
     EventRow{0x3f, "STALL_SLOT", RawEvent::kBackendBoundSlots, kAllAtBackend, kCommonEvents},
+};
+
+/// Of cores that have SPE. Others, and guests without it, have none of them.
+inline constexpr std::array kOfSpe{
+    EventRow{kSamplePop, "SAMPLE_POP", RawEvent::kSamplePopulation, kRetiredOnly, kCommonEvents},
+    EventRow{0x4001, "SAMPLE_FEED", RawEvent::kSamples, kOwnUnit, kCommonEvents},
+    EventRow{0x4002, "SAMPLE_FILTRATE", RawEvent::kKeptSamples, kOwnUnit, kCommonEvents},
+    EventRow{kSampleCollision, "SAMPLE_COLLISION", RawEvent::kSampleCollisions, kOwnUnit,
+             kCommonEvents},
 };
 
 /// One table of these parts, sorted by number.

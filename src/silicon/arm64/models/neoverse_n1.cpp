@@ -8,7 +8,7 @@
 namespace vpmu::silicon::arm64 {
 namespace {
 
-constexpr auto kEvents = join(kOnEveryCore, kOnNeoverse);
+constexpr auto kEvents = join(kOnEveryCore, kOnNeoverse, kOfSpe);
 
 }  // namespace
 

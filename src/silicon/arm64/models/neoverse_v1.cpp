@@ -8,7 +8,7 @@
 namespace vpmu::silicon::arm64 {
 namespace {
 
-constexpr auto kEvents = join(kOnEveryCore, kOnNeoverse, kOfArmv8_4);
+constexpr auto kEvents = join(kOnEveryCore, kOnNeoverse, kOfArmv8_4, kOfSpe);
 
 }  // namespace
 
