@@ -64,10 +64,14 @@ TEST_F(Arm64SpeCommandTest, AStoppedGuestGoesOnElsewhere) {
   const std::string report = content(path("report"));
   // Saved at the instruction at which it is stopped, and while it is.
   for (const std::string at : {"3000000", "4567891"}) {
-    ASSERT_EQ(vpmu(run + "--spe-at 3000000=trap --save-at " + at + "=" + file() +
-                   "--max-instructions " + at)
-                  .status,
-              124);
+    const std::string first = std::string{run}
+                                  .append("--spe-at 3000000=trap --save-at ")
+                                  .append(at)
+                                  .append("=")
+                                  .append(file())
+                                  .append("--max-instructions ")
+                                  .append(at);
+    ASSERT_EQ(vpmu(first).status, 124);
     const Result moved =
         vpmu("run --restore " + file() + "--spe-at 6000000=resume --json '" + path("report") + "'");
     EXPECT_EQ(moved.status, 1) << moved.errors;
