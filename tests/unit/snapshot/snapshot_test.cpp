@@ -138,7 +138,10 @@ TEST_F(SnapshotTest, OtherFilesAreRefused) {
 
 TEST_F(SnapshotTest, OtherVersionsAreRefused) {
   std::string bytes = saved();
-  bytes[snapshot::kMagic.size()] = static_cast<char>('0' + snapshot::kFormatVersion + 1);
+  const std::string version = std::to_string(snapshot::kFormatVersion);
+  ASSERT_EQ(bytes.substr(snapshot::kMagic.size(), version.size()), version);
+  bytes.replace(snapshot::kMagic.size(), version.size(),
+                std::to_string(snapshot::kFormatVersion + 1));
   expect_refused(bytes, "its format is version ");
 }
 
