@@ -3,7 +3,6 @@
 
 namespace vpmu::machine::arm64 {
 
-using silicon::RawEvent;
 using silicon::arm64::SpeOperation;
 
 OperationSampler::OperationSampler(silicon::arm64::SpeUnit& unit,

@@ -154,6 +154,9 @@ CpuExit Vcpu::run(std::uint64_t instructions, std::uint64_t until, bool /*resume
     return cpu_.run(instructions, until);
   }();
   time_.end();
+  if (exit == CpuExit::kRequested && refused_ != virt::arm64::SpeEntry::kDone) {
+    return CpuExit::kRefused;
+  }
   if (exit == CpuExit::kHalted) {
     record(ExitReason::kWait);
     leave_spe();

@@ -169,6 +169,7 @@ TEST_F(SpeStopTest, WithExitTheInstructionThatStartsProfilingIsTheLastOne) {
       EXPECT_EQ(refused.value, 0u);
       EXPECT_EQ(machine->vcpus()[0]->refused(), virt::arm64::SpeEntry::kStoppedAndProfiles);
       EXPECT_EQ(machine->instructions(), guest.set_up[0]);
+      EXPECT_EQ(machine->vcpus()[0]->spe()->spe().exit_statistics().refused, again + 1);
     }
     ASSERT_TRUE(machine->set_spe_stop(kSpeStopTrap).has_value());
     ASSERT_EQ(machine->run({.pause_at = 10'000}).reason, Outcome::Reason::kPaused);
