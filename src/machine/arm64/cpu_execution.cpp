@@ -210,14 +210,11 @@ bool Cpu::Private::run_fast(Limits& limits) {
   return stopped(ran);
 }
 
-bool Cpu::Private::exact_pays() {
-  return exact_jits[at(level)] != nullptr || ++samples_without[at(level)] > exact_behind_samples;
-}
-
 std::uint64_t Cpu::Private::near_sample(const Limits& limits) {
   const bool ahead = limits.instructions <= CodeMap::kLongestBlock;
   if (exact_fails) return 0;
-  if (ahead) return limits.sample && exact_pays() ? limits.instructions : 0;
+  const bool pays = samples_taken[at(level)] >= exact_behind_samples;
+  if (ahead) return limits.sample && pays ? limits.instructions : 0;
   return exact ? main_jit().map().rest_of_block(registers.pc()) : 0;
 }
 

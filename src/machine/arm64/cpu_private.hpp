@@ -150,7 +150,6 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   /// Near a sample: as many instructions as there are up to it, and behind it those that are left
   /// of its block. None: it is not near.
   [[nodiscard]] std::uint64_t near_sample(const Limits& limits);
-  bool exact_pays();
   bool run_exactly(Limits& limits, std::uint64_t instructions);
   bool run_block(Limits& limits);
   [[nodiscard]] bool inside_block();
@@ -203,7 +202,7 @@ struct Cpu::Private final : CodeListener, TranslationListener {
   std::array<std::unique_ptr<Jit>, 2> jits;        ///< by level; made when the CPU is there first
   std::array<std::unique_ptr<Jit>, 2> exact_jits;  ///< by level; made when they pay
   const std::uint64_t exact_behind_samples;
-  std::array<std::uint64_t, 2> samples_without{};  ///< by level, as long as there is none
+  std::array<std::uint64_t, 2> samples_taken{};  ///< by level
   bool exact = false;        ///< one of them has the registers, but for those of FP and SIMD
   bool exact_fails = false;  ///< at what is next, or leads to the next sample
   AddressSpace space;        ///< that EL1's code has been checked in

@@ -90,6 +90,7 @@ void MemorySince::tell(SpeOperation& operation) const {
 void Cpu::Private::run_sampled() {
   using namespace silicon::arm64;
   exact_fails = false;
+  ++samples_taken[at(level)];
   const std::uint32_t word = next_word();
   const std::uint64_t pc = registers.pc();
   const Since retired{totals, RawEvent::kInstructions};
