@@ -125,8 +125,12 @@ void add_row(std::string& text, const char* what, std::uint64_t count, const std
   text += row + '\n';
 }
 
+std::uint64_t all_traps(const SpeExitStatistics& exits) {
+  return exits.control_traps + exits.buffer_traps + exits.identification_traps;
+}
+
 bool used(const SpeExitStatistics& exits) {
-  return exits.control_traps + exits.buffer_traps + exits.identification_traps + exits.direct != 0;
+  return all_traps(exits) + exits.direct != 0;
 }
 
 void add_samples(std::string& text, const SpeStatistics& unit) {
@@ -148,7 +152,7 @@ void add_exits(std::string& text, const SpeExitStatistics& exits) {
                  {exits.too_large, "too large"},
                  {exits.unavailable, "unavailable"}}));
   add_row(text, "interrupts", exits.interrupts, "");
-  add_row(text, "traps", exits.control_traps + exits.buffer_traps + exits.identification_traps,
+  add_row(text, "traps", all_traps(exits),
           parts({{exits.control_traps, "PMS*"},
                  {exits.buffer_traps, "PMB*"},
                  {exits.identification_traps, "PMBIDR"},
@@ -204,8 +208,7 @@ std::string trouble_text(const SpeTrouble& trouble) {
     case Kind::kTooLarge:
       return fmt::format(
           "the guest's buffer, {:#x} to {:#x}, is larger than it may be: it is told so, and "
-          "nothing "
-          "is sampled",
+          "nothing is sampled",
           trouble.pointer, trouble.limit);
     case Kind::kUnavailable:
       return fmt::format(

@@ -24,8 +24,7 @@ virt::arm64::PmuConfig pmu_of(const MachineConfig& config) {
 /// Whether the guest can be what it is on that host.
 Result<void> check_host(const MachineConfig& config) {
   if (&config.host() == config.model) return {};
-  const bool has_spe = config.spe && config.model->spe.version != 0;
-  if (has_spe && config.host().spe != config.model->spe) {
+  if (has_spe(config) && config.host().spe != config.model->spe) {
     return fail("a guest of " + std::string{config.model->name} +
                 " with SPE cannot run on a host of " + std::string{config.host().name} +
                 ": give --guest-spe off");
